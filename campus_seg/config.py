@@ -1,0 +1,125 @@
+"""Every key this project adds to Detectron2's config, under `cfg.CAMPUS`, and how a config comes to be."""
+
+from pathlib import Path
+
+import torch
+import yaml
+from detectron2.config import CfgNode, get_cfg
+
+import campus_seg.configs
+from campus_seg.errors import ConfigError
+
+CONFIG_DIR = Path(campus_seg.configs.__file__).parent
+RUN_WEIGHTS = ("model_best.pth", "model_final.pth")
+
+
+def add_campus_config(cfg: CfgNode) -> None:
+    """Adds the keys of this project and their defaults to Detectron2's `cfg`, in place."""
+    cfg.CAMPUS = CfgNode()
+
+    # The Label Studio export: a .zip, a folder or a .json.
+    cfg.CAMPUS.EXPORT = ""
+    # Where the photos lie, for an export that does not hold them. "" = inside or beside the export.
+    cfg.CAMPUS.IMAGE_ROOT = ""
+    # Class names in the order of the model's outputs. [] = those that have an object in the export, in
+    # alphabetical order; the run's config.yaml then holds them, so that later exports cannot shift them.
+    cfg.CAMPUS.CLASSES = []
+    # Rectangles have a box but no outline: "mask" fills the box, "drop" leaves them out, "error" refuses.
+    cfg.CAMPUS.RECTANGLES = "mask"
+    # A photo labelled by several people: "newest" or "oldest" annotation, or "error".
+    cfg.CAMPUS.ANNOTATORS = "newest"
+    # Photos without objects: "keep" as background, which teaches what is no object, or "drop".
+    cfg.CAMPUS.BACKGROUND = "keep"
+
+    # Shares of the photos in train, val and test, and the seed of the draw.
+    cfg.CAMPUS.SPLIT = [0.7, 0.1, 0.2]
+    cfg.CAMPUS.SPLIT_SEED = 0
+
+    # Size of what the model sees, in pixels, in training and prediction alike. "fit" makes the longest side
+    # INPUT_SIZE and keeps the aspect; "stretch" makes both sides INPUT_SIZE (as in 2023).
+    cfg.CAMPUS.INPUT_SIZE = 1024
+    cfg.CAMPUS.RESIZE = "fit"
+    # An albumentations pipeline in YAML: a name in configs/augmentations or a path. "" = none.
+    cfg.CAMPUS.AUGMENTATIONS = "campus.yaml"
+
+    # The mini network, see modeling/mini_backbone.py: channels of its four stages (strides 4, 8, 16, 32) and
+    # residual blocks in each.
+    cfg.CAMPUS.MINI_BACKBONE = CfgNode()
+    cfg.CAMPUS.MINI_BACKBONE.CHANNELS = [32, 64, 128, 256]
+    cfg.CAMPUS.MINI_BACKBONE.BLOCKS = [1, 1, 1, 1]
+
+
+def find_config_file(name: str, kind: str = "") -> Path:
+    """Path of a config: `name` itself where it exists, else the file of that name that the package carries.
+
+    Args:
+        name: a path, or a name such as "configs/mask_rcnn_R_50_FPN.yaml" or "campus.yaml".
+        kind: folder below configs/ to look in, for example "augmentations".
+
+    Raises:
+        ConfigError: there is no such file; the message lists what the package carries.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    shipped = CONFIG_DIR / kind / path.name
+    if path.parent in (Path(), Path("configs"), Path("configs", kind)) and shipped.is_file():
+        return shipped
+    known = ", ".join(sorted(p.name for p in (CONFIG_DIR / kind).glob("*.yaml")))
+    raise ConfigError(f"{name}: no such file; give a path, or one of those shipped: {known}")
+
+
+def load_config(config_file: str, opts: list[str] = ()) -> CfgNode:
+    """Detectron2's defaults, this project's, the file's and the command's, in that order.
+
+    Args:
+        config_file: a path or the name of a shipped config.
+        opts: KEY VALUE pairs given with the command; they always win.
+
+    Returns:
+        The config, not frozen, `MODEL.DEVICE` chosen for this machine unless `opts` give it.
+
+    Raises:
+        ConfigError: a missing or unreadable file, an unknown key or a value of the wrong type.
+    """
+    path = find_config_file(config_file)
+    opts = list(opts)
+    cfg = get_cfg()
+    add_campus_config(cfg)
+    try:
+        cfg.merge_from_file(str(path), allow_unsafe=False)
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        raise ConfigError(f"{path}: not a YAML config ({error}); see configs/ for examples") from None
+    except (KeyError, ValueError, AssertionError) as error:
+        raise ConfigError(f"{path}: {_reason(error)}; the keys are in campus_seg/config.py") from None
+    if len(opts) % 2:
+        raise ConfigError(f"arguments {' '.join(opts)}: KEY VALUE pairs are wanted, and one has no value")
+    try:
+        cfg.merge_from_list(opts)
+    except (KeyError, ValueError, AssertionError) as error:
+        raise ConfigError(f"arguments {' '.join(opts)}: {_reason(error)}; check the KEY VALUE pairs") from None
+    if "MODEL.DEVICE" not in opts[::2]:
+        cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+    return cfg
+
+
+def _reason(error: Exception) -> str:
+    return str(error.args[0] if error.args else error)
+
+
+def use_run_weights(cfg: CfgNode, config_file: str, opts: list[str] = ()) -> None:
+    """Points `MODEL.WEIGHTS` at the model beside a run's config.yaml, unless `opts` give it.
+
+    Raises:
+        ConfigError: no weights lie beside the file.
+    """
+    if "MODEL.WEIGHTS" in list(opts)[::2]:
+        return
+    folder = find_config_file(config_file).parent
+    found = [folder / name for name in RUN_WEIGHTS if (folder / name).is_file()]
+    if not found:
+        raise ConfigError(
+            f"{config_file}: no {' or '.join(RUN_WEIGHTS)} beside it; give a finished run's config.yaml, "
+            "or the weights with MODEL.WEIGHTS FILE"
+        )
+    cfg.MODEL.WEIGHTS = str(found[0])

@@ -1,0 +1,73 @@
+"""Detectron2 is no release on PyPI: how to install it, and a clear word when it is missing or broken.
+
+This file runs by itself (`python campus_seg/environment.py install`) before anything else is installed, so it
+imports the standard library alone.
+"""
+
+import argparse
+import importlib
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+# A build of upstream commit a59f0563 (2024-04) with one later upstream fix. Its wheel is tagged cp310, but it is
+# pure Python and runs on later ones; only rotated boxes and deformable convolution need the compiled `_C`.
+DETECTRON2 = "sal-detectron2==0.7.2"
+DETECTRON2_SHA256 = "491af0c7f79bdb2d178e46f6cb16a97c4ac968d45c41ea3f6b6435d59bbee561"
+UPSTREAM = "git+https://github.com/facebookresearch/detectron2.git@a59f05630a8f205756064244bf5beb8661f96180"
+
+
+def pip_arguments(purelib: str) -> list[str]:
+    """Arguments after `python -m pip install` that put the pinned build into the folder `purelib`."""
+    return ["--no-deps", "--only-binary=:all:", "--python-version", "3.10", "--target", purelib]
+
+
+def install_detectron2() -> None:
+    """Installs the pinned build into the running interpreter's environment, its checksum verified.
+
+    Raises:
+        subprocess.CalledProcessError: pip failed; it has said why.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        pin = Path(folder, "detectron2.txt")
+        pin.write_text(f"{DETECTRON2} --hash=sha256:{DETECTRON2_SHA256}\n")
+        target = sysconfig.get_path("purelib")
+        command = [sys.executable, "-m", "pip", "install", "--upgrade", *pip_arguments(target), "-r", str(pin)]
+        subprocess.run(command, check=True)
+
+
+def require_detectron2() -> None:
+    """Ends the program with the exact install commands where Detectron2 cannot be imported.
+
+    Raises:
+        SystemExit: with status 2 and the commands on standard error.
+    """
+    try:
+        for module in ("torch", "torchvision", "detectron2.config", "detectron2.model_zoo"):
+            importlib.import_module(module)
+    except (ImportError, OSError, AttributeError) as error:
+        python = sys.executable
+        arguments = " ".join(pip_arguments(sysconfig.get_path("purelib")))
+        print(
+            f"campus_seg needs Detectron2, which does not load here ({type(error).__name__}: {error}).\n"
+            "In a clone of campus_seg:  make install\n"
+            "Elsewhere, without a GPU:\n"
+            f"  {python} -m pip install torch torchvision 'setuptools<81'\n"
+            f"  {python} -m pip install {arguments} {DETECTRON2}\n"
+            "With a GPU, built from upstream (needs nvcc and a C++ compiler):\n"
+            f"  {python} -m pip install torch torchvision 'setuptools<81' wheel ninja\n"
+            f"  {python} -m pip install --no-build-isolation '{UPSTREAM}'",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action", choices=["install", "check"])
+    if parser.parse_args().action == "install":
+        install_detectron2()
+    else:
+        require_detectron2()

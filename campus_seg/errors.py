@@ -1,0 +1,35 @@
+"""Errors that are the input's fault: one clear line for the user, exit status 2, no traceback."""
+
+import functools
+import sys
+from collections.abc import Callable
+
+
+class CampusError(Exception):
+    """Bad input. The message is one line that names the file (or key) and the way out."""
+
+
+class ConfigError(CampusError):
+    """A config file, a key or an argument that cannot be used."""
+
+
+class ExportError(CampusError):
+    """A Label Studio export that cannot be used."""
+
+
+class WeightsError(CampusError):
+    """A weights file that is missing, damaged or of another kind."""
+
+
+def exits_on_bad_input(main: Callable) -> Callable:
+    """Wraps a tool's `main` so that a CampusError ends it with one line on standard error and status 2."""
+
+    @functools.wraps(main)
+    def wrapper(*args, **kwargs):
+        try:
+            return main(*args, **kwargs)
+        except CampusError as error:
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            raise SystemExit(2) from None
+
+    return wrapper

@@ -1,0 +1,62 @@
+"""Package campus_seg: the library, its tools as console scripts and its configs as data.
+
+`tools/` and `configs/` lie at the top so that a clone reads like any Detectron2 project; in a wheel they
+become `campus_seg.tools` and `campus_seg.configs`.
+
+Detectron2 has no release on PyPI and cannot be a requirement here; `campus_seg/environment.py` knows how to
+install it. What it needs itself is listed below, so that `pip check` has the last word.
+"""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+DETECTRON2_NEEDS = [
+    "black",
+    "cloudpickle",
+    "fvcore",
+    "hydra-core>=1.1",
+    "iopath>=0.1.9",
+    "matplotlib",
+    "numpy>=1.26,<2",
+    "omegaconf>=2.1,<2.4",
+    "packaging",
+    "Pillow>=9.4",
+    "setuptools<81",  # pkg_resources, which Detectron2's model zoo imports
+    "tabulate",
+    "tensorboard",
+    "termcolor>=1.1",
+    "tqdm>4.29",
+    "yacs>=0.1.8",
+]
+
+setup(
+    name="campus_seg",
+    version="0.1.0",
+    description="From photos labelled in Label Studio to a fine-tuned Mask R-CNN and masked photos",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=[*find_packages(include=["campus_seg", "campus_seg.*"]), "campus_seg.tools", "campus_seg.configs"],
+    package_dir={"campus_seg.tools": "tools", "campus_seg.configs": "configs"},
+    package_data={"campus_seg.configs": ["*.yaml", "augmentations/*.yaml"]},
+    install_requires=[
+        *DETECTRON2_NEEDS,
+        "albumentations==2.0.8",  # the last MIT release
+        "opencv-python-headless>=4.9,<4.12",  # newer ones want numpy 2
+        "pycocotools>=2.0.8",
+        "PyYAML>=6",
+        "shapely>=2",
+        "torch>=2.4",
+        "torchvision>=0.19",
+    ],
+    extras_require={"dev": ["hypothesis>=6", "pytest>=8", "ruff>=0.8", "wheel"]},
+    entry_points={
+        "console_scripts": [
+            "campus-train = campus_seg.tools.train_net:main",
+            "campus-visualize = campus_seg.tools.visualize:main",
+            "campus-visualize-data = campus_seg.tools.visualize_data:main",
+        ]
+    },
+)
