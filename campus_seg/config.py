@@ -8,8 +8,10 @@ from detectron2.config import CfgNode, get_cfg
 
 import campus_seg.configs
 from campus_seg.errors import ConfigError
+from campus_seg.label_studio.export import ExportOptions
 
 CONFIG_DIR = Path(campus_seg.configs.__file__).parent
+CLASSES_FILE = "classes.json"  # beside every run's config.yaml
 RUN_WEIGHTS = ("model_best.pth", "model_final.pth")
 
 
@@ -47,6 +49,8 @@ def add_campus_config(cfg: CfgNode) -> None:
     cfg.CAMPUS.MINI_BACKBONE = CfgNode()
     cfg.CAMPUS.MINI_BACKBONE.CHANNELS = [32, 64, 128, 256]
     cfg.CAMPUS.MINI_BACKBONE.BLOCKS = [1, 1, 1, 1]
+    # Trained from scratch, its normalisation cannot be frozen as a pretrained ResNet's is.
+    cfg.CAMPUS.MINI_BACKBONE.NORM = "BN"
 
 
 def find_config_file(name: str, kind: str = "") -> Path:
@@ -100,7 +104,35 @@ def load_config(config_file: str, opts: list[str] = ()) -> CfgNode:
         raise ConfigError(f"arguments {' '.join(opts)}: {_reason(error)}; check the KEY VALUE pairs") from None
     if "MODEL.DEVICE" not in opts[::2]:
         cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+    if "OUTPUT_DIR" not in opts[::2] and (path.parent / CLASSES_FILE).is_file():
+        cfg.OUTPUT_DIR = str(path.parent)  # a run's own config, wherever the run was moved to
     return cfg
+
+
+def export_options(cfg: CfgNode) -> ExportOptions:
+    """The policies of `cfg.CAMPUS` as the importer takes them, which knows no config.
+
+    Raises:
+        ConfigError: a policy that does not exist.
+    """
+    campus = cfg.CAMPUS
+    choices = {
+        "RECTANGLES": ("mask", "drop", "error"),
+        "ANNOTATORS": ("newest", "oldest", "error"),
+        "BACKGROUND": ("keep", "drop"),
+    }
+    for key, known in choices.items():
+        if campus[key] not in known:
+            raise ConfigError(f"CAMPUS.{key} {campus[key]!r}: choose one of {', '.join(known)}")
+    if len(set(campus.CLASSES)) != len(campus.CLASSES):
+        raise ConfigError(f"CAMPUS.CLASSES {list(campus.CLASSES)}: a class stands there twice; name each once")
+    return ExportOptions(
+        image_root=campus.IMAGE_ROOT,
+        classes=tuple(campus.CLASSES),
+        rectangles=campus.RECTANGLES,
+        annotators=campus.ANNOTATORS,
+        background=campus.BACKGROUND,
+    )
 
 
 def _reason(error: Exception) -> str:

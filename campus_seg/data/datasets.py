@@ -1,0 +1,87 @@
+"""From an export to the datasets `campus_train`, `campus_val` and `campus_test` that Detectron2 knows."""
+
+import json
+from pathlib import Path
+
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data.datasets import load_coco_json
+
+from campus_seg.config import CLASSES_FILE
+from campus_seg.data.splits import SPLITS, split_photos
+from campus_seg.errors import ConfigError
+from campus_seg.label_studio.export import Export
+from campus_seg.palette import class_colors
+from campus_seg.storage import write_json
+
+IMPORT_FOLDER = "import"  # below the run's folder: images/ and campus_<split>.json
+
+
+def dataset_name(split: str) -> str:
+    """The name under which a split is registered."""
+    return f"campus_{split}"
+
+
+def choose_splits(export: Export, shares: list[float], seed: int, saved: Path | None = None) -> dict[str, list[str]]:
+    """The split of an export's photos: a run's own where it has one, else a new draw.
+
+    Args:
+        export: the photos.
+        shares: of train, val and test.
+        seed: of the draw.
+        saved: the split.json of the run that goes on; a file that is not there is no split.
+
+    Raises:
+        ConfigError: the saved split is damaged or does not know the export's photos.
+    """
+    names = [photo.name for photo in export.photos]
+    if saved is None or not saved.is_file():
+        return split_photos(names, shares, seed)
+    try:
+        splits = json.loads(saved.read_text(encoding="utf-8"))
+        known = {name for split in SPLITS for name in splits[split]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{saved}: no split that can be read ({error}); start a new run elsewhere") from None
+    strangers = [name for name in names if name not in known]
+    if strangers:
+        raise ConfigError(
+            f"{saved}: does not know {strangers[0]} ({len(strangers)} such photos); a run goes on with the export "
+            "it began with: give that with CAMPUS.EXPORT, or another OUTPUT_DIR"
+        )
+    there = set(names)
+    return {split: [name for name in splits[split] if name in there] for split in SPLITS}
+
+
+def write_datasets(export: Export, splits: dict[str, list[str]], output_dir: Path) -> None:
+    """Writes a run's photos, one COCO file a split, classes.json, split.json and import_report.json."""
+    folder = output_dir / IMPORT_FOLDER
+    file_names = export.place_photos(folder / "images")
+    photos = {photo.name: photo for photo in export.photos}
+    for split, names in splits.items():
+        coco = export.to_coco([photos[name] for name in names], file_names)
+        write_json(folder / f"{dataset_name(split)}.json", coco)
+    write_json(output_dir / CLASSES_FILE, export.classes)
+    write_json(output_dir / "split.json", splits)
+    write_json(output_dir / "import_report.json", export.report.as_dict())
+
+
+def register_datasets(output_dir: Path, classes: list[str]) -> None:
+    """Makes a run's splits known to Detectron2; those of an earlier call are replaced.
+
+    The metadata has `thing_classes`, `thing_colors` (RGB, fixed for a class's place), `json_file` and `image_root`
+    for COCOEvaluator.
+    """
+    for split in SPLITS:
+        name = dataset_name(split)
+        json_file = str(output_dir / IMPORT_FOLDER / f"{name}.json")
+        image_root = str(output_dir / IMPORT_FOLDER / "images")
+        if name in DatasetCatalog:
+            DatasetCatalog.remove(name)
+            MetadataCatalog.remove(name)
+        DatasetCatalog.register(name, lambda f=json_file, r=image_root, n=name: load_coco_json(f, r, n))
+        MetadataCatalog.get(name).set(
+            json_file=json_file,
+            image_root=image_root,
+            evaluator_type="coco",
+            thing_classes=list(classes),
+            thing_colors=class_colors(len(classes)),
+        )

@@ -1,0 +1,73 @@
+"""One run from a config: everything that can be wrong with the input is found before anything is written."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from detectron2.config import CfgNode
+
+from campus_seg.config import CLASSES_FILE, export_options
+from campus_seg.data.datasets import choose_splits, dataset_name, write_datasets
+from campus_seg.data.mapper import CampusMapper
+from campus_seg.data.splits import SPLITS
+from campus_seg.errors import ConfigError
+from campus_seg.label_studio.export import Export, read_export
+from campus_seg.modeling.weights import read_checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+def prepare_run(cfg: CfgNode, *, eval_only: bool = False, resume: bool = False) -> dict[str, Any] | None:
+    """Checks the whole input, then imports the export into OUTPUT_DIR and fits `cfg` to it.
+
+    Args:
+        cfg: not frozen; CLASSES, NUM_CLASSES and DATASETS.TEST are set from the data.
+        eval_only: the model is evaluated, not trained.
+        resume: a run in OUTPUT_DIR goes on, if there is one.
+
+    Returns:
+        The checkpoint to start a new training from; None for training from scratch, going on and evaluating.
+
+    Raises:
+        CampusError: bad input; nothing has been written then.
+    """
+    output_dir = Path(cfg.OUTPUT_DIR)
+    begun = (output_dir / "last_checkpoint").is_file()
+    if begun and not (resume or eval_only):
+        raise ConfigError(f"{output_dir}: holds a trained run already; go on with --resume, or give another OUTPUT_DIR")
+    goes_on = eval_only or (resume and begun)
+    if goes_on and not cfg.CAMPUS.CLASSES and (output_dir / CLASSES_FILE).is_file():
+        cfg.CAMPUS.CLASSES = json.loads((output_dir / CLASSES_FILE).read_text(encoding="utf-8"))
+    export = read_export(cfg.CAMPUS.EXPORT, export_options(cfg))
+    splits = choose_splits(
+        export,
+        list(cfg.CAMPUS.SPLIT),
+        cfg.CAMPUS.SPLIT_SEED,
+        saved=output_dir / "split.json" if goes_on else None,
+    )
+    CampusMapper(cfg, is_train=True)  # says what is wrong with sizes and augmentations
+    checkpoint = read_checkpoint(cfg.MODEL.WEIGHTS) if cfg.MODEL.WEIGHTS and not goes_on else None
+    write_datasets(export, splits, output_dir)
+    _fit_config(cfg, export, splits)
+    return checkpoint
+
+
+def _fit_config(cfg: CfgNode, export: Export, splits: dict[str, list[str]]) -> None:
+    cfg.CAMPUS.CLASSES = list(export.classes)
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(export.classes)
+    filled = {dataset_name(split) for split in SPLITS if splits[split]}
+    cfg.DATASETS.TEST = tuple(name for name in cfg.DATASETS.TEST if name in filled)
+
+
+def log_import(output_dir: Path) -> None:
+    """Says in a few lines what was imported, from the files that the import left."""
+    report = json.loads((output_dir / "import_report.json").read_text(encoding="utf-8"))
+    counts = report["counts"]
+    logger.info(
+        f"Imported {counts['photos']} of {counts['photos_in_export']} photos and {counts['objects']} of "
+        f"{counts['annotations_in_export']} annotations; {len(report['defects'])} remarks in "
+        f"{output_dir / 'import_report.json'}"
+    )
+    splits = json.loads((output_dir / "split.json").read_text(encoding="utf-8"))
+    logger.info("Photos: " + ", ".join(f"{len(names)} {split}" for split, names in splits.items()))

@@ -1,0 +1,65 @@
+"""A folder of photos, masked: read, predict, write."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from detectron2.structures import Instances
+from tqdm import tqdm
+
+from campus_seg.errors import ConfigError
+from campus_seg.inference.outputs import OUTPUTS, OutputWriter
+from campus_seg.inference.photos import Photo, PhotoError, read_photo
+from campus_seg.inference.predictor import found_objects
+
+Predict = Callable[[Sequence[np.ndarray]], list[Instances]]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts of a masked folder.
+
+    Attributes:
+        photos: photos that were masked.
+        objects: objects found in them.
+        failures: photos that could not be read.
+    """
+
+    photos: int
+    objects: int
+    failures: int
+
+
+def mask_photos(
+    predict: Predict,
+    class_names: Sequence[str],
+    photos: Sequence[Photo],
+    output: Path,
+    save: Collection[str] = OUTPUTS,
+) -> Summary:
+    """Masks photos and writes their outputs; a photo that cannot be read is listed and the rest goes on.
+
+    Args:
+        predict: a `Predictor`, or what behaves like one.
+        class_names: in the order of its outputs.
+        photos: from `find_photos`.
+        output: the folder to write to.
+        save: some of `OUTPUTS`.
+
+    Raises:
+        ConfigError: the output folder cannot be made, or holds a photo among the outputs of an earlier run.
+    """
+    for photo in photos:
+        if any(photo.path.resolve().is_relative_to(output.resolve() / name) for name in OUTPUTS):
+            raise ConfigError(f"{photo.path}: lies among the outputs in {output}; give another --output")
+    writer = OutputWriter(output, class_names, save)
+    for photo in tqdm(photos, desc="masking", unit="photo", disable=None):
+        try:
+            image = read_photo(photo.path)
+        except PhotoError as error:
+            writer.fail(photo, str(error))
+            continue
+        writer.add(photo, image, found_objects(predict([image])[0]))
+    writer.finish()
+    return Summary(len(writer.images), len(writer.annotations), len(writer.failures))

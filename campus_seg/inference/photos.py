@@ -1,0 +1,221 @@
+"""The photos of a folder, of single files or of a COCO .json: which they are, their names, their pixels."""
+
+import json
+import os
+import struct
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from campus_seg.errors import ConfigError
+
+PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+MAX_SIDE = 65500  # of a JPEG, which the overlay is
+
+UPRIGHT = {  # https://exiv2.org/tags.html, Exif.Image.Orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# What Pillow raises on damaged files, besides OSError, as found by damaging files at random (tests/inference).
+DAMAGED = (ValueError, SyntaxError, EOFError, struct.error, KeyError, IndexError, TypeError, OverflowError)
+
+
+class PhotoError(Exception):
+    """A photo that cannot be read; the message is the reason, without the file's name."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo to mask.
+
+    Attributes:
+        path: where it lies.
+        file_name: its path below its input folder, with "/"; of several inputs that hold the same, with the
+            input folder's name in front.
+        name: what its outputs are called: `file_name` without the ending, or with it where two would be the same.
+    """
+
+    path: Path
+    file_name: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class FoundPhotos:
+    """What `find_photos` found.
+
+    Attributes:
+        photos: by `file_name`, each with a `name` of its own.
+        skipped: files that are no photos by their ending.
+    """
+
+    photos: list[Photo]
+    skipped: int
+
+
+def find_photos(inputs: Sequence[str], output: Path) -> FoundPhotos:
+    """Lists the photos that are meant.
+
+    Args:
+        inputs: folders (searched with all below them), photo files, and COCO .json files, whose photos are meant.
+        output: the folder that will be written to; what lies in it is not masked again.
+
+    Raises:
+        ConfigError: an input is missing or unusable, an output would overwrite a photo, or there is no photo.
+    """
+    skipped = 0
+    roots: dict[Path, list[str]] = {}  # input folder -> photos, relative to it
+    seen: set[str] = set()
+    for entry in inputs:
+        path = Path(entry)
+        if path.is_dir():
+            found = [(path, name) for name in _walk(path, output)]
+        elif not path.is_file():
+            raise ConfigError(f"{path}: no such file or folder; give a folder, photos or a COCO .json")
+        elif path.suffix.lower() == ".json":
+            found = _photos_of_coco(path)
+        else:
+            found = [(path.parent, path.name)]
+        for root, name in found:
+            absolute = os.path.abspath(root / name)  # noqa: PTH100 (resolve() would follow links)
+            if absolute in seen:
+                continue
+            seen.add(absolute)
+            if PurePosixPath(name).suffix.lower() in PHOTO_ENDINGS:
+                roots.setdefault(root, []).append(name)
+            else:
+                skipped += 1
+    photos = _with_names(_with_file_names(roots))
+    if not photos:
+        endings = " ".join(PHOTO_ENDINGS)
+        others = f", but {skipped} other files" if skipped else ""
+        raise ConfigError(f"{', '.join(map(str, inputs))}: no photos here ({endings}){others}")
+    return FoundPhotos(sorted(photos, key=lambda photo: photo.file_name), skipped)
+
+
+def _walk(folder: Path, output: Path) -> Iterable[str]:
+    """Files below `folder`, relative to it, without those below `output`."""
+    output = output.resolve()
+    if folder.resolve() == output:
+        raise ConfigError(f"{folder}: the photos' folder and the output's are the same; give another --output")
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if Path(parent, name).resolve() != output)
+        for name in sorted(files):
+            yield Path(parent, name).relative_to(folder).as_posix()
+
+
+def _photos_of_coco(path: Path) -> list[tuple[Path, str]]:
+    """The photos of a COCO file as (folder, path below it): in `images/` beside the file, else beside it.
+
+    A photo that lies in neither is returned too: reading it fails, and the failure is listed.
+
+    Raises:
+        ConfigError: no COCO file, a photo outside of both folders, or not one of the photos exists.
+    """
+    try:
+        images = json.loads(path.read_bytes())["images"]
+        names = [image["file_name"] for image in images]
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f'{path}: no COCO file, which has "images" with a "file_name" each') from None
+    folders = (path.parent / "images", path.parent)
+    found = []
+    for name in names:
+        if not isinstance(name, str) or not name or "\0" in name:
+            raise ConfigError(f"{path}: file_name {name!r} is no path")
+        inside = [(folder, below) for folder in folders if (below := _below(folder, name))]
+        if not inside:
+            raise ConfigError(f"{path}: file_name {name!r} lies outside of the folder {path.parent}")
+        found.append(next((place for place in inside if place[0].joinpath(place[1]).is_file()), inside[0]))
+    if found and not any(folder.joinpath(name).is_file() for folder, name in found):
+        raise ConfigError(f"{path}: none of its {len(found)} photos lies in {folders[0]} or {folders[1]}")
+    return found
+
+
+def _below(folder: Path, name: str) -> str:
+    """`name` relative to `folder`, with "/"; "" where it is outside. Links are not followed."""
+    base = os.path.abspath(folder)  # noqa: PTH100 (resolve() would follow links)
+    path = Path(os.path.normpath(os.path.join(base, name)))  # noqa: PTH118
+    return path.relative_to(base).as_posix() if path.is_relative_to(base) and path != Path(base) else ""
+
+
+def _with_file_names(roots: dict[Path, list[str]]) -> list[Photo]:
+    """Photos with file names of their own: the input folders' names come in front where they are needed."""
+    counts = Counter(name for names in roots.values() for name in names)
+    if all(count == 1 for count in counts.values()):
+        return [Photo(root / name, name) for root, names in roots.items() for name in names]
+    labels: dict[Path, str] = {}
+    for root in roots:
+        label = root.resolve().name or "root"
+        number = 2
+        unique = label
+        while unique in labels.values():
+            unique, number = f"{label}-{number}", number + 1
+        labels[root] = unique
+    return [Photo(root / name, f"{labels[root]}/{name}") for root, names in roots.items() for name in names]
+
+
+def _with_names(photos: list[Photo]) -> list[Photo]:
+    """Photos with names of their own: the stem, and the whole file name for all whose names would be the same."""
+    names = {photo.file_name: photo.file_name.removesuffix(PurePosixPath(photo.file_name).suffix) for photo in photos}
+    while True:
+        counts = Counter(names.values())
+        same = [file_name for file_name, name in names.items() if counts[name] > 1 and name != file_name]
+        if not same:
+            return [replace(photo, name=names[photo.file_name]) for photo in photos]
+        names.update((file_name, file_name) for file_name in same)
+
+
+def read_photo(path: Path) -> np.ndarray:
+    """Reads a photo as it is meant to be looked at.
+
+    Detectron2's `read_image` would turn TIFFs twice (Pillow turns them while loading) and clip 16-bit greys.
+
+    Args:
+        path: a file that Pillow can read. Transparency is left out, of an animation the first frame is taken.
+
+    Returns:
+        (H, W, 3) uint8, BGR, upright.
+
+    Raises:
+        PhotoError: missing, empty, damaged, cut short, too large or without a defined brightness.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise PhotoError("the file is empty")
+        with Image.open(path) as image:
+            if max(image.size) > MAX_SIDE:
+                raise PhotoError(f"too large: {image.size[0]} x {image.size[1]} pixels, at most {MAX_SIDE} a side")
+            image.load()
+            return _upright_bgr(image)
+    except Image.DecompressionBombError as error:
+        raise PhotoError(f"too large: {error}") from None
+    except UnidentifiedImageError:
+        raise PhotoError("no image, or one that is damaged at its beginning") from None
+    except OSError as error:
+        raise PhotoError(f"cannot be read: {error.strerror or error}") from None
+    except DAMAGED as error:
+        raise PhotoError(f"damaged: {error}") from None
+
+
+def _upright_bgr(image: Image.Image) -> np.ndarray:
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except DAMAGED:  # damaged EXIF in a sound photo: shown as it is stored, as every viewer does
+        orientation = None
+    if image.mode == "F":
+        raise PhotoError("32-bit floating point pixels, whose white is not defined; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):  # 16-bit grey, which older Pillows call "I"
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+    image = image.convert("RGB")
+    if orientation in UPRIGHT:
+        image = image.transpose(UPRIGHT[orientation])
+    return np.ascontiguousarray(np.asarray(image)[:, :, ::-1])

@@ -1,0 +1,153 @@
+"""A batch of photos to instances in the photos' own pixels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.layers import paste_masks_in_image
+from detectron2.modeling import build_model
+from detectron2.modeling.postprocessing import detector_postprocess
+from detectron2.structures import Instances
+
+from campus_seg.data.resize import resize_photo
+from campus_seg.errors import ConfigError
+from campus_seg.inference.regions import FoundObject, Region
+from campus_seg.modeling.mini_backbone import register_mini_backbone
+from campus_seg.modeling.weights import load_weights
+
+MASK_THRESHOLD = 0.5  # Detectron2's own
+
+
+class Predictor:
+    """A run's model, ready to predict.
+
+    Args:
+        cfg: a run's config with `MODEL.WEIGHTS` set; it is not changed.
+
+    Raises:
+        ConfigError: no class names, another number of them than the model has outputs, or no mask branch.
+        WeightsError: the weights cannot be loaded.
+    """
+
+    def __init__(self, cfg: CfgNode):
+        self.class_names = checked_class_names(cfg)
+        if not cfg.MODEL.MASK_ON:
+            raise ConfigError("MODEL.MASK_ON is False: masked photos need a model with a mask branch")
+        if not cfg.MODEL.WEIGHTS:
+            raise ConfigError("MODEL.WEIGHTS is empty: give a finished run's config.yaml, or MODEL.WEIGHTS FILE")
+        self.input_format = cfg.INPUT.FORMAT
+        if self.input_format not in ("BGR", "RGB"):
+            raise ConfigError(f"INPUT.FORMAT {self.input_format}: photos are fed as BGR or RGB")
+        self.input_size = cfg.CAMPUS.INPUT_SIZE
+        self.resize = cfg.CAMPUS.RESIZE
+        register_mini_backbone()
+        self.model = build_model(cfg.clone()).eval()
+        load_weights(self.model, cfg.MODEL.WEIGHTS, self.class_names)
+
+    @torch.no_grad()
+    def __call__(self, photos: Sequence[np.ndarray]) -> list[Instances]:
+        """Finds the objects of some photos. Photos of one resized shape go through the model together.
+
+        Args:
+            photos: each (H, W, 3) uint8, BGR, upright.
+
+        Returns:
+            For each photo, on the CPU, N instances by falling score; `image_size` is the photo's (H, W):
+            `pred_boxes` (XYXY in the photo's pixels), `scores` (N,), `pred_classes` (N,) from 0, and `pred_masks`
+            (N, 1, 28, 28), the probability of "object" within the box; see `instance_mask`.
+        """
+        groups: dict[tuple[int, int], list[int]] = {}
+        inputs = []
+        for i, photo in enumerate(photos):
+            inputs.append(self._to_input(photo))
+            groups.setdefault(tuple(inputs[i].shape[1:]), []).append(i)
+        results: list[Instances | None] = [None] * len(photos)
+        for indices in groups.values():
+            raw = self.model.inference([{"image": inputs[i]} for i in indices], do_postprocess=False)
+            for i, instances in zip(indices, raw, strict=True):
+                results[i] = to_photo(instances.to("cpu"), *photos[i].shape[:2])
+        return results
+
+    def _to_input(self, photo: np.ndarray) -> torch.Tensor:
+        """(H, W, 3) BGR to what the model sees: (3, h, w) uint8 in `INPUT.FORMAT`."""
+        image = resize_photo(photo, self.input_size, self.resize)
+        if self.input_format == "RGB":
+            image = image[:, :, ::-1]
+        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+
+
+def checked_class_names(cfg: CfgNode) -> list[str]:
+    """The run's class names in the order of the model's outputs.
+
+    Raises:
+        ConfigError: there are none, two are the same, or the model has another number of outputs.
+    """
+    names = [str(name) for name in cfg.CAMPUS.CLASSES]
+    outputs = cfg.MODEL.ROI_HEADS.NUM_CLASSES
+    way_out = "use the config.yaml that the training wrote, or set CAMPUS.CLASSES and MODEL.ROI_HEADS.NUM_CLASSES"
+    if not names:
+        raise ConfigError(f"CAMPUS.CLASSES is empty: {way_out}")
+    if len(set(names)) != len(names):
+        raise ConfigError(f"CAMPUS.CLASSES names a class twice ({', '.join(names)}): {way_out}")
+    if len(names) != outputs:
+        raise ConfigError(
+            f"CAMPUS.CLASSES has {len(names)} names ({', '.join(names)}) and the model has "
+            f"MODEL.ROI_HEADS.NUM_CLASSES {outputs} outputs: {way_out}"
+        )
+    return names
+
+
+def to_photo(instances: Instances, height: int, width: int) -> Instances:
+    """Raw outputs in the pixels of the resized photo, moved to those of a photo of `height` x `width`.
+
+    Detectron2's own postprocessing, but the masks stay 28 x 28: a hundred objects of a phone photo would
+    otherwise fill a gigabyte at once. `instances` may be changed.
+    """
+    masks = instances.pred_masks
+    instances.remove("pred_masks")
+    instances.small_masks = masks  # not pasted under this name, but filtered like every field
+    moved = detector_postprocess(instances, height, width)
+    moved.pred_masks = moved.small_masks
+    moved.remove("small_masks")
+    return moved
+
+
+def instance_region(instances: Instances, index: int) -> Region:
+    """The mask of one instance, pasted into the window of its box only.
+
+    Pixel for pixel what pasting into the whole photo gives: Detectron2 sets no pixel farther than one from the
+    box, and moving the box by whole pixels is exact in floating point.
+
+    Args:
+        instances: what a `Predictor` returns for a photo.
+        index: which of them.
+    """
+    height, width = instances.image_size
+    box = instances.pred_boxes.tensor[index]
+    left, top = (int(v) for v in (box[:2].floor() - 1).clamp(min=0))
+    right, bottom = min(int(box[2].ceil()) + 1, width), min(int(box[3].ceil()) + 1, height)
+    moved = box - box.new_tensor([left, top, left, top])
+    mask = paste_masks_in_image(
+        instances.pred_masks[index], moved[None], (bottom - top, right - left), threshold=MASK_THRESHOLD
+    )
+    return Region(left, top, mask[0].numpy())
+
+
+def instance_mask(instances: Instances, index: int) -> np.ndarray:
+    """The mask of one instance as (H, W) bool in the photo's own pixels."""
+    return instance_region(instances, index).full(instances.image_size)
+
+
+def found_objects(instances: Instances) -> list[FoundObject]:
+    """The instances of a photo that have at least one pixel, by falling score.
+
+    Args:
+        instances: what a `Predictor` returns for a photo.
+    """
+    found = []
+    for i in torch.argsort(instances.scores, descending=True, stable=True).tolist():
+        region = instance_region(instances, i).tight()
+        if region.area:
+            found.append(FoundObject(int(instances.pred_classes[i]), float(instances.scores[i]), region))
+    return found

@@ -1,0 +1,228 @@
+"""What a model starts from: weights files read safely, and what of them is taken over by class name."""
+
+import logging
+import pickle
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.data.datasets.builtin_meta import COCO_CATEGORIES
+from detectron2.utils.file_io import PathManager
+from torch import Tensor, nn
+
+from campus_seg.errors import WeightsError
+
+logger = logging.getLogger(__name__)
+
+COCO_CLASSES = [category["name"] for category in COCO_CATEGORIES if category["isthing"]]
+
+# The layers whose outputs belong to classes: how many rows a class has, and how many follow for the background.
+PREDICTORS = {
+    "roi_heads.box_predictor.cls_score": (1, 1),
+    "roi_heads.box_predictor.bbox_pred": (4, 0),
+    "roi_heads.mask_head.predictor": (1, 0),
+}
+
+# All that a pickle of numpy arrays in plain containers needs; whatever else a pickle names could run code.
+SAFE_GLOBALS = {
+    ("_codecs", "encode"),
+    ("collections", "OrderedDict"),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+}
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Admits numpy arrays and plain containers, and nothing that runs code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Gives the few harmless globals; raises pickle.UnpicklingError for every other."""
+        if (module, name) not in SAFE_GLOBALS:
+            raise pickle.UnpicklingError(f"it wants {module}.{name}, which is no array")
+        if module.startswith("numpy._core"):  # written by numpy 2, read by numpy 1
+            module = module.replace("numpy._core", "numpy.core")
+        return super().find_class(module, name)
+
+
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """Reads a model zoo pickle or a checkpoint of torch's, without running any code in it.
+
+    Args:
+        path: a file, or an address that Detectron2's PathManager knows, such as detectron2://… or https://….
+
+    Returns:
+        "model" (name -> array or tensor) and whatever else the file holds.
+
+    Raises:
+        WeightsError: the file cannot be fetched or read, or holds no weights.
+    """
+    hint = "set MODEL.WEIGHTS to a .pth or .pkl file of a Detectron2 model"
+    try:
+        local = Path(PathManager.get_local_path(path))
+        with local.open("rb") as f:
+            head = f.read(2)
+            f.seek(0)
+            if head == b"PK":
+                checkpoint = torch.load(f, map_location="cpu", weights_only=True)
+            elif head[:1] == b"\x80":
+                checkpoint = ArrayUnpickler(f, encoding="latin1").load()
+            else:
+                raise WeightsError(f"{path}: neither a torch checkpoint nor a pickle of weights; {hint}")
+    except OSError as error:
+        name = path.rsplit("/", 1)[-1]
+        way_out = hint
+        if "://" in path:
+            way_out = f"download {name} where there is a network, copy it here and add MODEL.WEIGHTS path/to/{name}"
+        raise WeightsError(f"{path}: the weights cannot be fetched ({error}); {way_out}") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise WeightsError(f"{path}: not a weights file that can be read safely ({reason}); {hint}") from None
+    if not isinstance(checkpoint, dict):
+        raise WeightsError(f"{path}: holds a {type(checkpoint).__name__} and no weights; {hint}")
+    if "model" not in checkpoint:
+        # Backbones from before Detectron2 come as bare arrays under Caffe2's names.
+        arrays = checkpoint.get("blobs", checkpoint)
+        arrays = {k: v for k, v in arrays.items() if not str(k).endswith("_momentum")}
+        caffe2 = head != b"PK"
+        checkpoint = {"model": arrays, "matching_heuristics": caffe2, "__author__": "Caffe2" if caffe2 else ""}
+    model = checkpoint["model"]
+    if not isinstance(model, dict) or not model or not all(hasattr(value, "shape") for value in model.values()):
+        raise WeightsError(f"{path}: holds no weights; {hint}")
+    return checkpoint
+
+
+class CampusCheckpointer(DetectionCheckpointer):
+    """Detectron2's checkpointer, which reads safely and keeps the class names with the weights."""
+
+    def __init__(self, model: nn.Module, save_dir: str = "", *, classes: Sequence[str] = (), **checkpointables):
+        super().__init__(model, save_dir, **checkpointables)
+        self.classes = list(classes)
+
+    def save(self, name: str, **kwargs) -> None:
+        """Saves as Detectron2 does, with the class names under "classes"."""
+        super().save(name, classes=self.classes, **kwargs)
+
+    def load_checkpoint(self, checkpoint: dict[str, Any]):
+        """Loads the weights that `read_checkpoint` gave; returns the keys that did not fit, as `load` logs them."""
+        return self._load_model(dict(checkpoint))
+
+    def _load_file(self, filename: str) -> dict[str, Any]:
+        return read_checkpoint(filename)
+
+
+@dataclass
+class Transfer:
+    """What a model took over from a checkpoint.
+
+    Attributes:
+        taken: names of the parameters and buffers taken over whole.
+        classes_taken: classes whose rows of the predictors were taken over.
+        classes_new: classes whose rows start new.
+        new: names of the parameters and buffers that start new whole.
+    """
+
+    taken: list[str] = field(default_factory=list)
+    classes_taken: list[str] = field(default_factory=list)
+    classes_new: list[str] = field(default_factory=list)
+    new: list[str] = field(default_factory=list)
+
+    def log(self, source: str) -> None:
+        """Says in three lines what was taken over from `source`, for which classes, and what starts new."""
+        logger.info(f"Taken over from {source}: {_by_module(self.taken)}")
+        logger.info(f"Classes taken over by name: {', '.join(self.classes_taken) or 'none'}")
+        classes = ", ".join(self.classes_new) or "none"
+        logger.info(f"Starting new: classes {classes}; parameters {_by_module(self.new)}")
+
+
+def _by_module(names: Sequence[str]) -> str:
+    counts = Counter(".".join(name.split(".")[:2]) for name in names)
+    return ", ".join(f"{module} ({n})" for module, n in sorted(counts.items())) or "none"
+
+
+def transfer(model: nn.Module, checkpoint: dict[str, Any], classes: Sequence[str]) -> Transfer:
+    """Starts `model` from a checkpoint of other classes.
+
+    Everything that does not depend on classes is taken over; of the predictors, the background's rows and those of
+    the classes of the same name (upper and lower case alike). The rest keeps its fresh initialisation.
+
+    Args:
+        model: a Mask R-CNN for `classes`, changed in place.
+        checkpoint: from `read_checkpoint`. Its classes are those under "classes"; without that, COCO's where its
+            predictors have 80.
+        classes: names in the order of the model's outputs.
+    """
+    state = model.state_dict()
+    weights = {name: torch.as_tensor(value) for name, value in checkpoint["model"].items()}
+    known = _classes_of(checkpoint, weights)
+    index = {name.casefold(): i for i, name in enumerate(known)}
+    pairs = [(i, index[name.casefold()]) for i, name in enumerate(classes) if name.casefold() in index]
+    by_class = set()
+    for layer, (rows, background) in PREDICTORS.items():
+        for name in (f"{layer}.weight", f"{layer}.bias"):
+            if name not in state or name not in weights or not known:
+                continue
+            wanted = (len(classes) * rows + background, *state[name].shape[1:])
+            given = (len(known) * rows + background, *state[name].shape[1:])
+            if tuple(state[name].shape) != wanted or tuple(weights[name].shape) != given:
+                continue  # class-agnostic, or of another design: taken over whole if it fits, else new
+            weights[name] = _copy_rows(state[name], weights[name], pairs, rows, background)
+            by_class.add(name)
+    if not by_class:
+        pairs = []
+    fitted = {**checkpoint, "model": weights}
+    left = CampusCheckpointer(model).load_checkpoint(fitted)
+    new = set(left.missing_keys) | {name for name, _, _ in left.incorrect_shapes}
+    taken_classes = {i for i, _ in pairs}
+    return Transfer(
+        taken=[name for name in state if name not in new and name not in by_class],
+        classes_taken=[name for i, name in enumerate(classes) if i in taken_classes],
+        classes_new=[name for i, name in enumerate(classes) if i not in taken_classes],
+        new=[name for name in state if name in new],
+    )
+
+
+def _classes_of(checkpoint: dict[str, Any], weights: dict[str, Tensor]) -> list[str]:
+    if checkpoint.get("classes"):
+        return list(checkpoint["classes"])
+    scores = weights.get("roi_heads.box_predictor.cls_score.bias")
+    return COCO_CLASSES if scores is not None and len(scores) == len(COCO_CLASSES) + 1 else []
+
+
+def _copy_rows(fresh: Tensor, given: Tensor, pairs: list[tuple[int, int]], rows: int, background: int) -> Tensor:
+    """`fresh` with the rows of `given` for each (own class, given class) pair, and its last, the background's."""
+    result = fresh.clone()
+    for own, other in pairs:
+        result[own * rows : (own + 1) * rows] = given[other * rows : (other + 1) * rows]
+    if background:
+        result[-background:] = given[-background:]
+    return result
+
+
+def load_weights(model: nn.Module, path: str, classes: Sequence[str]) -> None:
+    """Loads a trained model to predict with: every parameter, for just these classes.
+
+    Raises:
+        WeightsError: the file cannot be read, is of another class list or of another model.
+    """
+    checkpoint = read_checkpoint(path)
+    saved = list(checkpoint.get("classes") or classes)
+    if saved != list(classes):
+        raise WeightsError(
+            f"{path}: trained for the classes {saved}, the config says {list(classes)}; "
+            "use the config.yaml that lies beside these weights"
+        )
+    left = CampusCheckpointer(model).load_checkpoint(checkpoint)
+    wrong = [*left.missing_keys, *(name for name, _, _ in left.incorrect_shapes), *left.unexpected_keys]
+    if wrong:
+        raise WeightsError(
+            f"{path}: weights of another model ({len(wrong)} parameters do not fit, the first {wrong[0]}); "
+            "use the config.yaml that lies beside these weights"
+        )

@@ -1,0 +1,18 @@
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+ROOT = Path(__file__).resolve().parents[1]
+# Real exports are other people's photos and no part of the project: the tests that read them are skipped elsewhere.
+REAL = Path(os.environ.get("CAMPUS_REAL_EXPORTS", ROOT.parent / "shared" / "label_studio" / "campus_train"))
+
+
+@pytest.fixture(scope="session")
+def real_exports() -> Path:
+    """Folder with exports of a real Label Studio server and their truth.json."""
+    if not REAL.is_dir():
+        pytest.skip("no real exports here; set CAMPUS_REAL_EXPORTS")
+    return REAL

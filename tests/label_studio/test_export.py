@@ -1,0 +1,360 @@
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from drawn import add_polygon, draw_export, encode
+from pycocotools import mask as coco_mask
+
+from campus_seg.errors import ExportError
+from campus_seg.label_studio.export import ExportOptions, read_export
+
+
+def read(export, tmp_path, **options):
+    return read_export(str(export.write_zip(tmp_path / "export.zip")), ExportOptions(**options))
+
+
+def annotations_of(result, name):
+    return next(photo for photo in result.photos if photo.name.endswith(name)).annotations
+
+
+def iou(annotation, mask):
+    """Mask IoU of an annotation's polygons, rasterised by pycocotools, with a boolean mask."""
+    height, width = mask.shape
+    rle = coco_mask.merge(coco_mask.frPyObjects(annotation.segmentation, height, width))
+    own = coco_mask.decode(rle).astype(bool)
+    return (own & mask).sum() / (own | mask).sum()
+
+
+def red_square(stored_transpose=None, orientation=1):
+    """A 120 x 80 photo as seen, grey with a red 30 x 20 rectangle at (10, 50), stored as `stored_transpose` of it."""
+    seen = np.full((80, 120, 3), 128, np.uint8)
+    seen[50:70, 10:40] = (220, 0, 0)
+    stored = seen if stored_transpose is None else stored_transpose(seen)
+    mask = np.zeros((80, 120), bool)
+    mask[50:70, 10:40] = True
+    return encode(np.ascontiguousarray(stored), ending=".png", orientation=orientation), mask
+
+
+# What each EXIF orientation does to the photo as seen to give the stored one (the inverse of showing it).
+STORED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a, 1),
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda a: np.rot90(a, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_polygons_and_rectangles_sit_on_the_upright_photo(orientation, tmp_path):
+    content, mask = red_square(STORED[orientation], orientation)
+    export = draw_export(photos=0)
+    export.photos["side.png"] = content
+    width, height = (120, 80) if orientation <= 4 else (80, 120)  # the server writes the stored size …
+    export.coco["images"] = [{"id": 0, "file_name": "x/side.png", "width": width, "height": height}]
+    seen = np.array([[10, 50], [40, 50], [40, 70], [10, 70]])
+    squashed = seen / (120, 80) * (width, height)  # … and percentages of the photo as seen times that
+    add_polygon(export, 0, "car", squashed.tolist())
+    rectangle = add_polygon(export, 0, "dog", seen.tolist())  # but rectangles in the size as seen
+    rectangle["segmentation"] = []
+    result = read(export, tmp_path)
+    photo = result.photos[0]
+    assert (photo.width, photo.height) == (120, 80)
+    assert [iou(a, mask) for a in photo.annotations] == [1.0, 1.0]
+    # The same red pixels are there when the photo is read as the model will read it.
+    from detectron2.data.detection_utils import read_image
+
+    folder = tmp_path / "photos"
+    placed = result.place_photos(folder)
+    image = read_image(str(folder / placed[photo.name]), "RGB")
+    np.testing.assert_array_equal((image == (220, 0, 0)).all(axis=2), mask)
+    squashed_codes = [d["code"] for d in result.report.defects if d["code"] == "orientation_squashed"]
+    assert len(squashed_codes) == (orientation >= 5)
+
+
+def test_ids_and_categories(tmp_path):
+    export = draw_export(photos=6)
+    result = read(export, tmp_path)
+    assert result.classes == ["car", "dog", "person"]
+    assert result.report.unused_labels == ["bench"]
+    coco = result.to_coco(result.photos, {photo.name: photo.name for photo in result.photos})
+    assert [image["id"] for image in coco["images"]] == list(range(1, 7))
+    assert [a["id"] for a in coco["annotations"]] == list(range(1, len(export.coco["annotations"]) + 1))
+    assert coco["categories"] == [{"id": 1, "name": "car"}, {"id": 2, "name": "dog"}, {"id": 3, "name": "person"}]
+    labels = {c["id"]: c["name"] for c in export.coco["categories"]}
+    names = {c["id"]: c["name"] for c in coco["categories"]}
+    for before, after in zip(export.coco["annotations"], coco["annotations"], strict=True):
+        assert names[after["category_id"]] == labels[before["category_id"]]
+        np.testing.assert_allclose(after["bbox"], before["bbox"], atol=0.01)
+
+
+def test_categories_are_known_by_name_against_a_frozen_list(tmp_path):
+    export = draw_export(photos=6)
+    result = read(export, tmp_path, classes=("person", "tree", "dog", "car"))
+    assert result.classes == ["person", "tree", "dog", "car"]
+    with pytest.raises(ExportError, match="class 'car' is not one of CAMPUS.CLASSES"):
+        read(export, tmp_path, classes=("person", "dog"))
+
+
+@pytest.mark.parametrize(
+    "policy, objects, action", [("mask", 1, "filled"), ("drop", 0, "dropped"), ("error", None, None)]
+)
+def test_rectangles(policy, objects, action, tmp_path):
+    export = draw_export(photos=3)
+    before = len(export.coco["annotations"])
+    # Sticks out on the left, as a rotated one flattened to its envelope does.
+    add_polygon(export, 0, "car", [[-20, 10], [30, 10], [30, 40], [-20, 40]])["segmentation"] = []
+    if policy == "error":
+        with pytest.raises(ExportError, match="CAMPUS.RECTANGLES"):
+            read(export, tmp_path, rectangles=policy)
+        return
+    result = read(export, tmp_path, rectangles=policy)
+    assert result.report.counts["objects"] == before + objects
+    assert result.report.counts["rectangle"] == 1
+    assert [d["action"] for d in result.report.defects if d["code"] == "rectangle"] == [action]
+    if objects:
+        box = annotations_of(result, "photo_0.jpg")[-1]
+        assert box.box == [0, 10, 30, 30] and box.area == 900
+
+
+@pytest.mark.parametrize("policy, label", [("newest", "dog"), ("oldest", "car"), ("error", None)])
+def test_second_annotators(policy, label, tmp_path):
+    export = draw_export(photos=2)
+    export.coco["annotations"] = []
+    first = dict(export.coco["images"][0])
+    export.coco["images"].append({**first, "id": 9})  # newest first: id 0 is newer than id 9
+    add_polygon(export, 0, "dog", [[10, 10], [30, 10], [30, 40]])
+    add_polygon(export, 9, "car", [[10, 10], [30, 10], [30, 40]])
+    if policy == "error":
+        with pytest.raises(ExportError, match="labelled by 2 people"):
+            read(export, tmp_path, annotators=policy)
+        return
+    result = read(export, tmp_path, annotators=policy)
+    assert [a.label for a in annotations_of(result, "photo_0.jpg")] == [label]
+    assert len(result.photos) == 2
+    assert result.report.counts["several_annotators"] == 1
+
+
+@pytest.mark.parametrize("policy, photos", [("keep", 3), ("drop", 2)])
+def test_photos_without_objects(policy, photos, tmp_path):
+    export = draw_export(photos=3)
+    export.coco["annotations"] = [a for a in export.coco["annotations"] if a["image_id"] != 1]
+    result = read(export, tmp_path, background=policy)
+    assert len(result.photos) == photos
+    assert result.report.counts["photos_without_objects"] == (policy == "keep")
+
+
+@pytest.mark.parametrize(
+    "segmentation, code",
+    [
+        ([[1, 2, 3]], "annotation_malformed"),
+        ([["a", 2, 3, 4]], "annotation_malformed"),
+        ("polygon", "annotation_malformed"),
+        ([[1.0, 2.0, 3.0, 4.0]], "annotation_degenerate"),
+        ([[500, 500, 600, 500, 600, 600]], "annotation_degenerate"),
+        ([[-30, 10, 30, 10, 30, 40]], "annotation_repaired"),
+    ],
+)
+def test_defects_are_named(segmentation, code, tmp_path):
+    export = draw_export(photos=2)
+    bad = add_polygon(export, 1, "car", [[1, 1], [9, 1], [9, 9]])
+    bad["segmentation"] = segmentation
+    result = read(export, tmp_path)
+    (defect,) = result.report.defects
+    assert (defect["code"], defect["annotation"]) == (code, bad["id"])
+    assert defect["photo"].endswith("photo_1.jpg")
+
+
+def test_strays_are_counted(tmp_path):
+    export = draw_export(photos=2)
+    add_polygon(export, 77, "car", [[1, 1], [9, 1], [9, 9]])
+    add_polygon(export, 1, "car", [[1, 1], [9, 1], [9, 9]])["category_id"] = 99
+    counts = read(export, tmp_path).report.counts
+    assert (counts["annotation_without_photo"], counts["annotation_without_category"]) == (1, 1)
+    assert counts["objects"] == counts["annotations_in_export"] - 2
+
+
+def test_rle(tmp_path):
+    export = draw_export(photos=2)
+    mask = np.zeros((96, 128), np.uint8, order="F")
+    mask[10:40, 20:60] = 1
+    mask[20:30, 30:50] = 0  # a hole
+    annotation = add_polygon(export, 0, "dog", [[20, 10], [60, 10], [60, 40]])
+    rle = coco_mask.encode(mask)
+    annotation["segmentation"] = {"size": [96, 128], "counts": rle["counts"].decode()}
+    done = annotations_of(read(export, tmp_path), "photo_0.jpg")[-1]
+    assert done.area == mask.sum() == 1000
+    assert done.box == [20, 10, 40, 30]
+    np.testing.assert_array_equal(coco_mask.decode(done.segmentation), mask)
+    # Uncompressed: runs of 0 and 1 in columns; the first run is the zeros before the first one.
+    flat = mask.ravel(order="F")
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flat, [2]])))
+    annotation["segmentation"] = {"size": [96, 128], "counts": np.diff(np.concatenate([[0], edges])).tolist()}
+    done = annotations_of(read(export, tmp_path), "photo_0.jpg")[-1]
+    np.testing.assert_array_equal(coco_mask.decode(done.segmentation), mask)
+    annotation["segmentation"] = {"size": [128, 96], "counts": rle["counts"].decode()}
+    assert read(export, tmp_path).report.counts["annotation_malformed"] == 1
+
+
+def test_photos_are_found_by_name(tmp_path):
+    export = draw_export(photos=4)
+    images, photos = export.coco["images"], export.photos
+    images[0]["file_name"] = images[0]["file_name"].replace("/", "\\")
+    for i, name in [(1, "Süd Übersicht.jpg"), (2, "S%C3%BCd%20Nord.jpg")]:
+        photos[name] = photos.pop(list(export.photos)[1 if i == 1 else 1])
+    images[1]["file_name"] = "/data/upload/1/S%C3%BCd%20%C3%9Cbersicht.jpg"  # decoded in the zip
+    images[2]["file_name"] = "/data/upload/1/S%C3%BCd%20Nord.jpg"  # as it stands in the zip
+    del photos[list(export.photos)[1]]  # the photo of images[3] is not there
+    result = read(export, tmp_path)
+    assert sorted(photo.name for photo in result.photos) == [
+        "images/00000000-photo_0.jpg",
+        "images/S%C3%BCd%20Nord.jpg",
+        "images/Süd Übersicht.jpg",
+    ]
+    assert result.report.counts["photo_missing"] == 1
+
+
+def test_an_ambiguous_name_lists_the_candidates(tmp_path):
+    export = draw_export(photos=2)
+    folder = tmp_path / "folder"
+    for part in ("a", "b"):
+        (folder / part).mkdir(parents=True)
+        for name, content in export.photos.items():
+            (folder / part / name).write_bytes(content)
+    (folder / "result.json").write_text(json.dumps(export.coco))
+    with pytest.raises(ExportError, match=r"could be any of a/00000000-photo_0.jpg, b/00000000-photo_0.jpg"):
+        read_export(str(folder), ExportOptions())
+
+
+def test_folder_zip_and_bare_json_give_the_same(tmp_path):
+    export = draw_export(photos=4)
+    archive = export.write_zip(tmp_path / "export.zip")
+    folder = tmp_path / "folder"
+    with zipfile.ZipFile(archive) as z:
+        z.extractall(folder)
+    by_form = {
+        "zip": read_export(str(archive), ExportOptions()),
+        "folder": read_export(str(folder), ExportOptions()),
+        "json": read_export(str(folder / "result.json"), ExportOptions()),
+        "json elsewhere": read_export(str(folder / "result.json"), ExportOptions(image_root=str(folder / "images"))),
+    }
+    cocos = []
+    for form, result in by_form.items():
+        target = tmp_path / form
+        placed = result.place_photos(target)
+        cocos.append(result.to_coco(result.photos, {p.name: p.name.split("/")[-1] for p in result.photos}))
+        for photo in result.photos:
+            assert (target / placed[photo.name]).read_bytes() == export.photos[photo.name.split("/")[-1]]
+    assert all(coco == cocos[0] for coco in cocos)
+
+
+def test_unreadable_photos_are_left_out_and_named(tmp_path):
+    export = draw_export(photos=3)
+    export.photos[list(export.photos)[1]] = b"no photo"
+    result = read(export, tmp_path)
+    assert len(result.photos) == 2
+    (defect,) = result.report.defects
+    assert defect["code"] == "photo_unreadable" and "photo_1" in defect["photo"]
+
+
+def cut(path, tmp_path):
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+BAD = {
+    "nothing given": (lambda e, t: "", "CAMPUS.EXPORT"),
+    "not there": (lambda e, t: t / "absent.zip", "no such file"),
+    "empty file": (lambda e, t: (t / "empty.zip", (t / "empty.zip").touch())[0], "the file is empty"),
+    "no zip": (lambda e, t: (t / "x.zip", (t / "x.zip").write_bytes(b"hello"))[0], "cannot be opened as a zip"),
+    "cut zip": (lambda e, t: (e.write_zip(t / "x.zip"), cut(t / "x.zip", t))[0], "cannot be opened as a zip"),
+    "text": (lambda e, t: (t / "x.json", (t / "x.json").write_text("hello"))[0], "is no JSON"),
+    "no coco": (lambda e, t: (t / "x.json", (t / "x.json").write_text('{"a": 1}'))[0], "no COCO in it"),
+    "native": (lambda e, t: (t / "x.json", (t / "x.json").write_text('[{"id": 1}]'))[0], "native Label Studio JSON"),
+    "empty folder": (lambda e, t: (t / "d", (t / "d").mkdir())[0], "holds no .json"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_files_that_are_no_export(case, tmp_path):
+    make, message = BAD[case]
+    path = make(draw_export(photos=2), tmp_path)
+    with pytest.raises(ExportError, match=message) as error:
+        read_export(str(path), ExportOptions())
+    assert str(path) in str(error.value)
+
+
+def no_images(coco):
+    coco["images"] = []
+    coco["annotations"] = []
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (no_images, "no photo in it"),
+        (lambda coco: coco.update(annotations=[]), "not one object"),
+        (lambda coco: coco.pop("categories"), "no COCO list of categories"),
+        (lambda coco: coco["images"].append("x"), "no COCO list of images"),
+        (lambda coco: coco["images"][0].pop("file_name"), "has no file_name"),
+        (lambda coco: coco["images"].append(coco["images"][0]), "two images have the id"),
+        (lambda coco: coco["categories"].append({"id": 9}), "a category without a name"),
+    ],
+)
+def test_coco_that_cannot_be_used(change, message, tmp_path):
+    export = draw_export(photos=2)
+    change(export.coco)
+    with pytest.raises(ExportError, match=message) as error:
+        read(export, tmp_path)
+    assert "export.zip" in str(error.value)
+
+
+def test_no_photos_in_it(tmp_path):
+    export = draw_export(photos=2)
+    export.photos.clear()
+    with pytest.raises(ExportError, match="none of its 2 photos is there.*CAMPUS.IMAGE_ROOT"):
+        read(export, tmp_path)
+
+
+def test_the_room_imports_neither_torch_nor_detectron2():
+    code = "import sys, campus_seg.label_studio.export; print({'torch', 'detectron2'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_a_real_export(real_exports, tmp_path):
+    """Every object that the form can carry, its box and area as truth.json has them."""
+    result = read_export(str(real_exports / "coco_with_images_host.zip"), ExportOptions())
+    truth = json.loads((real_exports / "truth.json").read_text(encoding="utf-8"))["items"]
+    left_out = {"unannotated", "skipped"}
+    photos = {photo.name.rsplit("-", 1)[-1].rsplit("_", 1)[-1].rsplit(".", 1)[0]: photo for photo in result.photos}
+    assert set(photos) == {item["coco"] for item in truth if item["role"] not in left_out}
+    matched = 0
+    for item in truth:
+        if item["role"] not in ("polygon", "png", "unicode", "exif6"):
+            continue
+        photo = photos[item["coco"]]
+        assert (photo.width, photo.height) == (item["W"], item["H"])
+        for wanted in item["objects"]:
+            if wanted["parts"] > 1 or wanted["area"] < 32 * 32:
+                continue  # one region a part; and outlines of a few pixels differ by their rounding
+            close = [
+                a
+                for a in photo.annotations
+                if a.label == wanted["cls"]
+                and np.allclose(a.box, wanted["bbox"], atol=3)
+            ]
+            assert close, (item["coco"], wanted)
+            # A ring says nothing of holes, so an object with one comes out larger, and none smaller.
+            ratio = max(a.area for a in close) / wanted["area"]
+            assert ratio > 0.9, (item["coco"], wanted)
+            matched += ratio < 1.1
+    assert matched > 60
+    # The newer of the two annotations of this photo has four objects, the older all five.
+    assert len(photos["000000000113"].annotations) == 4

@@ -1,0 +1,41 @@
+import pytest
+import torch
+from detectron2.modeling import build_model
+
+from campus_seg.config import load_config
+from campus_seg.modeling.mini_backbone import MiniBackbone, register_mini_backbone
+
+
+def test_shapes_and_strides():
+    backbone = MiniBackbone(3, channels=[8, 16, 24, 32], blocks=[1, 2, 1, 1], norm="BN")
+    outputs = backbone(torch.zeros(2, 3, 64, 96))
+    assert {name: tuple(x.shape) for name, x in outputs.items()} == {
+        "res2": (2, 8, 16, 24),
+        "res3": (2, 16, 8, 12),
+        "res4": (2, 24, 4, 6),
+        "res5": (2, 32, 2, 3),
+    }
+    for name, shape in backbone.output_shape().items():
+        assert outputs[name].shape[1] == shape.channels
+        assert 64 // outputs[name].shape[2] == shape.stride
+
+
+def test_every_parameter_learns():
+    backbone = MiniBackbone(3, channels=[32, 32, 64, 64], blocks=[1, 1, 1, 1], norm="GN")
+    sum(x.square().mean() for x in backbone(torch.randn(1, 3, 64, 64)).values()).backward()
+    for name, parameter in backbone.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+def test_four_stages():
+    with pytest.raises(ValueError, match="four stages"):
+        MiniBackbone(3, channels=[8, 16], blocks=[1, 1], norm="BN")
+
+
+def test_the_model_of_the_config_has_five_levels():
+    register_mini_backbone()
+    register_mini_backbone()  # a second call does nothing
+    cfg = load_config("mask_rcnn_mini_FPN.yaml", ["MODEL.ROI_HEADS.NUM_CLASSES", "3"])
+    model = build_model(cfg).eval()
+    features = model.backbone(torch.zeros(1, 3, 192, 256))
+    assert [tuple(features[f"p{i}"].shape[2:]) for i in range(2, 7)] == [(48, 64), (24, 32), (12, 16), (6, 8), (3, 4)]

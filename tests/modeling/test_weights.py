@@ -1,0 +1,163 @@
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from detectron2.modeling import build_model
+
+from campus_seg.config import load_config
+from campus_seg.errors import WeightsError
+from campus_seg.modeling.mini_backbone import register_mini_backbone
+from campus_seg.modeling.weights import COCO_CLASSES, CampusCheckpointer, load_weights, read_checkpoint, transfer
+
+SMALL = ["CAMPUS.MINI_BACKBONE.CHANNELS", "[8, 8, 8, 8]", "MODEL.FPN.OUT_CHANNELS", "8", "MODEL.DEVICE", "cpu"]
+SMALL += ["MODEL.ROI_BOX_HEAD.FC_DIM", "16", "MODEL.ROI_MASK_HEAD.CONV_DIM", "8"]
+
+
+def small_model(classes, seed=0, *opts):
+    register_mini_backbone()
+    torch.manual_seed(seed)
+    number = ["MODEL.ROI_HEADS.NUM_CLASSES", str(classes)]
+    return build_model(load_config("mask_rcnn_mini_FPN.yaml", [*SMALL, *number, *opts]))
+
+
+@pytest.fixture
+def zoo_file(tmp_path):
+    """A file of the model zoo's form: 80 classes, arrays in a pickle."""
+    model = small_model(80, seed=1)
+    path = tmp_path / "model_final_f10217.pkl"
+    arrays = {name: value.numpy() for name, value in model.state_dict().items()}
+    content = {"model": arrays, "__author__": "Detectron2 Model Zoo", "matching_heuristics": True}
+    path.write_bytes(pickle.dumps(content, protocol=2))
+    return path, model.state_dict()
+
+
+def test_transfer_takes_rows_by_class_name(zoo_file, caplog):
+    path, given = zoo_file
+    classes = ["bench", "fire extinguisher", "Person", "car"]
+    model = small_model(4, seed=2)
+    fresh = {name: value.clone() for name, value in model.state_dict().items()}
+    report = transfer(model, read_checkpoint(str(path)), classes)
+    state = model.state_dict()
+    predictors = ["roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred"]
+    predictors += ["roi_heads.mask_head.predictor"]
+    for name in state:
+        if not name.startswith(tuple(predictors)):
+            assert torch.equal(state[name], given[name]), name
+    coco = {"bench": 13, "Person": 0, "car": 2}  # places in COCO's list of 80
+    assert [COCO_CLASSES[i] for i in coco.values()] == ["bench", "person", "car"]
+    for own, name in enumerate(classes):
+        for key in ("weight", "bias"):
+            scores, boxes, masks = (f"{layer}.{key}" for layer in predictors)
+            source, place = (given, coco[name]) if name in coco else (fresh, own)
+            assert torch.equal(state[scores][own], source[scores][place])
+            assert torch.equal(state[boxes][4 * own : 4 * own + 4], source[boxes][4 * place : 4 * place + 4])
+            assert torch.equal(state[masks][own], source[masks][place])
+    assert torch.equal(
+        state["roi_heads.box_predictor.cls_score.weight"][4], given["roi_heads.box_predictor.cls_score.weight"][80]
+    )
+    assert report.classes_taken == ["bench", "Person", "car"]
+    assert report.classes_new == ["fire extinguisher"]
+    assert report.new == []
+    with caplog.at_level("INFO", logger="campus_seg"):
+        report.log("zoo.pkl")
+    assert "Taken over from zoo.pkl" in caplog.text and "bench, Person, car" in caplog.text
+    assert "Starting new: classes fire extinguisher" in caplog.text
+
+
+def test_transfer_from_our_own_checkpoint_by_its_classes(tmp_path):
+    source = small_model(3, seed=1)
+    CampusCheckpointer(source, str(tmp_path), classes=["dog", "car", "tree"]).save("model_final")
+    model = small_model(2, seed=2)
+    report = transfer(model, read_checkpoint(str(tmp_path / "model_final.pth")), ["car", "horse"])
+    name = "roi_heads.mask_head.predictor.weight"
+    assert torch.equal(model.state_dict()[name][0], source.state_dict()[name][1])
+    assert (report.classes_taken, report.classes_new) == (["car"], ["horse"])
+
+
+def test_transfer_from_a_backbone_alone_says_what_is_new(tmp_path):
+    source = small_model(3, seed=1)
+    weights = {k: v for k, v in source.state_dict().items() if k.startswith("backbone.bottom_up")}
+    torch.save({"model": weights}, tmp_path / "backbone.pth")
+    model = small_model(2, seed=2)
+    report = transfer(model, read_checkpoint(str(tmp_path / "backbone.pth")), ["car", "dog"])
+    assert set(report.taken) == set(weights)
+    assert set(report.new) == set(model.state_dict()) - set(weights)
+    assert report.classes_taken == []
+
+
+def test_predicting_wants_just_these_weights(tmp_path):
+    source = small_model(2, seed=1)
+    CampusCheckpointer(source, str(tmp_path), classes=["car", "dog"]).save("model_final")
+    path = str(tmp_path / "model_final.pth")
+    model = small_model(2, seed=2)
+    load_weights(model, path, ["car", "dog"])
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.state_dict().values(), source.state_dict().values(), strict=True)
+    )
+    with pytest.raises(WeightsError, match="trained for the classes"):
+        load_weights(model, path, ["dog", "car"])
+    other = small_model(2, 0, "MODEL.ROI_BOX_HEAD.FC_DIM", "24")
+    with pytest.raises(WeightsError, match="weights of another model"):
+        load_weights(other, path, ["car", "dog"])
+
+
+class Attack:
+    """A pickle that would make a folder when it is loaded."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("kind", ["pickle", "torch"])
+def test_no_code_in_a_weights_file_is_run(kind, tmp_path):
+    path = tmp_path / ("evil.pkl" if kind == "pickle" else "evil.pth")
+    content = {"model": {"a": np.zeros(3)}, "x": Attack(tmp_path / "pwned"), "__author__": "x"}
+    if kind == "pickle":
+        path.write_bytes(pickle.dumps(content))
+    else:
+        torch.save(content, path)
+    with pytest.raises(WeightsError, match="not a weights file that can be read safely"):
+        read_checkpoint(str(path))
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"these are words", "neither a torch checkpoint nor a pickle"),
+        (b"", "neither a torch checkpoint nor a pickle"),
+        (b"PK\x03\x04 cut", "not a weights file that can be read safely"),
+        (pickle.dumps({"model": {"a": np.zeros(9)}})[:-20], "not a weights file that can be read safely"),
+        (pickle.dumps([1, 2]), "holds a list and no weights"),
+        (pickle.dumps({"model": {}}), "holds no weights"),
+        (pickle.dumps({"model": {"a": "b"}}), "holds no weights"),
+    ],
+)
+def test_files_that_are_no_weights(content, message, tmp_path):
+    path = tmp_path / "weights.pkl"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=message) as error:
+        read_checkpoint(str(path))
+    assert str(path) in str(error.value) and "MODEL.WEIGHTS" in str(error.value)
+
+
+def test_weights_that_cannot_be_fetched(tmp_path, monkeypatch):
+    monkeypatch.setenv("FVCORE_CACHE", str(tmp_path))
+    address = "http://127.0.0.1:9/zoo/model_final_f10217.pkl"  # nobody listens on the discard port
+    with pytest.raises(WeightsError, match="download model_final_f10217.pkl .* MODEL.WEIGHTS path/to/model_final"):
+        read_checkpoint(address)
+    with pytest.raises(WeightsError, match="absent.pth"):
+        read_checkpoint(str(tmp_path / "absent.pth"))
+
+
+def test_numpy_2_pickles_are_read(tmp_path):
+    content = pickle.dumps({"model": {"a": np.arange(3.0)}, "__author__": "x"}, protocol=2)
+    renamed = content.replace(b"numpy.core.multiarray", b"numpy._core.multiarray")
+    path = tmp_path / "new.pkl"
+    path.write_bytes(renamed)
+    np.testing.assert_array_equal(read_checkpoint(str(path))["model"]["a"], [0, 1, 2])

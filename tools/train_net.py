@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+r"""Trains and evaluates a Mask R-CNN on a Label Studio export.
+
+Example:
+    tools/train_net.py --config-file configs/mask_rcnn_R_50_FPN.yaml \
+        CAMPUS.EXPORT my_export.zip OUTPUT_DIR output/campus
+"""
+
+import logging
+from pathlib import Path
+
+from campus_seg.environment import require_detectron2
+from campus_seg.errors import ConfigError, exits_on_bad_input
+
+
+def parse_arguments(argv):
+    """Detectron2's own arguments, under their own names."""
+    from detectron2.engine import default_argument_parser
+
+    parser = default_argument_parser(epilog=__doc__)
+    parser.usage = "%(prog)s --config-file FILE [options] [KEY VALUE ...]"
+    args = parser.parse_args(argv)
+    if not args.config_file:
+        raise ConfigError("no config: give one with --config-file, such as configs/mask_rcnn_R_50_FPN.yaml")
+    return args
+
+
+@exits_on_bad_input
+def main(argv=None):
+    """Imports the export once, then trains or evaluates in as many processes as asked for."""
+    require_detectron2()
+    import torch
+    from detectron2.engine import launch
+
+    from campus_seg.config import find_config_file, load_config, use_run_weights
+    from campus_seg.engine.run import prepare_run
+
+    args = parse_arguments(argv)
+    if args.num_gpus > max(1, torch.cuda.device_count()):
+        raise ConfigError(f"--num-gpus {args.num_gpus}: this machine has {torch.cuda.device_count()} GPUs")
+    cfg = load_config(args.config_file, args.opts)
+    if args.eval_only:
+        use_run_weights(cfg, args.config_file, args.opts)
+    args.config_file = str(find_config_file(args.config_file))
+    checkpoint = prepare_run(cfg, eval_only=args.eval_only, resume=args.resume)
+    cfg.freeze()
+    launch(
+        run,
+        args.num_gpus,
+        num_machines=args.num_machines,
+        machine_rank=args.machine_rank,
+        dist_url=args.dist_url,
+        args=(cfg, args, checkpoint),
+    )
+
+
+def run(cfg, args, checkpoint):
+    """One process of a run."""
+    from detectron2.engine import default_setup
+    from detectron2.utils.comm import get_rank
+    from detectron2.utils.logger import setup_logger
+
+    from campus_seg.data.datasets import register_datasets
+    from campus_seg.engine.run import log_import
+    from campus_seg.engine.trainer import Trainer, evaluate
+    from campus_seg.modeling.mini_backbone import register_mini_backbone
+
+    output_dir = Path(cfg.OUTPUT_DIR)
+    register_mini_backbone()
+    register_datasets(output_dir, cfg.CAMPUS.CLASSES)
+    setup_logger(cfg.OUTPUT_DIR, distributed_rank=get_rank(), name="campus_seg", abbrev_name="campus")
+    if args.eval_only:
+        setup_logger(cfg.OUTPUT_DIR, distributed_rank=get_rank())
+        return evaluate(cfg)
+    default_setup(cfg, args)
+    log_import(output_dir)
+    trainer = Trainer(cfg)
+    if args.resume and trainer.checkpointer.has_checkpoint():
+        trainer.resume_or_load(resume=True)
+        logging.getLogger("campus_seg").info(f"Going on at iteration {trainer.start_iter}")
+    else:
+        trainer.start_from(checkpoint)
+    return trainer.train()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Masks photos with a trained model: overlays, masks, cut-outs and COCO predictions.
+
+    python tools/visualize.py --config-file output/campus/config.yaml --input photos/ --output masked/
+
+Exit status: 0; 3 where a photo could not be read (masked/failures.json says why); 2 for a bad command.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from campus_seg.environment import require_detectron2
+from campus_seg.errors import exits_on_bad_input
+from campus_seg.inference.outputs import OUTPUTS
+
+THRESHOLD_KEY = "MODEL.ROI_HEADS.SCORE_THRESH_TEST"
+
+
+def threshold(text: str) -> float:
+    """A number of 0 … 1, for argparse."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not within 0 and 1")
+    return value
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """The command's arguments; those of Detectron2's demo keep their names and meaning."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config-file", required=True, metavar="FILE", help="config.yaml of a finished run")
+    parser.add_argument(
+        "--input", required=True, nargs="+", metavar="PATH", help="folders, photos or COCO .json files of photos"
+    )
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument(
+        "--save",
+        nargs="+",
+        choices=OUTPUTS,
+        default=OUTPUTS,
+        metavar="NAME",
+        help=f"only some of: {', '.join(OUTPUTS)} (the .json lists are always written)",
+    )
+    parser.add_argument(
+        "--confidence-threshold", type=threshold, default=0.5, metavar="0…1", help="least score of an object (0.5)"
+    )
+    parser.add_argument(
+        "--opts",
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar="KEY VALUE",
+        help="keys that win over the config; give them last",
+    )
+    return parser
+
+
+@exits_on_bad_input
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    args = get_parser().parse_args(argv)
+    require_detectron2()
+    from campus_seg.config import load_config, use_run_weights
+    from campus_seg.inference.folder import mask_photos
+    from campus_seg.inference.photos import find_photos
+    from campus_seg.inference.predictor import Predictor
+
+    output = Path(args.output)
+    cfg = load_config(args.config_file, args.opts)
+    use_run_weights(cfg, args.config_file, args.opts)
+    if THRESHOLD_KEY not in args.opts[::2]:
+        cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = args.confidence_threshold
+    cfg.freeze()
+
+    found = find_photos(args.input, output)
+    predictor = Predictor(cfg)
+    print(f"{len(found.photos)} photos, {cfg.MODEL.WEIGHTS}, {cfg.MODEL.DEVICE}")
+    summary = mask_photos(predictor, predictor.class_names, found.photos, output, args.save)
+
+    print(f"{summary.photos} photos masked, {summary.objects} objects found")
+    if found.skipped:
+        print(f"{found.skipped} files skipped that are no photos")
+    for name in OUTPUTS:
+        if name != "predictions" and name in args.save and summary.photos:
+            print(f"  {name:<12}{output / name}")
+    print(f"  {'predictions':<12}{output / 'predictions.json'}\n  {'legend':<12}{output / 'legend.json'}")
+    if summary.failures:
+        print(f"{summary.failures} photos could not be read: {output / 'failures.json'}")
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
