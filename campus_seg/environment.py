@@ -6,10 +6,12 @@ imports the standard library alone.
 
 import argparse
 import importlib
+import logging
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import warnings
 from pathlib import Path
 
 # A build of upstream commit a59f0563 (2024-04) with one later upstream fix. Its wheel is tagged cp310, but it is
@@ -17,6 +19,9 @@ from pathlib import Path
 DETECTRON2 = "sal-detectron2==0.7.2"
 DETECTRON2_SHA256 = "491af0c7f79bdb2d178e46f6cb16a97c4ac968d45c41ea3f6b6435d59bbee561"
 UPSTREAM = "git+https://github.com/facebookresearch/detectron2.git@a59f05630a8f205756064244bf5beb8661f96180"
+
+# What Detectron2 makes newer torch and setuptools say at every start, which helps no user.
+NOISE = (".*pkg_resources is deprecated.*", ".*torch.jit.script. is deprecated.*", ".*torch.meshgrid.*")
 
 
 def pip_arguments(purelib: str) -> list[str]:
@@ -41,9 +46,16 @@ def install_detectron2() -> None:
 def require_detectron2() -> None:
     """Ends the program with the exact install commands where Detectron2 cannot be imported.
 
+    Tools call it before they import anything that needs Detectron2; it also silences what old and new releases
+    warn of each other.
+
     Raises:
         SystemExit: with status 2 and the commands on standard error.
     """
+    for message in NOISE:
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # "No CUDA runtime is found"
+    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
     try:
         for module in ("torch", "torchvision", "detectron2.config", "detectron2.model_zoo"):
             importlib.import_module(module)

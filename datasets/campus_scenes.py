@@ -129,7 +129,7 @@ def is_one_piece(mask: np.ndarray) -> bool:
     return len(rings) == 1
 
 
-def trace(mask: np.ndarray, tolerance: float = 0.4) -> np.ndarray:
+def trace(mask: np.ndarray, tolerance: float = 0.35) -> np.ndarray:
     """The outer outline of a silhouette on the grid (GRID * h, GRID * w) as a simplified ring.
 
     findContours goes through the centres of the border cells, half a cell inside the region. On a mask grown by one
@@ -201,15 +201,13 @@ def visible_part(sprite: Sprite, foot: tuple[float, float], hidden: np.ndarray) 
 
 
 def photo_masks(masks: list[np.ndarray]) -> np.ndarray:
-    """N disjoint masks on the grid, the farthest first, as (N, 480, 640) bool: the pixels covered by at least half.
+    """N disjoint masks on the grid as (N, 480, 640) bool: the pixels of which most is covered.
 
-    Where two objects share a pixel half and half it belongs to the nearer one.
+    A pixel covered by its left or its upper half counts, by its right or lower half it does not: counting both would
+    widen everything by a quarter of a pixel on average, counting one moves it by less than one cell.
     """
-    covered = [cv2.resize(mask * 255, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) > 127 for mask in masks]
-    taken = np.zeros((HEIGHT, WIDTH), bool)
-    for mask in reversed(covered):
-        mask &= ~taken
-        taken |= mask
+    corners = [(0, 0, 5), (0, 1, 4), (1, 0, 4), (1, 1, 3)]
+    covered = [sum(share * mask[y::GRID, x::GRID] for y, x, share in corners) > 8 for mask in masks]
     return np.array(covered, bool).reshape(-1, HEIGHT, WIDTH)
 
 

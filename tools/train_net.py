@@ -56,24 +56,19 @@ def main(argv=None):
 
 def run(cfg, args, checkpoint):
     """One process of a run."""
-    from detectron2.engine import default_setup
-    from detectron2.utils.comm import get_rank
-    from detectron2.utils.logger import setup_logger
-
     from campus_seg.data.datasets import register_datasets
-    from campus_seg.engine.run import log_import
+    from campus_seg.engine.run import log_import, setup_run
     from campus_seg.engine.trainer import Trainer, evaluate
     from campus_seg.modeling.mini_backbone import register_mini_backbone
 
+    require_detectron2()
     output_dir = Path(cfg.OUTPUT_DIR)
     register_mini_backbone()
     register_datasets(output_dir, cfg.CAMPUS.CLASSES)
-    setup_logger(cfg.OUTPUT_DIR, distributed_rank=get_rank(), name="campus_seg", abbrev_name="campus")
-    if args.eval_only:
-        setup_logger(cfg.OUTPUT_DIR, distributed_rank=get_rank())
-        return evaluate(cfg)
-    default_setup(cfg, args)
+    setup_run(cfg, args)
     log_import(output_dir)
+    if args.eval_only:
+        return evaluate(cfg)
     trainer = Trainer(cfg)
     if args.resume and trainer.checkpointer.has_checkpoint():
         trainer.resume_or_load(resume=True)

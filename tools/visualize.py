@@ -9,10 +9,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from campus_seg.environment import require_detectron2
 from campus_seg.errors import exits_on_bad_input
 from campus_seg.inference.outputs import OUTPUTS
+
+if TYPE_CHECKING:  # it needs Detectron2, whose absence `main` explains
+    from campus_seg.inference.folder import Summary
 
 THRESHOLD_KEY = "MODEL.ROI_HEADS.SCORE_THRESH_TEST"
 
@@ -73,20 +77,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     found = find_photos(args.input, output)
     predictor = Predictor(cfg)
-    print(f"{len(found.photos)} photos, {cfg.MODEL.WEIGHTS}, {cfg.MODEL.DEVICE}")
+    print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, photos: {len(found.photos)}")
     summary = mask_photos(predictor, predictor.class_names, found.photos, output, args.save)
+    report(summary, found.skipped, output, args.save)
+    return 3 if summary.failures else 0
 
-    print(f"{summary.photos} photos masked, {summary.objects} objects found")
-    if found.skipped:
-        print(f"{found.skipped} files skipped that are no photos")
-    for name in OUTPUTS:
-        if name != "predictions" and name in args.save and summary.photos:
-            print(f"  {name:<12}{output / name}")
-    print(f"  {'predictions':<12}{output / 'predictions.json'}\n  {'legend':<12}{output / 'legend.json'}")
+
+def report(summary: "Summary", skipped: int, output: Path, save: Sequence[str]) -> None:
+    """Says in a few lines what was done and where it lies."""
+    lines = [("photos masked", summary.photos), ("objects found", summary.objects)]
+    if skipped:
+        lines.append(("files skipped", f"{skipped} (no photos by their ending)"))
     if summary.failures:
-        print(f"{summary.failures} photos could not be read: {output / 'failures.json'}")
-        return 3
-    return 0
+        lines.append(("photos failed", f"{summary.failures} (see {output / 'failures.json'})"))
+    lines += [(name, output / name) for name in OUTPUTS if name in save and (output / name).is_dir()]
+    lines += [(name, output / f"{name}.json") for name in ("predictions", "legend")]
+    for name, value in lines:
+        print(f"{name:<14}{value}")
 
 
 if __name__ == "__main__":

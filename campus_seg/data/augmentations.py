@@ -58,7 +58,7 @@ REFUSED = {
 ADVICE = ("ShiftScaleRotate is a special case", "This augmenter is very slow")
 
 
-class _LeavesTheHorizon(Exception):  # noqa: N818
+class _BehindTheCameraError(Exception):
     """A perspective puts a vertex behind the camera: only pixels tell where the object went."""
 
 
@@ -152,7 +152,7 @@ class Augmentation:
             data["bboxes"] = _boxes(objects, *image.shape[:2])
         try:
             data = self._compose(**data)
-        except _LeavesTheHorizon:
+        except _BehindTheCameraError:
             return image, None
         except Exception as error:  # whatever a transform raises, the user must learn which file asked for it
             size = "{} x {}".format(*image.shape[1::-1])
@@ -165,7 +165,7 @@ class Augmentation:
         points = data["keypoints"].astype(np.float64) if "keypoints" in data else objects.points
         if len(points) != len(objects.points):
             raise ConfigError(f"{self.name}: a transform changes the number of points; register it as one for masks")
-        return result, Rings(points, objects.starts, objects.owners).clipped(*result.shape[:2])
+        return result, Rings(points, objects.starts, objects.owners).cut(*result.shape[:2]).without_specks()
 
 
 def _read_pipeline(path: Path) -> A.BasicTransform | A.BaseCompose:
@@ -282,7 +282,7 @@ class _Convention:
             matrix = params["matrix"]
             # w, by which the homography divides, relative to the photo's first pixel, which is in view.
             if (points[:, :2] @ (matrix[2, :2] / matrix[2, 2]) + 1).min() < 0.01:
-                raise _LeavesTheHorizon
+                raise _BehindTheCameraError
         points = type(leaf).apply_to_keypoints(leaf, points, **params)
         points[:, :2] += 0.5
         return points

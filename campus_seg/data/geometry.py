@@ -73,28 +73,30 @@ class Rings:
         x, y = (self.points - np.repeat(self.points[self.starts], sizes, axis=0)).T
         return np.abs(np.add.reduceat(x * y[following] - y * x[following], self.starts)) / 2
 
-    def clipped(self, height: int, width: int) -> "Rings":
-        """The rings cut at the photo's edges; what keeps less than `MIN_AREA` is left out."""
-        if not len(self):
-            return self
+    def cut(self, height: int, width: int) -> "Rings":
+        """The rings cut at the photo's edges. Concave ones may come apart; those wholly outside are gone."""
         bounds = self.bounds()
         outside = np.maximum(-bounds[:, :2], bounds[:, 2:] - (width, height)).max(axis=1) > _EDGE_TOLERANCE
         rings = self
         if outside.any():
             pieces, owners = [], []
             frame = shapely.box(0, 0, width, height)
-            for ring, owner, cut in zip(self.split(), self.owners.tolist(), outside.tolist(), strict=True):
-                for piece in _cut(ring, frame) if cut else [ring]:
+            for ring, owner, leaves in zip(self.split(), self.owners.tolist(), outside.tolist(), strict=True):
+                for piece in _cut(ring, frame) if leaves else [ring]:
                     pieces.append(piece)
                     owners.append(owner)
             rings = Rings.from_list(pieces, owners)
-        kept = rings.areas() >= MIN_AREA
-        for index in np.flatnonzero(~kept):  # the two halves of a figure 8 cancel out in the shoelace formula
-            kept[index] = shapely.make_valid(shapely.polygons(rings.split()[index])).area >= MIN_AREA
-        if not kept.all():
-            parts = [ring for ring, keep in zip(rings.split(), kept.tolist(), strict=True) if keep]
-            rings = Rings.from_list(parts, rings.owners[kept].tolist())
         return Rings(np.clip(rings.points, 0, (width, height)), rings.starts, rings.owners)
+
+    def without_specks(self) -> "Rings":
+        """The rings that enclose at least `MIN_AREA`."""
+        kept = self.areas() >= MIN_AREA
+        if kept.all():
+            return self
+        rings = self.split()
+        for index in np.flatnonzero(~kept):  # the two halves of a figure 8 cancel out in the shoelace formula
+            kept[index] = shapely.make_valid(shapely.polygons(rings[index])).area >= MIN_AREA
+        return Rings.from_list([rings[index] for index in np.flatnonzero(kept)], self.owners[kept].tolist())
 
     def objects(self) -> tuple[np.ndarray, np.ndarray, list[list[np.ndarray]]]:
         """What is left, by object.

@@ -123,21 +123,23 @@ class CampusMapper:
             if not self.wants_masks and not any(isinstance(segmentation, dict) for segmentation in segmentations):
                 new_height, new_width = image.shape[:2]
                 rings = Rings.from_polygons(segmentations).scaled(new_width / width, new_height / height)
-                augmented, objects = self._augment(image, rings.clipped(new_height, new_width), seed)
+                augmented, objects = self._augment(image, rings.cut(new_height, new_width), seed)
             if objects is None:
                 masks = self._masks(segmentations, image.shape[:2], (height, width))
                 augmented, objects = self._augment(image, masks, seed)
             image = augmented
 
         # 4. Pack.
-        dataset_dict["image"] = _to_tensor(image, self.image_format)
+        dataset_dict["image"] = to_tensor(image, self.image_format)
         if self.is_train:
             classes = [annotation["category_id"] for annotation in annotations]
             dataset_dict["instances"] = _to_instances(objects, classes, image.shape[:2])
         return dataset_dict
 
     def _augment(self, image: np.ndarray, objects: Rings | np.ndarray, seed: tuple[int, int, int]):
-        return self.augmentation(image, objects, seed) if self.augmentation else (image, objects)
+        if self.augmentation:
+            return self.augmentation(image, objects, seed)
+        return image, objects.without_specks() if isinstance(objects, Rings) else objects
 
     def _masks(self, segmentations: list, size: tuple[int, int], photo_size: tuple[int, int]) -> np.ndarray:
         """(N, h, w) uint8 masks, 0 or 1, at the size the model sees; `photo_size` is that of the photo, both (h, w)."""
@@ -177,7 +179,7 @@ def _number(image_id: int | str) -> int:
     return image_id if isinstance(image_id, int) and image_id >= 0 else zlib.crc32(str(image_id).encode())
 
 
-def _to_tensor(image: np.ndarray, image_format: str) -> torch.Tensor:
+def to_tensor(image: np.ndarray, image_format: str) -> torch.Tensor:
     """(H, W, 3) RGB to (3, H, W) in `image_format`, uint8."""
     planes = np.empty((3, *image.shape[:2]), dtype=np.uint8)
     cv2.split(image, list(planes[::-1] if image_format == "BGR" else planes))  # five times as fast as a transpose

@@ -1,11 +1,16 @@
 """One run from a config: everything that can be wrong with the input is found before anything is written."""
 
+import argparse
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
+from detectron2.engine import default_setup
+from detectron2.utils import comm
+from detectron2.utils.logger import setup_logger
 
 from campus_seg.config import CLASSES_FILE, export_options
 from campus_seg.data.datasets import choose_splits, dataset_name, write_datasets
@@ -58,6 +63,29 @@ def _fit_config(cfg: CfgNode, export: Export, splits: dict[str, list[str]]) -> N
     cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(export.classes)
     filled = {dataset_name(split) for split in SPLITS if splits[split]}
     cfg.DATASETS.TEST = tuple(name for name in cfg.DATASETS.TEST if name in filled)
+
+
+def setup_run(cfg: CfgNode, args: argparse.Namespace) -> None:
+    """Detectron2's default_setup: loggers, random seeds, and for a training OUTPUT_DIR/config.yaml.
+
+    Its pages on environment and config go to log.txt alone. An evaluation leaves the run's config.yaml as it is.
+    """
+    rank = comm.get_rank()
+    # Called just as default_setup calls it, which then finds these loggers set up and adds no second handlers.
+    loggers = [setup_logger(cfg.OUTPUT_DIR, distributed_rank=rank)]
+    loggers += [setup_logger(cfg.OUTPUT_DIR, distributed_rank=rank, name=name) for name in ("fvcore", "campus_seg")]
+    if args.eval_only:
+        return
+    consoles = [handler for each in loggers for handler in each.handlers if handler.stream is sys.stdout]
+    for handler in consoles:
+        handler.addFilter(_nothing)
+    default_setup(cfg, args)
+    for handler in consoles:
+        handler.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
 
 
 def log_import(output_dir: Path) -> None:

@@ -1,0 +1,240 @@
+"""Folders masked by a stand-in for the model whose objects are known, compared with numbers worked out by hand."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from detectron2.structures import Boxes, Instances
+from PIL import Image
+from pycocotools import mask as mask_util
+from pycocotools.coco import COCO
+
+from campus_seg.errors import ConfigError
+from campus_seg.inference.folder import Summary, mask_photos
+from campus_seg.inference.photos import find_photos
+from campus_seg.palette import class_colors
+
+CLASSES = ["bench", "fire / extinguisher", "dog"]
+
+
+def full_boxes(image_bgr):
+    """The stand-in: in each photo wider than 40 pixels two overlapping rectangles, the surer one second."""
+    height, width = image_bgr.shape[:2]
+    instances = Instances((height, width))
+    n = 2 if width > 40 else 0
+    instances.pred_boxes = Boxes(torch.tensor([[5.0, 10, 35, 40], [25, 20, 55, 50]])[:n])
+    instances.scores = torch.tensor([0.7, 0.9])[:n]
+    instances.pred_classes = torch.tensor([2, 1])[:n]
+    instances.pred_masks = torch.ones(n, 1, 28, 28)
+    return instances
+
+
+def predict(photos):
+    """As a Predictor does."""
+    return [full_boxes(photo) for photo in photos]
+
+
+def draw(path, width=64, height=60, seed=0, **options):
+    """A noisy photo on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(image).save(path, **options)
+    return image
+
+
+def mask(folder, output, **options):
+    """Finds and masks."""
+    return mask_photos(predict, CLASSES, find_photos([str(folder)], output).photos, output, **options)
+
+
+def files(folder):
+    """{path below the folder: bytes}."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture
+def masked(tmp_path):
+    """A masked folder: two sound photos, one without objects, three that cannot be read."""
+    draw(tmp_path / "photos" / "b.png")
+    draw(tmp_path / "photos" / "walk" / "a.png", seed=1)
+    draw(tmp_path / "photos" / "narrow.png", width=40)
+    (tmp_path / "photos" / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    (tmp_path / "photos" / "empty.jpg").write_bytes(b"")
+    (tmp_path / "photos" / "walk" / "text.png").write_text("no photo")
+    summary = mask(tmp_path / "photos", tmp_path / "masked")
+    assert summary == Summary(photos=3, objects=4, failures=3)
+    return tmp_path / "masked"
+
+
+def test_every_output_of_the_contract_is_there_and_nothing_else(masked):
+    names = ("b", "narrow", "walk/a")
+    objects = ("001_fire_extinguisher", "002_dog")
+    assert set(files(masked)) == {
+        "predictions.json",
+        "legend.json",
+        "failures.json",
+        *(f"overlay/{name}.jpg" for name in names),
+        *(f"{kind}/{name}.png" for kind in ("binary", "rgb", "instances") for name in names),
+        *(f"cutouts/{name}/{part}.png" for name in ("b", "walk/a") for part in objects),
+    }
+
+
+def test_pixels_are_those_of_the_objects(masked):
+    # 30 x 30 pixels each; they share columns 25 … 34 of rows 20 … 39, where the surer one is in front
+    ids = cv2.imread(str(masked / "instances/b.png"), cv2.IMREAD_UNCHANGED)
+    assert ids.dtype == np.uint16
+    assert ids.shape == (60, 64)
+    assert np.bincount(ids.ravel()).tolist() == [60 * 64 - 1600, 900, 700]
+    assert (ids[20:50, 25:55] == 1).all()
+    binary = cv2.imread(str(masked / "binary/b.png"), cv2.IMREAD_UNCHANGED)
+    assert binary.ndim == 2
+    assert np.array_equal(binary, np.where(ids > 0, 255, 0))
+    rgb = np.asarray(Image.open(masked / "rgb/b.png"))
+    colors = class_colors(3)
+    assert (rgb[ids == 1] == colors[1]).all()
+    assert (rgb[ids == 2] == colors[2]).all()
+    assert (rgb[ids == 0] == 0).all()
+    overlay = cv2.imread(str(masked / "overlay/b.jpg"))
+    assert overlay.shape == (60, 64, 3)
+
+
+def test_cutouts_hold_the_whole_object_in_the_photos_own_colours(masked, tmp_path):
+    photo = np.asarray(Image.open(tmp_path / "photos/walk/a.png"))
+    cutout = Image.open(masked / "cutouts/walk/a/002_dog.png")
+    assert cutout.mode == "RGBA"
+    pixels = np.asarray(cutout)
+    assert (pixels[..., 3] == 255).all()  # also what lies behind the other object
+    assert np.array_equal(pixels[..., :3], photo[10:40, 5:35])
+
+
+def test_a_photo_without_objects_has_empty_pictures(masked):
+    for kind in ("binary", "rgb", "instances"):
+        picture = cv2.imread(str(masked / kind / "narrow.png"), cv2.IMREAD_UNCHANGED)
+        assert picture.shape[:2] == (60, 40)
+        assert not picture.any()
+
+
+def test_predictions_are_coco(masked):
+    predictions = json.loads((masked / "predictions.json").read_text())
+    assert predictions["images"] == [
+        {"id": 1, "file_name": "b.png", "width": 64, "height": 60},
+        {"id": 2, "file_name": "narrow.png", "width": 40, "height": 60},
+        {"id": 3, "file_name": "walk/a.png", "width": 64, "height": 60},
+    ]
+    assert predictions["categories"] == [{"id": i + 1, "name": name} for i, name in enumerate(CLASSES)]
+    rows = [(a["id"], a["image_id"], a["category_id"], a["instance_id"]) for a in predictions["annotations"]]
+    assert rows == [(1, 1, 2, 1), (2, 1, 3, 2), (3, 3, 2, 1), (4, 3, 3, 2)]
+    first = predictions["annotations"][0]
+    assert first["score"] == 0.9
+    assert first["bbox"] == [25, 20, 30, 30]
+    assert first["area"] == 900
+    assert first["iscrowd"] == 0
+    assert isinstance(first["segmentation"]["counts"], str)
+    decoded = mask_util.decode(first["segmentation"])
+    assert decoded.shape == (60, 64)
+    ids = cv2.imread(str(masked / "instances/b.png"), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(decoded, ids == 1)
+    coco = COCO(masked / "predictions.json")
+    assert len(coco.getAnnIds(imgIds=[3])) == 2
+
+
+def test_the_legend_names_every_class(masked):
+    legend = json.loads((masked / "legend.json").read_text())
+    assert list(legend) == CLASSES
+    red, green, blue = class_colors(2)[1]
+    assert legend["fire / extinguisher"] == {
+        "id": 2,
+        "rgb": [red, green, blue],
+        "hex": f"#{red:02x}{green:02x}{blue:02x}",
+    }
+
+
+def test_failures_are_listed_with_reasons(masked):
+    failures = json.loads((masked / "failures.json").read_text())
+    assert [failure["file_name"] for failure in failures] == ["cut.jpg", "empty.jpg", "walk/text.png"]
+    assert failures[1]["reason"] == "the file is empty"
+    assert all(failure["reason"] for failure in failures)
+
+
+def test_a_second_run_writes_the_same_bytes_and_removes_nothing(masked, tmp_path):
+    first = files(masked)
+    (masked / "mine.txt").write_text("keep")
+    mask(tmp_path / "photos", masked)
+    assert files(masked) == {**first, "mine.txt": b"keep"}
+
+
+def test_photos_with_one_stem_do_not_overwrite_each_other(tmp_path):
+    for name in ("a.png", "a.bmp", "a.jpg"):
+        draw(tmp_path / "photos" / name)
+    mask(tmp_path / "photos", tmp_path / "out", save=["binary"])
+    pictures = [name for name in files(tmp_path / "out") if name.startswith("binary")]
+    assert pictures == ["binary/a.bmp.png", "binary/a.jpg.png", "binary/a.png.png"]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_masks_lie_in_the_upright_photo(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    draw(tmp_path / "photos" / "a.jpg", width=64, height=60, exif=exif)
+    mask(tmp_path / "photos", tmp_path / "out")
+    size = (64, 60) if orientation < 5 else (60, 64)
+    for name in ("overlay/a.jpg", "binary/a.png", "rgb/a.png", "instances/a.png"):
+        with Image.open(tmp_path / "out" / name) as picture:
+            assert picture.size == size
+            assert not picture.getexif().get(0x0112)  # or it would be turned again
+    (image,) = json.loads((tmp_path / "out/predictions.json").read_text())["images"]
+    assert (image["width"], image["height"]) == size
+
+
+@pytest.mark.parametrize("save", [["binary"], ["overlay", "rgb"], ["cutouts"], ["predictions"]])
+def test_only_what_is_asked_for_is_drawn_and_the_lists_are_always_written(tmp_path, save):
+    draw(tmp_path / "photos" / "a.png")
+    mask(tmp_path / "photos", tmp_path / "out", save=save)
+    folders = {name.split("/")[0] for name in files(tmp_path / "out") if "/" in name}
+    assert folders == set(save) - {"predictions"}
+    assert {"predictions.json", "legend.json", "failures.json"} <= set(files(tmp_path / "out"))
+
+
+def test_photos_among_the_outputs_are_not_overwritten(tmp_path):
+    draw(tmp_path / "out" / "overlay" / "a.jpg")
+    with pytest.raises(ConfigError, match="lies among the outputs"):
+        mask(tmp_path / "out" / "overlay", tmp_path / "out")
+
+
+def test_an_output_that_is_a_file(tmp_path):
+    draw(tmp_path / "photos" / "a.png")
+    (tmp_path / "out").write_text("")
+    with pytest.raises(ConfigError, match="out: cannot be written to"):
+        mask(tmp_path / "photos", tmp_path / "out")
+
+
+def test_an_error_of_the_model_is_not_a_failure_of_the_photo(tmp_path):
+    draw(tmp_path / "photos" / "a.png")
+
+    def broken(photos):
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError):
+        mask_photos(broken, CLASSES, find_photos([str(tmp_path / "photos")], tmp_path).photos, tmp_path / "out")
+
+
+def test_file_names_in_any_language(tmp_path):
+    draw(tmp_path / "photos" / "Überführung 图书馆.png")
+    mask(tmp_path / "photos", tmp_path / "out")
+    assert (tmp_path / "out/overlay/Überführung 图书馆.jpg").is_file()
+    (image,) = json.loads((tmp_path / "out/predictions.json").read_text())["images"]
+    assert image["file_name"] == "Überführung 图书馆.png"
+
+
+def test_a_picture_is_never_left_half_written(tmp_path, monkeypatch):
+    draw(tmp_path / "photos" / "a.png")
+
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", no_space)
+    with pytest.raises(OSError, match="No space"):
+        mask(tmp_path / "photos", tmp_path / "out")
+    assert files(tmp_path / "out") == {}

@@ -1,0 +1,188 @@
+"""The command, from a run's config.yaml to pictures, with a small model of random weights."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from campus_seg.tools.visualize import main
+from detectron2.modeling import build_model
+from PIL import Image
+from pycocotools import mask as mask_util
+
+from campus_seg.config import load_config
+from campus_seg.modeling.mini_backbone import register_mini_backbone
+
+TOOL = Path(__file__).parents[2] / "tools" / "visualize.py"
+SMALL = [
+    *("MODEL.FPN.OUT_CHANNELS", "16", "CAMPUS.MINI_BACKBONE.CHANNELS", "[8, 8, 16, 16]"),
+    *("MODEL.ROI_BOX_HEAD.FC_DIM", "32", "MODEL.ROI_MASK_HEAD.CONV_DIM", "8", "CAMPUS.INPUT_SIZE", "96"),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """A model this small runs many times faster on one thread where the cores are busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run's folder as training leaves it: config.yaml and model_final.pth."""
+    folder = tmp_path_factory.mktemp("run")
+    cfg = load_config("mask_rcnn_mini_FPN.yaml", SMALL)
+    cfg.CAMPUS.CLASSES = ["bench", "car"]
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 2
+    cfg.MODEL.DEVICE = "cuda"  # trained elsewhere
+    (folder / "config.yaml").write_text(cfg.dump())
+    cfg.MODEL.DEVICE = "cpu"
+    register_mini_backbone()
+    torch.manual_seed(0)
+    model = build_model(cfg)
+    for layer in (model.roi_heads.box_predictor.cls_score, model.roi_heads.mask_head.predictor):
+        torch.nn.init.normal_(layer.weight, std=1.0)  # scores that differ, masks with edges
+    torch.save({"model": model.state_dict()}, folder / "model_final.pth")
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two photos, one of them below another folder."""
+    (tmp_path / "photos" / "walk").mkdir(parents=True)
+    for i, name in enumerate(("a.jpg", "walk/b.png")):
+        noise = np.random.default_rng(i).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / "photos" / name)
+    return tmp_path / "photos"
+
+
+def visualize(run, photos, *more):
+    """Runs the command; returns its status and the output folder."""
+    output = photos.parent / "masked"
+    argv = ["--config-file", run / "config.yaml", "--input", photos, "--output", output, *more]
+    return main([str(argument) for argument in argv]), output
+
+
+def test_a_folder_is_masked(run, photos, capsys):
+    (photos / "notes.txt").write_text("")
+    status, output = visualize(run, photos, "--confidence-threshold", "0.3")
+    assert status == 0
+    predictions = json.loads((output / "predictions.json").read_text())
+    assert [image["file_name"] for image in predictions["images"]] == ["a.jpg", "walk/b.png"]
+    assert [category["name"] for category in predictions["categories"]] == ["bench", "car"]
+    assert len(predictions["annotations"]) > 2
+    for image in predictions["images"]:
+        name = image["file_name"].split(".")[0]
+        found = [a for a in predictions["annotations"] if a["image_id"] == image["id"]]
+        masks = [mask_util.decode(a["segmentation"]).astype(bool) for a in found]
+        union = np.any([*masks, np.zeros((90, 120), bool)], axis=0)
+        binary = cv2.imread(str(output / f"binary/{name}.png"), cv2.IMREAD_UNCHANGED)
+        assert np.array_equal(binary == 255, union)
+        ids = cv2.imread(str(output / f"instances/{name}.png"), cv2.IMREAD_UNCHANGED)
+        for a, mask in zip(found, masks, strict=True):
+            assert a["score"] > 0.3
+            assert mask[ids == a["instance_id"]].all()
+            assert mask.sum() == a["area"]
+        assert (output / f"overlay/{name}.jpg").is_file()
+        assert len(list((output / f"cutouts/{name}").glob("*.png"))) == len(found)
+    assert json.loads((output / "failures.json").read_text()) == []
+    said = capsys.readouterr().out
+    assert "photos masked 2\n" in said
+    assert f"objects found {len(predictions['annotations'])}\n" in said
+    assert "files skipped 1 (no photos by their ending)\n" in said
+    assert str(output / "overlay") in said
+
+
+def test_the_threshold_is_half_unless_given_and_opts_win(run, photos):
+    def scores(*more):
+        _, output = visualize(run, photos, "--save", "predictions", *more)
+        return [a["score"] for a in json.loads((output / "predictions.json").read_text())["annotations"]]
+
+    low = scores("--confidence-threshold", "0")
+    assert min(low) < 0.3
+    assert scores() == [score for score in low if score > 0.5] != []
+    assert scores("--confidence-threshold", "1") == []
+    assert scores("--confidence-threshold", "1", "--opts", "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.0") == low
+
+
+def test_an_unreadable_photo_gives_status_3_and_the_rest_is_masked(run, photos, capsys):
+    (photos / "a_cut.jpg").write_bytes((photos / "a.jpg").read_bytes()[:400])
+    status, output = visualize(run, photos, "--save", "binary")
+    assert status == 3
+    assert [f["file_name"] for f in json.loads((output / "failures.json").read_text())] == ["a_cut.jpg"]
+    assert sorted(p.name for p in output.rglob("*.png")) == ["a.png", "b.png"]
+    assert f"photos failed 1 (see {output / 'failures.json'})" in capsys.readouterr().out
+
+
+def test_a_coco_file_as_input(run, photos):
+    (photos / "images").mkdir()
+    (photos / "a.jpg").rename(photos / "images" / "a.jpg")
+    (photos / "test.json").write_text(json.dumps({"images": [{"id": 9, "file_name": "a.jpg"}]}))
+    status, output = visualize(run, photos / "test.json", "--save", "rgb")
+    assert status == 0
+
+
+def test_model_best_goes_before_model_final(run, photos, tmp_path, capsys):
+    for name in ("config.yaml", "model_final.pth"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    (tmp_path / "model_best.pth").write_bytes((run / "model_final.pth").read_bytes())
+    visualize(tmp_path, photos, "--save", "predictions")
+    assert str(tmp_path / "model_best.pth") in capsys.readouterr().out
+    visualize(tmp_path, photos, "--save", "predictions", "--opts", "MODEL.WEIGHTS", tmp_path / "model_final.pth")
+    assert str(tmp_path / "model_final.pth") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--confidence-threshold", "1.5"], "1.5 is not within 0 and 1"),
+        (["--confidence-threshold", "nan"], "nan is not within 0 and 1"),
+        (["--confidence-threshold", "high"], "invalid threshold value"),
+        (["--save", "video"], "'overlay', 'binary', 'rgb', 'instances', 'cutouts', 'predictions'"),
+        (["--save"], "expected at least one argument"),
+        (["--input", "nowhere"], "nowhere: no such file or folder"),
+        (["--config-file", "nowhere.yaml"], "nowhere.yaml: no such file"),
+        (["--opts", "NO.SUCH.KEY", "1"], "NO.SUCH.KEY"),
+        (["--opts", "CAMPUS.CLASSES", "['bench']"], "1 names"),
+        (["--opts", "MODEL.WEIGHTS", "nowhere.pth"], "nowhere.pth"),
+    ],
+)
+def test_bad_commands_have_status_2_and_one_line(run, photos, more, message, capsys):
+    with pytest.raises(SystemExit) as error:
+        visualize(run, photos, *more)
+    assert error.value.code == 2
+    said = capsys.readouterr().err.strip()
+    assert message in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
+def test_a_folder_without_photos_has_status_2(run, tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "notes.txt").write_text("")
+    with pytest.raises(SystemExit) as error:
+        visualize(run, tmp_path / "photos")
+    assert error.value.code == 2
+    assert "no photos here" in capsys.readouterr().err
+
+
+def test_help_comes_without_torch():
+    code = (
+        f"import sys; sys.argv = ['visualize.py', '--help']; import runpy; runpy.run_path({str(TOOL)!r}, run_name='x')"
+    )
+    code += "['get_parser']().format_help(); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    said = subprocess.run([sys.executable, str(TOOL), "--help"], check=True, capture_output=True, text=True).stdout
+    assert "--confidence-threshold" in said
+
+
+def test_as_a_program_its_status_reaches_the_shell(run, photos):
+    (photos / "empty.jpg").touch()
+    command = [sys.executable, str(TOOL), "--config-file", str(run / "config.yaml"), "--input", str(photos)]
+    done = subprocess.run([*command, "--output", str(photos / "masked"), "--save", "binary"], capture_output=True)
+    assert done.returncode == 3, done.stderr.decode()

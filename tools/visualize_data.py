@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+r"""Draws what a model is taught: the annotations on their photos, or what the augmentation makes of them.
+
+Example:
+    tools/visualize_data.py --config-file configs/mask_rcnn_R_50_FPN.yaml --source augmented --output look \
+        --opts CAMPUS.EXPORT my_export.zip
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from campus_seg.environment import require_detectron2
+from campus_seg.errors import exits_on_bad_input
+
+
+def get_parser():
+    """The command's arguments, named as in Detectron2's tool of the same name."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config-file", required=True, metavar="FILE", help="a run's config.yaml or one of configs/")
+    parser.add_argument("--source", choices=["annotation", "augmented"], required=True, help="what to draw")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="give them last")
+    return parser
+
+
+@exits_on_bad_input
+def main(argv=None):
+    """Reads the export as a training does, and draws every photo of it."""
+    args = get_parser().parse_args(argv)
+    require_detectron2()
+    import cv2
+    from detectron2.data import DatasetCatalog
+    from tqdm import tqdm
+
+    from campus_seg.config import export_options, load_config
+    from campus_seg.data.datasets import dataset_name, register_datasets, write_datasets
+    from campus_seg.data.mapper import CampusMapper
+    from campus_seg.label_studio.export import read_export
+    from campus_seg.storage import replacing
+
+    cfg = load_config(args.config_file, args.opts)
+    export = read_export(cfg.CAMPUS.EXPORT, export_options(cfg))
+    mapper = CampusMapper(cfg, is_train=True)
+    output = Path(args.output)
+    with tempfile.TemporaryDirectory() as folder:
+        everything = {"train": [photo.name for photo in export.photos], "val": [], "test": []}
+        write_datasets(export, everything, Path(folder))
+        register_datasets(Path(folder), export.classes)
+        names = set()
+        for photo in tqdm(DatasetCatalog.get(dataset_name("train")), desc="drawing", unit="photo", disable=None):
+            picture = draw_annotations(photo) if args.source == "annotation" else draw_augmented(mapper(photo), cfg)
+            stem = Path(photo["file_name"]).stem
+            name = stem if stem not in names else f"{stem}_{photo['image_id']}"
+            names.add(name)
+            with replacing(output / f"{name}.jpg") as temporary:
+                cv2.imwrite(str(temporary), picture)
+    print(f"{len(names)} photos drawn in {output}")
+
+
+def draw_annotations(photo):
+    """The annotations of a dataset dict on its photo, (H, W, 3) uint8, BGR, in the photo's own upright pixels."""
+    from detectron2.data.detection_utils import read_image
+
+    from campus_seg.data.geometry import decode_rle, rasterise
+
+    image = read_image(photo["file_name"], "BGR")
+    masks = [
+        decode_rle(a["segmentation"])
+        if isinstance(a["segmentation"], dict)
+        else rasterise(a["segmentation"], *image.shape[:2])
+        for a in photo["annotations"]
+    ]
+    return draw(image, masks, [a["category_id"] for a in photo["annotations"]])
+
+
+def draw_augmented(mapped, cfg):
+    """What the mapper gives, drawn at the size the model sees, (H, W, 3) uint8, BGR."""
+    import numpy as np
+
+    from campus_seg.data.geometry import rasterise
+
+    image = mapped["image"].numpy().transpose(1, 2, 0)
+    image = np.ascontiguousarray(image if cfg.INPUT.FORMAT == "BGR" else image[:, :, ::-1])
+    instances = mapped["instances"]
+    if hasattr(instances.gt_masks, "polygons"):
+        masks = [rasterise(rings, *image.shape[:2]) for rings in instances.gt_masks.polygons]
+    else:
+        masks = list(instances.gt_masks.tensor.numpy())
+    return draw(image, masks, instances.gt_classes.tolist())
+
+
+def draw(image, masks, class_ids):
+    """Masks (N of (H, W)) on a BGR image, labelled with the names of the registered classes."""
+    from detectron2.data import MetadataCatalog
+
+    from campus_seg.inference.regions import Region
+    from campus_seg.inference.render import overlay
+
+    metadata = MetadataCatalog.get("campus_train")
+    regions = [Region(0, 0, mask.astype(bool)).tight() for mask in masks]
+    shown = [(region, i) for region, i in zip(regions, class_ids, strict=True) if region.area]
+    shown.sort(key=lambda pair: pair[0].area)  # small ones in front
+    names = [metadata.thing_classes[i] for _, i in shown]
+    return overlay(image, [region for region, _ in shown], names, [metadata.thing_colors[i] for _, i in shown])
+
+
+if __name__ == "__main__":
+    main()
