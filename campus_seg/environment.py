@@ -7,6 +7,7 @@ imports the standard library alone.
 import argparse
 import importlib
 import logging
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -29,6 +30,11 @@ def pip_arguments(purelib: str) -> list[str]:
     return ["--no-deps", "--only-binary=:all:", "--python-version", "3.10", "--target", purelib]
 
 
+def pip_command() -> str:
+    """`pip_arguments` for this environment, as one types them."""
+    return shlex.join(pip_arguments(sysconfig.get_path("purelib")))
+
+
 def install_detectron2() -> None:
     """Installs the pinned build into the running interpreter's environment, its checksum verified.
 
@@ -38,8 +44,8 @@ def install_detectron2() -> None:
     with tempfile.TemporaryDirectory() as folder:
         pin = Path(folder, "detectron2.txt")
         pin.write_text(f"{DETECTRON2} --hash=sha256:{DETECTRON2_SHA256}\n")
-        target = sysconfig.get_path("purelib")
-        command = [sys.executable, "-m", "pip", "install", "--upgrade", *pip_arguments(target), "-r", str(pin)]
+        arguments = pip_arguments(sysconfig.get_path("purelib"))
+        command = [sys.executable, "-m", "pip", "install", "--upgrade", *arguments, "-r", str(pin)]
         subprocess.run(command, check=True)
 
 
@@ -61,13 +67,12 @@ def require_detectron2() -> None:
             importlib.import_module(module)
     except (ImportError, OSError, AttributeError) as error:
         python = sys.executable
-        arguments = " ".join(pip_arguments(sysconfig.get_path("purelib")))
         print(
             f"campus_seg needs Detectron2, which does not load here ({type(error).__name__}: {error}).\n"
             "In a clone of campus_seg:  make install\n"
             "Elsewhere, without a GPU:\n"
             f"  {python} -m pip install torch torchvision 'setuptools<81'\n"
-            f"  {python} -m pip install {arguments} {DETECTRON2}\n"
+            f"  {python} -m pip install {pip_command()} {DETECTRON2}\n"
             "With a GPU, built from upstream (needs nvcc and a C++ compiler):\n"
             f"  {python} -m pip install torch torchvision 'setuptools<81' wheel ninja\n"
             f"  {python} -m pip install --no-build-isolation '{UPSTREAM}'",

@@ -129,7 +129,7 @@ def is_one_piece(mask: np.ndarray) -> bool:
     return len(rings) == 1
 
 
-def trace(mask: np.ndarray, tolerance: float = 0.35) -> np.ndarray:
+def trace(mask: np.ndarray, tolerance: float = 0.3) -> np.ndarray:
     """The outer outline of a silhouette on the grid (GRID * h, GRID * w) as a simplified ring.
 
     findContours goes through the centres of the border cells, half a cell inside the region. On a mask grown by one

@@ -1,6 +1,8 @@
+#!/usr/bin/env python3
 """Masks photos with a trained model: overlays, masks, cut-outs and COCO predictions.
 
-    python tools/visualize.py --config-file output/campus/config.yaml --input photos/ --output masked/
+Example:
+    tools/visualize.py --config-file output/campus/config.yaml --input photos/ --output masked/
 
 Exit status: 0; 3 where a photo could not be read (masked/failures.json says why); 2 for a bad command.
 """

@@ -48,7 +48,7 @@ class Rings:
 
     def split(self) -> list[np.ndarray]:
         """Views of `points`, an (n, 2) array a ring."""
-        ends = [*self.starts[1:].tolist(), len(self.points)]
+        ends = [*self.starts.tolist(), len(self.points)][1:]
         return [self.points[start:end] for start, end in zip(self.starts.tolist(), ends, strict=True)]
 
     def scaled(self, x: float, y: float) -> "Rings":
@@ -112,7 +112,7 @@ class Rings:
         low = np.minimum.reduceat(bounds[:, :2], first)
         boxes = np.concatenate([low, np.maximum.reduceat(bounds[:, 2:], first)], axis=1)
         flat = [ring.reshape(-1) for ring in self.split()]
-        ends = [*first[1:].tolist(), len(flat)]
+        ends = [*first.tolist(), len(flat)][1:]
         return kept, boxes, [flat[start:end] for start, end in zip(first.tolist(), ends, strict=True)]
 
 

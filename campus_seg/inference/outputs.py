@@ -1,9 +1,6 @@
 """What `visualize.py` writes below `--output`: a photo's pictures, and the lists of the whole folder."""
 
-import json
-import os
 import re
-import uuid
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from campus_seg.inference import render
 from campus_seg.inference.photos import Photo
 from campus_seg.inference.regions import FoundObject
 from campus_seg.palette import class_colors
+from campus_seg.storage import replacing, write_json
 
 # What --save chooses from. The lists (predictions.json, legend.json, failures.json) cost little and are always
 # written; "predictions" alone writes no pictures.
@@ -93,9 +91,9 @@ class OutputWriter:
             name: {"id": i + 1, "rgb": list(color), "hex": "#{:02x}{:02x}{:02x}".format(*color)}
             for i, (name, color) in enumerate(zip(self.class_names, self.colors, strict=True))
         }
-        self._write_json("predictions.json", predictions)
-        self._write_json("legend.json", legend)
-        self._write_json("failures.json", self.failures)
+        write_json(self.folder / "predictions.json", predictions)
+        write_json(self.folder / "legend.json", legend)
+        write_json(self.folder / "failures.json", self.failures)
 
     def _record(self, photo: Photo, shape: tuple[int, int], objects: Sequence[FoundObject]) -> None:
         image_id = len(self.images) + 1
@@ -119,19 +117,5 @@ class OutputWriter:
     def _write_picture(self, name: str, picture: np.ndarray, *options: int) -> None:
         """Encodes a grey, BGR or BGRA picture by the name's ending."""
         _, encoded = cv2.imencode(Path(name).suffix, picture, options)  # raises cv2.error where it cannot
-        write_whole(self.folder / name, encoded.tobytes())
-
-    def _write_json(self, name: str, value: Any) -> None:
-        write_whole(self.folder / name, (json.dumps(value, indent=1) + "\n").encode())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file so that it is there whole or not at all; its folder is made where it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)  # noqa: PTH105
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+        with replacing(self.folder / name) as temporary:
+            temporary.write_bytes(encoded)

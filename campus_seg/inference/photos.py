@@ -152,7 +152,7 @@ def _with_file_names(roots: dict[Path, list[str]]) -> list[Photo]:
     """Photos with file names of their own: the input folders' names come in front where they are needed."""
     counts = Counter(name for names in roots.values() for name in names)
     if all(count == 1 for count in counts.values()):
-        return [Photo(root / name, name) for root, names in roots.items() for name in names]
+        return [Photo(root / name, _readable(name)) for root, names in roots.items() for name in names]
     labels: dict[Path, str] = {}
     for root in roots:
         label = root.resolve().name or "root"
@@ -161,7 +161,16 @@ def _with_file_names(roots: dict[Path, list[str]]) -> list[Photo]:
         while unique in labels.values():
             unique, number = f"{label}-{number}", number + 1
         labels[root] = unique
-    return [Photo(root / name, f"{labels[root]}/{name}") for root, names in roots.items() for name in names]
+    return [
+        Photo(root / name, f"{_readable(labels[root])}/{_readable(name)}")
+        for root, names in roots.items()
+        for name in names
+    ]
+
+
+def _readable(name: str) -> str:
+    """`name` as text that can be written down: what is no UTF-8 in a file's name is spelt out as an escape."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _with_names(photos: list[Photo]) -> list[Photo]:

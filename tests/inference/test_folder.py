@@ -1,6 +1,8 @@
 """Folders masked by a stand-in for the model whose objects are known, compared with numbers worked out by hand."""
 
 import json
+import os
+import sys
 
 import cv2
 import numpy as np
@@ -228,13 +230,23 @@ def test_file_names_in_any_language(tmp_path):
     assert image["file_name"] == "Überführung 图书馆.png"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="such names exist only there")
+def test_a_file_name_that_is_no_text(tmp_path):
+    draw(tmp_path / "photos" / "a.png")
+    (tmp_path / "photos" / "a.png").rename(os.fsdecode(os.fsencode(tmp_path / "photos") + b"/caf\xe9.png"))
+    assert mask(tmp_path / "photos", tmp_path / "out").photos == 1
+    (image,) = json.loads((tmp_path / "out/predictions.json").read_text())["images"]
+    assert image["file_name"] == "caf\\udce9.png"
+    assert (tmp_path / "out/overlay/caf\\udce9.jpg").is_file()
+
+
 def test_a_picture_is_never_left_half_written(tmp_path, monkeypatch):
     draw(tmp_path / "photos" / "a.png")
 
     def no_space(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.replace", no_space)
+    monkeypatch.setattr("pathlib.Path.replace", no_space)
     with pytest.raises(OSError, match="No space"):
         mask(tmp_path / "photos", tmp_path / "out")
     assert files(tmp_path / "out") == {}

@@ -118,7 +118,7 @@ def test_an_empty_folder_has_no_photos(tmp_path):
 
 def test_a_coco_file_means_its_photos_and_no_others(tmp_path):
     touch(tmp_path, "images/a.jpg", "images/b.jpg", "images/walk/c.jpg", "beside.jpg", "images/not_listed.jpg")
-    file_names = ["b.jpg", "walk/c.jpg", "images/a.jpg", "beside.jpg", "gone.jpg", "clip.gif"]
+    file_names = ["b.jpg", "walk/c.jpg", "images/a.jpg", "beside.jpg", "gone.jpg", "clip.gif", "\ud800.jpg"]
     found = find_photos([coco(tmp_path / "test.json", *file_names)], tmp_path / "out")
     assert {photo.file_name: photo.path.relative_to(tmp_path).as_posix() for photo in found.photos} == {
         "b.jpg": "images/b.jpg",
@@ -126,6 +126,7 @@ def test_a_coco_file_means_its_photos_and_no_others(tmp_path):
         "gone.jpg": "images/gone.jpg",  # will be listed as a failure
         "images/a.jpg": "images/a.jpg",
         "walk/c.jpg": "images/walk/c.jpg",
+        "\\ud800.jpg": "images/\ud800.jpg",
     }
     assert found.skipped == 1
 
