@@ -8,7 +8,7 @@ from detectron2.config import CfgNode, get_cfg
 
 import campus_seg.configs
 from campus_seg.errors import ConfigError
-from campus_seg.label_studio.export import ExportOptions
+from campus_seg.label_studio.options import ExportOptions
 
 CONFIG_DIR = Path(campus_seg.configs.__file__).parent
 CLASSES_FILE = "classes.json"  # beside every run's config.yaml

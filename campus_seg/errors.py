@@ -29,7 +29,14 @@ def exits_on_bad_input(main: Callable) -> Callable:
         try:
             return main(*args, **kwargs)
         except CampusError as error:
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            print(f"error: {_one_line(str(error))}", file=sys.stderr)
             raise SystemExit(2) from None
 
     return wrapper
+
+
+def _one_line(message: str) -> str:
+    """The message; of an error in a DataLoader's worker, which carries its traceback as text, the last line."""
+    if "in DataLoader worker process" in message:
+        message = message.strip().splitlines()[-1].partition(": ")[2]
+    return " ".join(message.split())

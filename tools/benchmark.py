@@ -68,7 +68,8 @@ def read_photos(folder: Path, export: str, image_root: str) -> list[dict]:
     """Dataset dicts of an export's photos, unpacked to `folder`."""
     from detectron2.data.datasets import load_coco_json
 
-    from campus_seg.label_studio.export import ExportOptions, read_export
+    from campus_seg.label_studio.export import read_export
+    from campus_seg.label_studio.options import ExportOptions
 
     content = read_export(export, ExportOptions(image_root=image_root))
     coco = folder / "coco.json"

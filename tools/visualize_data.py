@@ -60,11 +60,10 @@ def main(argv=None):
 
 def draw_annotations(photo):
     """The annotations of a dataset dict on its photo, (H, W, 3) uint8, BGR, in the photo's own upright pixels."""
-    from detectron2.data.detection_utils import read_image
-
     from campus_seg.data.geometry import decode_rle, rasterise
+    from campus_seg.data.photos import read_photo
 
-    image = read_image(photo["file_name"], "BGR")
+    image = read_photo(Path(photo["file_name"]))
     masks = [
         decode_rle(a["segmentation"])
         if isinstance(a["segmentation"], dict)

@@ -1,16 +1,17 @@
 """From a Detectron2 dataset dict to what the model trains on: read, resize, augment, pack."""
 
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.data import detection_utils
 from detectron2.structures import BitMasks, Boxes, Instances, PolygonMasks
 
 from campus_seg.data.augmentations import Augmentation
 from campus_seg.data.geometry import Rings, decode_rle, rasterise
+from campus_seg.data.photos import PhotoError, read_photo
 from campus_seg.data.resize import MODES, resize_photo
 from campus_seg.errors import ConfigError, ExportError
 
@@ -105,7 +106,7 @@ class CampusMapper:
         # 1. Read. A shallow copy will do: no value of the dict is changed, only keys are.
         dataset_dict = dict(dataset_dict)
         annotations = dataset_dict.pop("annotations", [])
-        image = detection_utils.read_image(dataset_dict["file_name"], format="RGB")
+        image = _read(dataset_dict["file_name"])
         height, width = image.shape[:2]
         _check_size(dataset_dict, height, width)
         dataset_dict.update(height=height, width=width)
@@ -153,6 +154,13 @@ class CampusMapper:
                 rings = [(np.reshape(ring, (-1, 2)) * scale).reshape(-1) for ring in segmentation]
                 mask[:] = rasterise(rings, *size)
         return masks
+
+
+def _read(file_name: str) -> np.ndarray:
+    try:
+        return read_photo(Path(file_name), "RGB")
+    except PhotoError as error:
+        raise ExportError(f"{file_name}: {error}; replace the photo, or leave it out of the export") from None
 
 
 def _check_size(dataset_dict: dict, height: int, width: int) -> None:

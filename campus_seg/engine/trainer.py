@@ -6,6 +6,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import torch
 from detectron2.config import CfgNode
 from detectron2.data import build_detection_test_loader, build_detection_train_loader, get_detection_dataset_dicts
 from detectron2.engine import DefaultTrainer
@@ -36,6 +37,8 @@ class Trainer(DefaultTrainer):
     def build_model(cls, cfg: CfgNode) -> nn.Module:
         """The model, told in one line and not layer by layer."""
         model = build_model(cfg)
+        if cfg.MODEL.DEVICE == "cpu":
+            model = model.to(memory_format=torch.channels_last)  # convolutions on CPUs are faster so
         millions = sum(p.numel() for p in model.parameters()) / 1e6
         logger.info(f"Model: {cfg.MODEL.BACKBONE.NAME}, {millions:.1f} million parameters, on {cfg.MODEL.DEVICE}")
         return model

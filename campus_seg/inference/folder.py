@@ -8,9 +8,10 @@ import numpy as np
 from detectron2.structures import Instances
 from tqdm import tqdm
 
+from campus_seg.data.photos import PhotoError, read_photo
 from campus_seg.errors import ConfigError
 from campus_seg.inference.outputs import OUTPUTS, OutputWriter
-from campus_seg.inference.photos import Photo, PhotoError, read_photo
+from campus_seg.inference.photos import Photo
 from campus_seg.inference.predictor import found_objects
 
 Predict = Callable[[Sequence[np.ndarray]], list[Instances]]

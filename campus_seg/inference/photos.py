@@ -1,37 +1,15 @@
-"""The photos of a folder, of single files or of a COCO .json: which they are, their names, their pixels."""
+"""The photos of a folder, of single files or of a COCO .json: which they are, and their names."""
 
 import json
 import os
-import struct
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
-
 from campus_seg.errors import ConfigError
 
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-MAX_SIDE = 65500  # of a JPEG, which the overlay is
-
-UPRIGHT = {  # https://exiv2.org/tags.html, Exif.Image.Orientation
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-# What Pillow's parsers raise on damaged files, besides OSError. The first three turn up within some thousand files
-# damaged at random; earlier versions are known for the others.
-DAMAGED = (ValueError, SyntaxError, EOFError, struct.error, KeyError, IndexError, TypeError, OverflowError)
-
-
-class PhotoError(Exception):
-    """A photo that cannot be read; the message is the reason, without the file's name."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +95,8 @@ def _walk(folder: Path, output: Path) -> Iterable[str]:
 def _photos_of_coco(path: Path) -> list[tuple[Path, str]]:
     """The photos of a COCO file as (folder, path below it): in `images/` beside the file, else beside it.
 
+    Absolute paths are taken as they are: an import of a folder leaves its photos where they lie.
+
     A photo that lies in neither is returned too: reading it fails, and the failure is listed.
 
     Raises:
@@ -133,6 +113,8 @@ def _photos_of_coco(path: Path) -> list[tuple[Path, str]]:
         if not isinstance(name, str) or not name or "\0" in name:
             raise ConfigError(f"{path}: file_name {name!r} is no path")
         inside = [(folder, below) for folder in folders if (below := _below(folder, name))]
+        if not inside and Path(name).is_absolute():
+            inside = [(Path(name).parent, Path(name).name)]
         if not inside:
             raise ConfigError(f"{path}: file_name {name!r} lies outside of the folder {path.parent}")
         found.append(next((place for place in inside if place[0].joinpath(place[1]).is_file()), inside[0]))
@@ -182,50 +164,3 @@ def _with_names(photos: list[Photo]) -> list[Photo]:
         if not same:
             return [replace(photo, name=names[photo.file_name]) for photo in photos]
         names.update((file_name, file_name) for file_name in same)
-
-
-def read_photo(path: Path) -> np.ndarray:
-    """Reads a photo as it is meant to be looked at.
-
-    Detectron2's `read_image` would turn TIFFs twice (Pillow turns them while loading) and clip 16-bit greys.
-
-    Args:
-        path: a file that Pillow can read. Transparency is left out, of an animation the first frame is taken.
-
-    Returns:
-        (H, W, 3) uint8, BGR, upright.
-
-    Raises:
-        PhotoError: missing, empty, damaged, cut short, too large or without a defined brightness.
-    """
-    try:
-        if path.stat().st_size == 0:
-            raise PhotoError("the file is empty")
-        with Image.open(path) as image:
-            if max(image.size) > MAX_SIDE:
-                raise PhotoError(f"too large: {image.size[0]} x {image.size[1]} pixels, at most {MAX_SIDE} a side")
-            image.load()
-            return _upright_bgr(image)
-    except Image.DecompressionBombError as error:
-        raise PhotoError(f"too large: {error}") from None
-    except UnidentifiedImageError:
-        raise PhotoError("no image, or one that is damaged at its beginning") from None
-    except OSError as error:
-        raise PhotoError(f"cannot be read: {error.strerror or error}") from None
-    except DAMAGED as error:
-        raise PhotoError(f"damaged: {error}") from None
-
-
-def _upright_bgr(image: Image.Image) -> np.ndarray:
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except DAMAGED:  # damaged EXIF in a sound photo: shown as it is stored, as every viewer does
-        orientation = None
-    if image.mode == "F":
-        raise PhotoError("32-bit floating point pixels, whose white is not defined; save it with 8 or 16 bits")
-    if image.mode.startswith("I"):  # 16-bit grey, which older Pillows call "I"
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
-    image = image.convert("RGB")
-    if orientation in UPRIGHT:
-        image = image.transpose(UPRIGHT[orientation])
-    return np.ascontiguousarray(np.asarray(image)[:, :, ::-1])

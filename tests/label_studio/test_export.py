@@ -9,7 +9,8 @@ from drawn import add_polygon, draw_export, encode
 from pycocotools import mask as coco_mask
 
 from campus_seg.errors import ExportError
-from campus_seg.label_studio.export import ExportOptions, read_export
+from campus_seg.label_studio.export import read_export
+from campus_seg.label_studio.options import ExportOptions
 
 
 def read(export, tmp_path, **options):
@@ -68,11 +69,11 @@ def test_polygons_and_rectangles_sit_on_the_upright_photo(orientation, tmp_path)
     assert (photo.width, photo.height) == (120, 80)
     assert [iou(a, mask) for a in photo.annotations] == [1.0, 1.0]
     # The same red pixels are there when the photo is read as the model will read it.
-    from detectron2.data.detection_utils import read_image
+    from campus_seg.data.photos import read_photo
 
     folder = tmp_path / "photos"
     placed = result.place_photos(folder)
-    image = read_image(str(folder / placed[photo.name]), "RGB")
+    image = read_photo(folder / placed[photo.name], "RGB")
     np.testing.assert_array_equal((image == (220, 0, 0)).all(axis=2), mask)
     squashed_codes = [d["code"] for d in result.report.defects if d["code"] == "orientation_squashed"]
     assert len(squashed_codes) == (orientation >= 5)

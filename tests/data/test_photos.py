@@ -1,0 +1,162 @@
+"""The reader of photos: orientations, kinds of pixels, and files that are damaged."""
+
+import io
+import random
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from campus_seg.data.photos import PhotoError, read_photo
+
+
+def marked(height=24, width=40):
+    """(H, W, 3) uint8 RGB: dark, red in the upper left corner, green in the upper right."""
+    image = np.full((height, width, 3), 20, np.uint8)
+    image[:8, :8] = (250, 10, 10)
+    image[:8, -8:] = (10, 250, 10)
+    return image
+
+
+# How a camera stores the upright picture under each orientation, written down from the EXIF standard:
+# the tag says which upright sides the stored first row and first column are.
+STORED = {
+    1: lambda up: up,  # top, left
+    2: lambda up: up[:, ::-1],  # top, right
+    3: lambda up: up[::-1, ::-1],  # bottom, right
+    4: lambda up: up[::-1],  # bottom, left
+    5: lambda up: up.transpose(1, 0, 2),  # left, top
+    6: lambda up: up[:, ::-1].transpose(1, 0, 2),  # right, top
+    7: lambda up: up[::-1, ::-1].transpose(1, 0, 2),  # right, bottom
+    8: lambda up: up[::-1].transpose(1, 0, 2),  # left, bottom
+}
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", STORED)
+def test_photos_come_upright(tmp_path, orientation, kind):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a.{kind}"
+    options = {"quality": 95} if kind == "jpg" else {"lossless": True} if kind == "webp" else {}
+    Image.fromarray(np.ascontiguousarray(STORED[orientation](marked()))).save(path, exif=exif, **options)
+    image = read_photo(path)
+    assert image.dtype == np.uint8
+    assert image.flags["C_CONTIGUOUS"]
+    assert image.shape == (24, 40, 3)
+    assert np.abs(image[..., ::-1].astype(int) - marked())[2:6, [2, 3, 4, 35, 36, 37]].max() < 30
+    assert image[-8:].max() < 60
+
+
+def test_an_orientation_that_is_none_is_left_alone(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 77
+    Image.fromarray(marked()).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read_photo(tmp_path / "a.png")[..., ::-1], marked())
+
+
+GREY16 = np.array([[0, 255, 256, 32768, 65535]] * 2, np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "bgr"),
+    [
+        (Image.fromarray(np.uint8([[0, 200]])), "png", [[0, 0, 0], [200, 200, 200]]),
+        (Image.fromarray(np.uint8([[0, 1]]) * 255).convert("1"), "png", [[0, 0, 0], [255, 255, 255]]),
+        (Image.fromarray(np.uint8([[[9, 8, 7], [255, 0, 30]]])).convert("P"), "png", None),
+        (Image.fromarray(np.uint8([[[9, 8, 7, 255], [1, 2, 3, 90]]])), "png", [[7, 8, 9], [3, 2, 1]]),
+        (Image.fromarray(np.uint8([[[9, 255], [77, 3]]])), "png", [[9, 9, 9], [77, 77, 77]]),
+        (Image.fromarray(GREY16), "png", [[v] * 3 for v in (0, 0, 1, 128, 255)]),
+        (Image.fromarray(GREY16), "tif", [[v] * 3 for v in (0, 0, 1, 128, 255)]),
+        (Image.fromarray(GREY16.astype(np.int32)), "tif", [[v] * 3 for v in (0, 0, 1, 128, 255)]),
+        (Image.fromarray(np.full((2, 2, 4), 0, np.uint8), mode="CMYK"), "tif", [[255] * 3, [255] * 3]),
+    ],
+)
+def test_every_kind_of_pixel_becomes_8_bit_bgr(tmp_path, image, kind, bgr):
+    image.save(tmp_path / f"a.{kind}")
+    read = read_photo(tmp_path / f"a.{kind}")
+    assert read.dtype == np.uint8
+    assert read.shape == (image.height, image.width, 3)
+    if bgr is not None:
+        assert read[0].tolist() == bgr
+
+
+def test_16_bit_colour(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.array([[[0, 32768, 65535]]], np.uint16))
+    assert np.abs(read_photo(tmp_path / "a.png")[0, 0].astype(int) - [0, 128, 255]).max() <= 1
+
+
+def jpeg(size=64):
+    """The bytes of a noisy JPEG."""
+    stream = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"not a photo", "no image"),
+        (jpeg()[:300], "Truncated|damaged|truncated"),
+        (jpeg()[:-500], "truncated"),
+        (None, "No such file"),
+    ],
+)
+def test_unreadable_photos_have_a_reason(tmp_path, content, reason):
+    if content is not None:
+        (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(PhotoError, match=reason) as error:
+        read_photo(tmp_path / "a.jpg")
+    assert str(tmp_path) not in str(error.value)  # the same reason everywhere
+    assert "0x" not in str(error.value)
+
+
+def test_photos_that_are_too_large(tmp_path, monkeypatch):
+    Image.new("L", (70000, 1)).save(tmp_path / "long.png")
+    with pytest.raises(PhotoError, match="too large: 70000 x 1 pixels"):
+        read_photo(tmp_path / "long.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    Image.new("L", (30, 30)).save(tmp_path / "bomb.png")
+    with pytest.raises(PhotoError, match="too large"):
+        read_photo(tmp_path / "bomb.png")
+
+
+def test_floats_have_no_white(tmp_path):
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(PhotoError, match="floating point"):
+        read_photo(tmp_path / "a.tif")
+
+
+def test_a_bug_or_a_full_memory_is_no_unreadable_photo(tmp_path, monkeypatch):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+
+    def load(_):
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.load", load)
+    with pytest.raises(MemoryError):
+        read_photo(tmp_path / "a.jpg")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_files_are_read_or_refused_and_nothing_else(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    rng = random.Random(0)
+    outcomes = set()
+    for kind in ("JPEG", "PNG", "TIFF", "WEBP", "BMP"):
+        stream = io.BytesIO()
+        Image.fromarray(marked()).save(stream, kind, **({} if kind == "BMP" else {"exif": exif}))
+        for _ in range(150):
+            content = bytearray(stream.getvalue())
+            for _ in range(rng.choice((1, 4, 16))):
+                content[rng.randrange(min(len(content), rng.choice((40, 300))))] = rng.randrange(256)
+            (tmp_path / "a.jpg").write_bytes(content)
+            try:
+                outcomes.add(read_photo(tmp_path / "a.jpg").dtype)
+            except PhotoError:
+                outcomes.add("refused")
+    assert outcomes == {np.dtype(np.uint8), "refused"}
