@@ -1,5 +1,6 @@
 """Every key this project adds to Detectron2's config, under `cfg.CAMPUS`, and how a config comes to be."""
 
+import re
 from pathlib import Path
 
 import torch
@@ -101,7 +102,7 @@ def load_config(config_file: str, opts: list[str] = ()) -> CfgNode:
     if len(opts) % 2:
         raise ConfigError(f"arguments {' '.join(opts)}: KEY VALUE pairs are wanted, and one has no value")
     try:
-        cfg.merge_from_list(opts)
+        cfg.merge_from_list(_with_floats(cfg, opts))
     except (KeyError, ValueError, AssertionError) as error:
         raise ConfigError(f"arguments {' '.join(opts)}: {_reason(error)}; check the KEY VALUE pairs") from None
     if "MODEL.DEVICE" not in opts[::2]:
@@ -139,6 +140,18 @@ def export_options(cfg: CfgNode) -> ExportOptions:
 
 def _reason(error: Exception) -> str:
     return str(error.args[0] if error.args else error)
+
+
+def _with_floats(cfg: CfgNode, opts: list[str]) -> list[str]:
+    """`opts` with a point behind whole numbers for keys that hold floats, which yacs would refuse."""
+    result = list(opts)
+    for i in range(0, len(opts), 2):
+        node = cfg
+        for part in opts[i].split("."):
+            node = node.get(part) if isinstance(node, CfgNode) else None
+        if isinstance(node, float) and re.fullmatch(r"[+-]?\d+", opts[i + 1]):
+            result[i + 1] += ".0"
+    return result
 
 
 def use_run_weights(cfg: CfgNode, config_file: str, opts: list[str] = ()) -> None:

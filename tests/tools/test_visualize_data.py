@@ -1,0 +1,31 @@
+import cv2
+import numpy as np
+import pytest
+from campus_seg.tools.visualize_data import main
+from drawn import draw_export
+
+
+@pytest.mark.parametrize("source", ["annotation", "augmented"])
+def test_every_photo_is_drawn_with_its_objects(source, tmp_path):
+    drawn = draw_export(photos=4)
+    drawn.coco["annotations"] = [a for a in drawn.coco["annotations"] if a["image_id"] != 2]
+    export = drawn.write_zip(tmp_path / "export.zip")
+    arguments = ["--config-file", "mask_rcnn_mini_FPN.yaml", "--source", source, "--output", str(tmp_path / "look")]
+    main([*arguments, "--opts", "CAMPUS.EXPORT", str(export), "CAMPUS.INPUT_SIZE", "64"])
+    pictures = sorted((tmp_path / "look").iterdir())
+    assert [path.stem for path in pictures] == [name.removesuffix(".jpg") for name in sorted(drawn.photos)]
+    for i, path in enumerate(pictures):
+        picture = cv2.imread(str(path))
+        assert picture.shape == ((96, 128, 3) if source == "annotation" else (48, 64, 3))
+        if source == "annotation":
+            photo = cv2.imdecode(np.frombuffer(drawn.photos[f"{path.stem}.jpg"], np.uint8), cv2.IMREAD_COLOR)
+            changed = np.abs(picture.astype(int) - photo).max(axis=2) > 60
+            assert changed.any() == (i != 2)
+
+
+def test_bad_input_writes_nothing(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--config-file", "mask_rcnn_mini_FPN.yaml", "--source", "annotation", "--output", str(tmp_path / "look")])
+    assert stopped.value.code == 2
+    assert "CAMPUS.EXPORT" in capsys.readouterr().err
+    assert not (tmp_path / "look").exists()
