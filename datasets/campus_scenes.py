@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from campus_backdrops import HEIGHT, WIDTH, backdrop, noise
-from campus_objects import CLASSES, Part, fire_extinguisher
+from campus_objects import CLASSES
+from campus_things import fire_extinguisher
+from shapes import Part
 
 GRID = 2
 WEIGHTS = {"person": 0.24, "car": 0.15, "bench": 0.15, "dog": 0.16, "fire extinguisher": 0.16, "horse statue": 0.14}

@@ -62,6 +62,7 @@ def run(cfg, args, checkpoint):
     from campus_seg.modeling.mini_backbone import register_mini_backbone
 
     require_detectron2()
+    logger = logging.getLogger("campus_seg")
     output_dir = Path(cfg.OUTPUT_DIR)
     register_mini_backbone()
     register_datasets(output_dir, cfg.CAMPUS.CLASSES)
@@ -72,10 +73,17 @@ def run(cfg, args, checkpoint):
     trainer = Trainer(cfg)
     if args.resume and trainer.checkpointer.has_checkpoint():
         trainer.resume_or_load(resume=True)
-        logging.getLogger("campus_seg").info(f"Going on at iteration {trainer.start_iter}")
-    else:
+        logger.info(f"Going on at iteration {trainer.start_iter}")
+    elif checkpoint:
         trainer.start_from(checkpoint)
-    return trainer.train()
+    else:
+        logger.info("Starting from scratch: MODEL.WEIGHTS is empty")
+    results = trainer.train()
+    logger.info(
+        f"Done: the model, its figures and losses.png lie in {output_dir}. To mask photos:\n"
+        f"  python tools/visualize.py --config-file {output_dir / 'config.yaml'} --input photos/ --output masked/"
+    )
+    return results
 
 
 if __name__ == "__main__":

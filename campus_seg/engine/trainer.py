@@ -18,7 +18,7 @@ from torch import nn
 from campus_seg.data.mapper import CampusMapper
 from campus_seg.data.sampler import EpochDataset, EpochSampler
 from campus_seg.engine.hooks import LossPlot
-from campus_seg.modeling.weights import CampusCheckpointer, load_weights, transfer
+from campus_seg.modeling.weights import CampusCheckpointer, Transfer, load_weights, transfer
 from campus_seg.storage import write_json
 
 logger = logging.getLogger(__name__)
@@ -94,12 +94,11 @@ class Trainer(DefaultTrainer):
         hooks.append(LossPlot(self.cfg.OUTPUT_DIR, period=200))
         return hooks
 
-    def start_from(self, checkpoint: dict[str, Any] | None) -> None:
-        """Begins a new training from a checkpoint of any classes, or from scratch."""
-        if checkpoint is None:
-            logger.info("Starting from scratch: MODEL.WEIGHTS is empty")
-            return
-        transfer(self._trainer.model, checkpoint, self.cfg.CAMPUS.CLASSES).log(self.cfg.MODEL.WEIGHTS)
+    def start_from(self, checkpoint: dict[str, Any]) -> Transfer:
+        """Begins a new training from a checkpoint of any classes; says, and returns, what was taken over."""
+        report = transfer(self._trainer.model, checkpoint, self.cfg.CAMPUS.CLASSES)
+        report.log(self.cfg.MODEL.WEIGHTS)
+        return report
 
 
 def inference_folder(cfg: CfgNode, dataset_name: str) -> Path:

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from campus_seg.tools.train_net import main
 from drawn import draw_export
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+
+from campus_seg.tools.train_net import main
 
 TINY = [
     *("CAMPUS.INPUT_SIZE", "128", "CAMPUS.MINI_BACKBONE.CHANNELS", "[8, 16, 16, 16]"),

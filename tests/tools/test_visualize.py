@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from campus_seg.tools.visualize import main
 from detectron2.modeling import build_model
 from PIL import Image
 from pycocotools import mask as mask_util
 
 from campus_seg.config import load_config
 from campus_seg.modeling.mini_backbone import register_mini_backbone
+from campus_seg.tools.visualize import main
 
 TOOL = Path(__file__).parents[2] / "tools" / "visualize.py"
 SMALL = [

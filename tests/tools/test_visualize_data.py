@@ -1,8 +1,9 @@
 import cv2
 import numpy as np
 import pytest
-from campus_seg.tools.visualize_data import main
 from drawn import draw_export
+
+from campus_seg.tools.visualize_data import main
 
 
 @pytest.mark.parametrize("source", ["annotation", "augmented"])

@@ -1,0 +1,102 @@
+"""Proofs on real photos: that labels and pixels meet, and that fine-tuning starts well from a model zoo file."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from detectron2.modeling import build_model
+
+from campus_seg.config import export_options, load_config
+from campus_seg.data.datasets import register_datasets, write_datasets
+from campus_seg.engine.trainer import Trainer
+from campus_seg.label_studio.export import Export, read_export
+from campus_seg.modeling.mini_backbone import register_mini_backbone
+from campus_seg.modeling.weights import COCO_CLASSES, read_checkpoint
+from campus_seg.tools.visualize import main as visualize
+
+pytestmark = pytest.mark.slow
+
+TURNED = "f2e821ed-000000000089.jpg"  # the photo with EXIF orientation 6
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+def prepare(cfg, export: Export, splits: dict[str, list[str]], output):
+    """What train_net.py does between reading and training, for splits of the test's own."""
+    register_mini_backbone()
+    write_datasets(export, splits, output)
+    register_datasets(output, export.classes)
+    cfg.CAMPUS.CLASSES = export.classes
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(export.classes)
+    cfg.DATASETS.TEST = ("campus_test",)
+    cfg.OUTPUT_DIR = str(output)
+    (output / "config.yaml").write_text(cfg.dump())
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
+def test_the_mini_network_learns_twelve_photos_by_heart(real_exports, tmp_path):
+    """Mask AP50 of at least 60 on the photos it was trained on, one that lies on its side among them."""
+    opts = ["CAMPUS.INPUT_SIZE", "320", "CAMPUS.AUGMENTATIONS", "", "SOLVER.MAX_ITER", "500"]
+    cfg = load_config("mask_rcnn_mini_FPN.yaml", [*opts, "MODEL.DEVICE", "cpu"])
+    export = read_export(str(real_exports / "coco_with_images_host.zip"), export_options(cfg))
+    # Objects of a few pixels cannot be learnt at this size: photos with none below half a percent of the photo.
+    fit = [
+        photo.name
+        for photo in export.photos
+        if photo.annotations and min(a.area for a in photo.annotations) > 0.005 * photo.width * photo.height
+    ]
+    fit.sort(key=lambda name: not name.endswith(TURNED))
+    chosen = fit[:12]
+    assert len(chosen) == 12 and chosen[0].endswith(TURNED)
+    prepare(cfg, export, {"train": chosen, "val": [], "test": chosen}, tmp_path / "run")
+    trainer = Trainer(cfg)
+    trainer.train()
+    metrics = json.loads((tmp_path / "run/inference/campus_test/metrics.json").read_text())
+    print(f"\nmask AP50 {metrics['segm']['AP50']:.1f}, AP {metrics['segm']['AP']:.1f} on the same 12 photos")
+    assert metrics["segm"]["AP50"] >= 60
+
+
+def zoo_file(path):
+    """A file of the model zoo's form with random weights, in which no activation explodes."""
+    torch.manual_seed(1)
+    model = build_model(load_config("mask_rcnn_R_50_FPN.yaml", ["MODEL.ROI_HEADS.NUM_CLASSES", "80"]))
+    arrays = {name: value.cpu().numpy() for name, value in model.state_dict().items()}
+    for name in arrays:
+        if name.endswith("conv3.norm.weight"):
+            arrays[name] = np.full_like(arrays[name], 0.1)
+    path.write_bytes(pickle.dumps({"model": arrays, "__author__": "Detectron2 Model Zoo", "matching_heuristics": True}))
+    return path
+
+
+def test_fine_tuning_from_a_file_of_the_zoos_form(real_exports, tmp_path):
+    """30 iterations at 512 px: finite losses that fall; evaluation and masked photos come out."""
+    weights = str(zoo_file(tmp_path / "model_final_f10217.pkl"))
+    opts = ["CAMPUS.INPUT_SIZE", "512", "SOLVER.MAX_ITER", "30", "SOLVER.IMS_PER_BATCH", "2", "MODEL.WEIGHTS", weights]
+    cfg = load_config("mask_rcnn_R_50_FPN.yaml", [*opts, "MODEL.DEVICE", "cpu"])
+    export = read_export(str(real_exports / "coco_with_images_host.zip"), export_options(cfg))
+    names = [photo.name for photo in export.photos]
+    output = tmp_path / "run"
+    prepare(cfg, export, {"train": names[8:], "val": [], "test": names[:8]}, output)
+    trainer = Trainer(cfg)
+    report = trainer.start_from(read_checkpoint(weights))
+    assert set(report.classes_taken) == set(export.classes) & set(COCO_CLASSES) and report.new == []
+    trainer.train()
+    losses = [value for value, _ in trainer.storage.history("total_loss").values()]
+    print(f"\nmean loss {np.mean(losses[:10]):.3f} in the first 10 iterations, {np.mean(losses[-10:]):.3f} in the last")
+    assert len(losses) == 30 and np.isfinite(losses).all()
+    assert np.mean(losses[-10:]) < np.mean(losses[:10])
+    metrics = json.loads((output / "inference/campus_test/metrics.json").read_text())
+    assert set(metrics) == {"bbox", "segm"}
+    photos = str(output / "import/campus_test.json")
+    arguments = ["--config-file", str(output / "config.yaml"), "--input", photos, "--output", str(tmp_path / "masked")]
+    assert visualize([*arguments, "--confidence-threshold", "0.05"]) == 0
+    assert len(list((tmp_path / "masked/overlay").iterdir())) == 8
