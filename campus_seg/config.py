@@ -45,6 +45,9 @@ def add_campus_config(cfg: CfgNode) -> None:
     # An albumentations pipeline in YAML: a name in configs/augmentations or a path. "" = none.
     cfg.CAMPUS.AUGMENTATIONS = "campus.yaml"
 
+    # "SGD" is Detectron2's own, right for fine-tuning; "AdamW" learns faster from scratch.
+    cfg.CAMPUS.OPTIMIZER = "SGD"
+
     # The mini network, see modeling/mini_backbone.py: channels of its four stages (strides 4, 8, 16, 32) and
     # residual blocks in each.
     cfg.CAMPUS.MINI_BACKBONE = CfgNode()

@@ -51,6 +51,8 @@ def prepare_run(cfg: CfgNode, *, eval_only: bool = False, resume: bool = False) 
         cfg.CAMPUS.SPLIT_SEED,
         saved=output_dir / "split.json" if goes_on else None,
     )
+    if cfg.CAMPUS.OPTIMIZER not in ("SGD", "AdamW"):
+        raise ConfigError(f"CAMPUS.OPTIMIZER {cfg.CAMPUS.OPTIMIZER!r}: choose SGD or AdamW")
     CampusMapper(cfg, is_train=True)  # says what is wrong with sizes and augmentations
     checkpoint = read_checkpoint(cfg.MODEL.WEIGHTS) if cfg.MODEL.WEIGHTS and not goes_on else None
     write_datasets(export, splits, output_dir)

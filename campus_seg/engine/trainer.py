@@ -12,6 +12,8 @@ from detectron2.data import build_detection_test_loader, build_detection_train_l
 from detectron2.engine import DefaultTrainer
 from detectron2.evaluation import COCOEvaluator
 from detectron2.modeling import build_model
+from detectron2.solver import get_default_optimizer_params
+from detectron2.solver.build import maybe_add_gradient_clipping
 from detectron2.utils import comm
 from torch import nn
 
@@ -42,6 +44,15 @@ class Trainer(DefaultTrainer):
         millions = sum(p.numel() for p in model.parameters()) / 1e6
         logger.info(f"Model: {cfg.MODEL.BACKBONE.NAME}, {millions:.1f} million parameters, on {cfg.MODEL.DEVICE}")
         return model
+
+    @classmethod
+    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+        """Detectron2's SGD, or AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) with the same SOLVER keys."""
+        if cfg.CAMPUS.OPTIMIZER == "SGD":
+            return super().build_optimizer(cfg, model)
+        parameters = get_default_optimizer_params(model, weight_decay_norm=cfg.SOLVER.WEIGHT_DECAY_NORM)
+        adamw = maybe_add_gradient_clipping(cfg, torch.optim.AdamW)
+        return adamw(parameters, lr=cfg.SOLVER.BASE_LR, weight_decay=cfg.SOLVER.WEIGHT_DECAY)
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode):

@@ -160,6 +160,7 @@ BAD = {
     "wrong type": (no_change, ["CAMPUS.INPUT_SIZE", "large"], "CAMPUS.INPUT_SIZE"),
     "odd pairs": (no_change, ["CAMPUS.INPUT_SIZE"], "KEY VALUE pairs"),
     "policy": (no_change, ["CAMPUS.RECTANGLES", "maybe"], "choose one of mask, drop, error"),
+    "optimizer": (no_change, ["CAMPUS.OPTIMIZER", "adam"], "choose SGD or AdamW"),
     "resize": (no_change, ["CAMPUS.RESIZE", "squash"], "CAMPUS.RESIZE"),
     "augmentations": (no_change, ["CAMPUS.AUGMENTATIONS", "absent.yaml"], "campus.yaml, original_2023.yaml"),
     "shares": (no_change, ["CAMPUS.SPLIT", "[1.0, 1.0, 1.0]"], "CAMPUS.SPLIT"),
