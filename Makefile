@@ -15,6 +15,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 install: $(INSTALLED)
 
 $(INSTALLED): requirements.lock setup.py campus_seg/environment.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "requirements.lock is for Python 3.11: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --progress-bar off -r requirements.lock
 	$(BIN)/python campus_seg/environment.py install

@@ -51,8 +51,8 @@ def add_campus_config(cfg: CfgNode) -> None:
     # The mini network, see modeling/mini_backbone.py: channels of its four stages (strides 4, 8, 16, 32) and
     # residual blocks in each.
     cfg.CAMPUS.MINI_BACKBONE = CfgNode()
-    cfg.CAMPUS.MINI_BACKBONE.CHANNELS = [32, 64, 128, 256]
-    cfg.CAMPUS.MINI_BACKBONE.BLOCKS = [1, 1, 1, 1]
+    cfg.CAMPUS.MINI_BACKBONE.CHANNELS = [48, 96, 192, 256]
+    cfg.CAMPUS.MINI_BACKBONE.BLOCKS = [1, 2, 2, 1]
     # Trained from scratch, its normalisation cannot be frozen as a pretrained ResNet's is.
     cfg.CAMPUS.MINI_BACKBONE.NORM = "BN"
 

@@ -65,7 +65,7 @@ def require_detectron2() -> None:
     try:
         for module in ("torch", "torchvision", "detectron2.config", "detectron2.model_zoo"):
             importlib.import_module(module)
-    except (ImportError, OSError, AttributeError) as error:
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
         python = sys.executable
         print(
             f"campus_seg needs Detectron2, which does not load here ({type(error).__name__}: {error}).\n"
