@@ -43,7 +43,7 @@ format: install
 	$(BIN)/ruff check --fix .
 
 lock:
-	uv pip compile setup.py --extra dev --python-version 3.11 --constraint requirements.in --no-header --output-file requirements.lock
+	uv pip compile setup.py --extra dev --python-version 3.11 --constraint constraints.txt --no-header --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) output
+	rm -rf $(VENV) output/demo  # and no run of yours

@@ -100,6 +100,8 @@ def load_config(config_file: str, opts: list[str] = ()) -> CfgNode:
         raise ConfigError(f"{path}: not a YAML config ({error}); see configs/ for examples") from None
     except OSError as error:
         raise ConfigError(f"{path}: its _BASE_ {error.filename} cannot be read ({error.strerror})") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: its _BASE_ leads back to itself; name another file there") from None
     except (KeyError, ValueError, AssertionError) as error:
         raise ConfigError(f"{path}: {_reason(error)}; the keys are in campus_seg/config.py") from None
     if len(opts) % 2:

@@ -26,8 +26,8 @@ NOISE = (".*pkg_resources is deprecated.*", ".*torch.jit.script. is deprecated.*
 
 
 def pip_arguments(purelib: str) -> list[str]:
-    """Arguments after `python -m pip install` that put the pinned build into the folder `purelib`."""
-    return ["--no-deps", "--only-binary=:all:", "--python-version", "3.10", "--target", purelib]
+    """Arguments after `python -m pip install` that put the pinned build into `purelib`, over a broken one too."""
+    return ["--upgrade", "--no-deps", "--only-binary=:all:", "--python-version", "3.10", "--target", purelib]
 
 
 def pip_command() -> str:
@@ -45,7 +45,7 @@ def install_detectron2() -> None:
         pin = Path(folder, "detectron2.txt")
         pin.write_text(f"{DETECTRON2} --hash=sha256:{DETECTRON2_SHA256}\n")
         arguments = pip_arguments(sysconfig.get_path("purelib"))
-        command = [sys.executable, "-m", "pip", "install", "--upgrade", *arguments, "-r", str(pin)]
+        command = [sys.executable, "-m", "pip", "install", *arguments, "-r", str(pin)]
         subprocess.run(command, check=True)
 
 
@@ -65,7 +65,7 @@ def require_detectron2() -> None:
     try:
         for module in ("torch", "torchvision", "detectron2.config", "detectron2.model_zoo"):
             importlib.import_module(module)
-    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError, AttributeError) as error:
         python = sys.executable
         print(
             f"campus_seg needs Detectron2, which does not load here ({type(error).__name__}: {error}).\n"

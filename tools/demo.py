@@ -34,8 +34,11 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", default="output/demo", help="folder of the run; an earlier one is replaced")
     output = Path(parser.parse_args(argv).output)
-    if (ROOT / output).exists():
-        shutil.rmtree(ROOT / output)
+    folder = ROOT / output
+    if folder.exists():
+        if any(folder.iterdir()) and not (folder / "sample.zip").is_file():
+            raise SystemExit(f"{folder}: is no earlier demo and stays as it is; give another --output")
+        shutil.rmtree(folder)
     export = output / "sample.zip"
     seconds = {}
     seconds["drawing"] = run(

@@ -22,37 +22,39 @@ def dataset_name(split: str) -> str:
 
 
 def choose_splits(export: Export, shares: list[float], seed: int, saved: Path | None = None) -> dict[str, list[str]]:
-    """The split of an export's photos: a run's own where it has one, else a new draw.
+    """The split of an export's photos: that of an earlier run where it knows them, else a new draw.
 
     Args:
         export: the photos.
         shares: of train, val and test.
         seed: of the draw.
-        saved: the split.json of the run that goes on; a file that is not there is no split.
+        saved: an earlier run's split.json; a file that is not there is no split.
 
     Raises:
-        ConfigError: the saved split is damaged or does not know the export's photos.
+        ConfigError: the saved split is damaged, or shares are no shares.
     """
     names = [photo.name for photo in export.photos]
     if saved is None or not saved.is_file():
         return split_photos(names, shares, seed)
     try:
         splits = json.loads(saved.read_text(encoding="utf-8"))
-        known = {name for split in SPLITS for name in splits[split]}
+        home = {name: split for split in SPLITS for name in splits[split]}
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{saved}: no split that can be read ({error}); start a new run elsewhere") from None
-    strangers = [name for name in names if name not in known]
-    if strangers:
-        raise ConfigError(
-            f"{saved}: does not know {strangers[0]} ({len(strangers)} such photos); a run goes on with the export "
-            "it began with: give that with CAMPUS.EXPORT, or another OUTPUT_DIR"
-        )
-    there = set(names)
-    return {split: [name for name in splits[split] if name in there] for split in SPLITS}
+        raise ConfigError(f"{saved}: no split that can be read ({error}); give another --config-file") from None
+    drawn = split_photos([name for name in names if name not in home], shares, seed)
+    kept = {split: [name for name in names if home.get(name) == split] for split in SPLITS}
+    return {split: sorted(kept[split] + drawn[split]) for split in SPLITS}
 
 
-def write_datasets(export: Export, splits: dict[str, list[str]], output_dir: Path) -> None:
-    """Writes a run's photos, one COCO file a split, classes.json, split.json and import_report.json."""
+def write_datasets(export: Export, splits: dict[str, list[str]], output_dir: Path, source: str = "") -> None:
+    """Writes a run's photos, one COCO file a split, classes.json, split.json and import_report.json.
+
+    Args:
+        export: what was read.
+        splits: split -> names of photos.
+        output_dir: the run's folder.
+        source: where the export came from, for the report.
+    """
     folder = output_dir / IMPORT_FOLDER
     file_names = export.place_photos(folder / "images")
     photos = {photo.name: photo for photo in export.photos}
@@ -61,7 +63,8 @@ def write_datasets(export: Export, splits: dict[str, list[str]], output_dir: Pat
         write_json(folder / f"{dataset_name(split)}.json", coco)
     write_json(output_dir / CLASSES_FILE, export.classes)
     write_json(output_dir / "split.json", splits)
-    write_json(output_dir / "import_report.json", export.report.as_dict())
+    # Last, so that where it lies the import is whole.
+    write_json(output_dir / "import_report.json", {"export": source, **export.report.as_dict()})
 
 
 def register_datasets(output_dir: Path, classes: list[str]) -> None:

@@ -19,21 +19,25 @@ class EpochSampler(Sampler):
     Args:
         size: photos in the dataset.
         seed: of the order.
+        start: positions that an interrupted run has drawn already, all ranks together.
     """
 
-    def __init__(self, size: int, seed: int):
+    def __init__(self, size: int, seed: int, start: int = 0):
         if size < 1:
             raise ValueError("there is no photo to draw from")
         self.size = size
         self.seed = seed
+        self.start = start
 
     def __iter__(self) -> Iterator[int]:
         return itertools.islice(self._positions(), comm.get_rank(), None, comm.get_world_size())
 
     def _positions(self) -> Iterator[int]:
-        for epoch in itertools.count():
+        first, done = divmod(self.start, self.size)
+        for epoch in itertools.count(first):
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-            for index in torch.randperm(self.size, generator=generator).tolist():
+            order = torch.randperm(self.size, generator=generator).tolist()
+            for index in order[done if epoch == first else 0 :]:
                 yield epoch * self.size + index
 
 

@@ -1,4 +1,4 @@
-"""One run from a config: everything that can be wrong with the input is found before anything is written."""
+"""One run from a config: what can be wrong with the input is found before anything is written."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.engine import default_setup
+from detectron2.modeling import build_model
 from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 
@@ -18,16 +19,23 @@ from campus_seg.data.mapper import CampusMapper
 from campus_seg.data.splits import SPLITS
 from campus_seg.errors import ConfigError
 from campus_seg.label_studio.export import Export, read_export
-from campus_seg.modeling.weights import read_checkpoint
+from campus_seg.modeling.mini_backbone import register_mini_backbone
+from campus_seg.modeling.weights import load_weights, read_checkpoint
+from campus_seg.storage import check_output_folder
 
 logger = logging.getLogger(__name__)
 
 
-def prepare_run(cfg: CfgNode, *, eval_only: bool = False, resume: bool = False) -> dict[str, Any] | None:
+def prepare_run(
+    cfg: CfgNode, config_file: Path, *, eval_only: bool = False, resume: bool = False
+) -> dict[str, Any] | None:
     """Checks the whole input, then imports the export into OUTPUT_DIR and fits `cfg` to it.
+
+    A run that goes on, or is evaluated in its own folder, keeps what it imported: the export is not read again.
 
     Args:
         cfg: not frozen; CLASSES, NUM_CLASSES and DATASETS.TEST are set from the data.
+        config_file: where `cfg` came from; an evaluation elsewhere keeps the split.json beside it.
         eval_only: the model is evaluated, not trained.
         resume: a run in OUTPUT_DIR goes on, if there is one.
 
@@ -38,31 +46,99 @@ def prepare_run(cfg: CfgNode, *, eval_only: bool = False, resume: bool = False) 
         CampusError: bad input; nothing has been written then.
     """
     output_dir = Path(cfg.OUTPUT_DIR)
-    begun = (output_dir / "last_checkpoint").is_file()
+    check_output_folder(output_dir)
+    begun = _last_checkpoint(output_dir)
     if begun and not (resume or eval_only):
         raise ConfigError(f"{output_dir}: holds a trained run already; go on with --resume, or give another OUTPUT_DIR")
-    goes_on = eval_only or (resume and begun)
-    if goes_on and not cfg.CAMPUS.CLASSES and (output_dir / CLASSES_FILE).is_file():
-        cfg.CAMPUS.CLASSES = json.loads((output_dir / CLASSES_FILE).read_text(encoding="utf-8"))
+    goes_on = bool(begun) and resume and not eval_only
+    _check_keys(cfg, eval_only)
+    if (goes_on or eval_only) and (output_dir / "import_report.json").is_file():
+        _take_earlier_import(cfg, output_dir)
+        _check_model(cfg, eval_only)
+        return None
     export = read_export(cfg.CAMPUS.EXPORT, export_options(cfg))
-    splits = choose_splits(
-        export,
-        list(cfg.CAMPUS.SPLIT),
-        cfg.CAMPUS.SPLIT_SEED,
-        saved=output_dir / "split.json" if goes_on else None,
-    )
-    if cfg.CAMPUS.OPTIMIZER not in ("SGD", "AdamW"):
-        raise ConfigError(f"CAMPUS.OPTIMIZER {cfg.CAMPUS.OPTIMIZER!r}: choose SGD or AdamW")
-    CampusMapper(cfg, is_train=True)  # says what is wrong with sizes and augmentations
-    checkpoint = read_checkpoint(cfg.MODEL.WEIGHTS) if cfg.MODEL.WEIGHTS and not goes_on else None
-    write_datasets(export, splits, output_dir)
-    _fit_config(cfg, export, splits)
+    saved = config_file.with_name("split.json") if eval_only else None
+    splits = choose_splits(export, list(cfg.CAMPUS.SPLIT), cfg.CAMPUS.SPLIT_SEED, saved)
+    _fit_config(cfg, export.classes, splits)
+    checkpoint = None
+    if not eval_only:
+        _check_training_split(export, splits)
+        checkpoint = read_checkpoint(cfg.MODEL.WEIGHTS) if cfg.MODEL.WEIGHTS else None
+    _check_model(cfg, eval_only)
+    write_datasets(export, splits, output_dir, cfg.CAMPUS.EXPORT)
+    # Of a run that stopped before its first checkpoint; its losses are not this run's.
+    (output_dir / "metrics.json").unlink(missing_ok=True)
     return checkpoint
 
 
-def _fit_config(cfg: CfgNode, export: Export, splits: dict[str, list[str]]) -> None:
-    cfg.CAMPUS.CLASSES = list(export.classes)
-    cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(export.classes)
+def _last_checkpoint(output_dir: Path) -> Path | None:
+    tag = output_dir / "last_checkpoint"
+    if not tag.is_file():
+        return None
+    checkpoint = output_dir / tag.read_text(encoding="utf-8").strip()
+    if not checkpoint.is_file():
+        raise ConfigError(f"{checkpoint}: is gone, though {tag} names it; write the name of another .pth into that")
+    return checkpoint
+
+
+def _take_earlier_import(cfg: CfgNode, output_dir: Path) -> None:
+    """Fits `cfg` to what lies in OUTPUT_DIR/import; it must be of the same export and the same classes."""
+    report = _read_json(output_dir / "import_report.json")
+    given, earlier = cfg.CAMPUS.EXPORT, report.get("export", "")
+    if given and Path(given).name != Path(earlier).name:
+        raise ConfigError(f"{output_dir}: was imported from {earlier}; for {given} give another OUTPUT_DIR")
+    classes = _read_json(output_dir / CLASSES_FILE)
+    if cfg.CAMPUS.CLASSES and list(cfg.CAMPUS.CLASSES) != classes:
+        raise ConfigError(
+            f"{output_dir}: trained for the classes {classes}, CAMPUS.CLASSES says {list(cfg.CAMPUS.CLASSES)}; "
+            "their order is frozen with the run"
+        )
+    _fit_config(cfg, classes, _read_json(output_dir / "split.json"))
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); start a new run elsewhere") from None
+
+
+def _check_keys(cfg: CfgNode, eval_only: bool) -> None:
+    if cfg.CAMPUS.OPTIMIZER not in ("SGD", "AdamW"):
+        raise ConfigError(f"CAMPUS.OPTIMIZER {cfg.CAMPUS.OPTIMIZER!r}: choose SGD or AdamW")
+    if eval_only and not cfg.MODEL.WEIGHTS:
+        raise ConfigError("MODEL.WEIGHTS is empty: --eval-only wants a run's config.yaml, or the weights with it")
+    known = {dataset_name(split) for split in SPLITS}
+    unknown = sorted({*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST} - known)
+    if unknown:
+        raise ConfigError(f"DATASETS: no dataset is called {unknown[0]}; there are {', '.join(sorted(known))}")
+    CampusMapper(cfg, is_train=not eval_only)  # says what is wrong with sizes and augmentations
+
+
+def _check_training_split(export: Export, splits: dict[str, list[str]]) -> None:
+    train = set(splits["train"])
+    if not any(photo.annotations for photo in export.photos if photo.name in train):
+        raise ConfigError(
+            f"none of the {len(train)} photos drawn for training holds an object; label more, or try another "
+            "CAMPUS.SPLIT_SEED or CAMPUS.SPLIT"
+        )
+
+
+def _check_model(cfg: CfgNode, eval_only: bool) -> None:
+    """Builds the model once, and loads what is to be evaluated, while nothing is written yet."""
+    register_mini_backbone()
+    try:
+        model = build_model(cfg)
+    except (KeyError, ValueError, AssertionError, RuntimeError, TypeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"the model cannot be built ({reason}); check the MODEL and CAMPUS keys") from None
+    if eval_only:
+        load_weights(model, cfg.MODEL.WEIGHTS, cfg.CAMPUS.CLASSES)
+
+
+def _fit_config(cfg: CfgNode, classes: list[str], splits: dict[str, list[str]]) -> None:
+    cfg.CAMPUS.CLASSES = list(classes)
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(classes)
     filled = {dataset_name(split) for split in SPLITS if splits[split]}
     cfg.DATASETS.TEST = tuple(name for name in cfg.DATASETS.TEST if name in filled)
 
@@ -92,12 +168,17 @@ def _nothing(record: logging.LogRecord) -> bool:
 
 def log_import(output_dir: Path) -> None:
     """Says in a few lines what was imported, from the files that the import left."""
-    report = json.loads((output_dir / "import_report.json").read_text(encoding="utf-8"))
+    report = _read_json(output_dir / "import_report.json")
     counts = report["counts"]
     logger.info(
         f"Imported {counts['photos']} of {counts['photos_in_export']} photos and {counts['objects']} of "
         f"{counts['annotations_in_export']} annotations; {len(report['defects'])} remarks in "
         f"{output_dir / 'import_report.json'}"
     )
-    splits = json.loads((output_dir / "split.json").read_text(encoding="utf-8"))
+    splits = _read_json(output_dir / "split.json")
     logger.info("Photos: " + ", ".join(f"{len(names)} {split}" for split, names in splits.items()))
+    training = _read_json(output_dir / "import" / f"{dataset_name('train')}.json")
+    there = {annotation["category_id"] for annotation in training["annotations"]}
+    missing = [category["name"] for category in training["categories"] if category["id"] not in there]
+    if missing:
+        logger.warning(f"No training photo holds {', '.join(missing)}: the model cannot learn these classes")

@@ -3,7 +3,6 @@
 import logging
 import weakref
 from collections import OrderedDict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,20 +19,14 @@ from torch import nn
 from campus_seg.data.mapper import CampusMapper
 from campus_seg.data.sampler import EpochDataset, EpochSampler
 from campus_seg.engine.hooks import LossPlot
+from campus_seg.evaluation.evaluator import build_evaluator, write_metrics
 from campus_seg.modeling.weights import CampusCheckpointer, Transfer, load_weights, transfer
-from campus_seg.storage import write_json
 
 logger = logging.getLogger(__name__)
 
 
 class Trainer(DefaultTrainer):
     """Trains and evaluates a Mask R-CNN on the datasets of `campus_seg.data.datasets`."""
-
-    def __init__(self, cfg: CfgNode):
-        super().__init__(cfg)
-        self.checkpointer = CampusCheckpointer(
-            self._trainer.model, cfg.OUTPUT_DIR, classes=cfg.CAMPUS.CLASSES, trainer=weakref.proxy(self)
-        )
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
@@ -47,7 +40,10 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-        """Detectron2's SGD, or AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) with the same SOLVER keys."""
+        """Detectron2's SGD, or AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101).
+
+        AdamW takes BASE_LR, WEIGHT_DECAY and WEIGHT_DECAY_NORM from `cfg.SOLVER`.
+        """
         if cfg.CAMPUS.OPTIMIZER == "SGD":
             return super().build_optimizer(cfg, model)
         parameters = get_default_optimizer_params(model, weight_decay_norm=cfg.SOLVER.WEIGHT_DECAY_NORM)
@@ -55,13 +51,14 @@ class Trainer(DefaultTrainer):
         return adamw(parameters, lr=cfg.SOLVER.BASE_LR, weight_decay=cfg.SOLVER.WEIGHT_DECAY)
 
     @classmethod
-    def build_train_loader(cls, cfg: CfgNode):
-        """Endless batches of augmented photos with their instances."""
+    def build_train_loader(cls, cfg: CfgNode, start_iter: int = 0):
+        """Endless batches of augmented photos with their instances, from those of iteration `start_iter` on."""
         dicts = get_detection_dataset_dicts(cfg.DATASETS.TRAIN, filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
+        sampler = EpochSampler(len(dicts), max(cfg.SEED, 0), start=start_iter * cfg.SOLVER.IMS_PER_BATCH)
         return build_detection_train_loader(
             EpochDataset(dicts),
             mapper=CampusMapper(cfg, is_train=True),
-            sampler=EpochSampler(len(dicts), max(cfg.SEED, 0)),
+            sampler=sampler,
             total_batch_size=cfg.SOLVER.IMS_PER_BATCH,
             aspect_ratio_grouping=cfg.DATALOADER.ASPECT_RATIO_GROUPING,
             num_workers=cfg.DATALOADER.NUM_WORKERS,
@@ -74,16 +71,11 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> COCOEvaluator:
-        """COCOEvaluator, with its files in OUTPUT_DIR/inference/<dataset>."""
-        return COCOEvaluator(
-            dataset_name,
-            tasks=("bbox", "segm"),  # not guessed from the predictions, of which there may be none
-            output_dir=str(inference_folder(cfg, dataset_name)),
-            use_fast_impl=False,  # that one needs Detectron2's compiled part
-        )
+        """See campus_seg.evaluation."""
+        return build_evaluator(cfg, dataset_name)
 
     @classmethod
-    def test(cls, cfg: CfgNode, model, evaluators=None) -> OrderedDict:
+    def test(cls, cfg: CfgNode, model: nn.Module, evaluators=None) -> OrderedDict:
         """Evaluates on every dataset of `cfg.DATASETS.TEST` and writes each one's metrics.json.
 
         Returns:
@@ -96,14 +88,15 @@ class Trainer(DefaultTrainer):
             one.DATASETS.TEST = (name,)
             results[name] = super().test(one, model, evaluators[i : i + 1] if evaluators else None)
             if comm.is_main_process():
-                write_json(inference_folder(cfg, name) / "metrics.json", _without_nan(results[name]))
+                write_metrics(cfg, name, results[name])
         return results
 
     def build_hooks(self) -> list:
-        """Detectron2's hooks, and the plot of the losses after the writers that it reads from."""
-        hooks = super().build_hooks()
-        hooks.append(LossPlot(self.cfg.OUTPUT_DIR, period=200))
-        return hooks
+        """Detectron2's hooks, the checkpointer among them replaced, and the plot of what the writers wrote."""
+        self.checkpointer = CampusCheckpointer(
+            self._trainer.model, self.cfg.OUTPUT_DIR, classes=self.cfg.CAMPUS.CLASSES, trainer=weakref.proxy(self)
+        )
+        return [*super().build_hooks(), LossPlot(self.cfg.OUTPUT_DIR, period=200)]
 
     def start_from(self, checkpoint: dict[str, Any]) -> Transfer:
         """Begins a new training from a checkpoint of any classes; says, and returns, what was taken over."""
@@ -111,15 +104,11 @@ class Trainer(DefaultTrainer):
         report.log(self.cfg.MODEL.WEIGHTS)
         return report
 
-
-def inference_folder(cfg: CfgNode, dataset_name: str) -> Path:
-    """Where the results of one dataset lie."""
-    return Path(cfg.OUTPUT_DIR, "inference", dataset_name)
-
-
-def _without_nan(results: dict[str, dict[str, float]]) -> dict[str, dict[str, float | None]]:
-    """COCOEvaluator gives NaN where a class or size has no ground truth; JSON knows null for that."""
-    return {task: {k: v if v == v else None for k, v in values.items()} for task, values in results.items()}
+    def resume_or_load(self, resume: bool = True) -> None:
+        """Goes on from the last checkpoint, with the photos that would have come next."""
+        super().resume_or_load(resume)
+        if self.start_iter:
+            self._trainer.reset_data_loader(lambda: self.build_train_loader(self.cfg, self.start_iter))
 
 
 def evaluate(cfg: CfgNode) -> OrderedDict:

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.data.datasets.builtin_meta import COCO_CATEGORIES
-from detectron2.utils.file_io import PathManager
+from detectron2.utils.file_io import Detectron2Handler, PathManager
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from campus_seg.errors import WeightsError
 
@@ -80,7 +81,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         name = path.rsplit("/", 1)[-1]
         way_out = hint
         if "://" in path:
-            way_out = f"download {name} where there is a network, copy it here and add MODEL.WEIGHTS path/to/{name}"
+            address = path.replace("detectron2://", Detectron2Handler.S3_DETECTRON2_PREFIX)
+            way_out = f"download {address} where there is a network, copy it here, add MODEL.WEIGHTS path/to/{name}"
         raise WeightsError(f"{path}: the weights cannot be fetched ({error}); {way_out}") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -159,6 +161,7 @@ def transfer(model: nn.Module, checkpoint: dict[str, Any], classes: Sequence[str
             predictors have 80.
         classes: names in the order of the model's outputs.
     """
+    model = model.module if isinstance(model, DistributedDataParallel) else model
     state = model.state_dict()
     weights = {name: torch.as_tensor(value) for name, value in checkpoint["model"].items()}
     known = _classes_of(checkpoint, weights)

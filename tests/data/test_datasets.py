@@ -61,7 +61,7 @@ def test_two_photos_of_one_name_in_a_zip_are_both_kept(tmp_path):
     assert contents == {f"images/{name}": content for name, content in drawn.photos.items()}
 
 
-def test_a_saved_split_is_kept(export, tmp_path):
+def test_a_saved_split_is_kept_and_extended(export, tmp_path):
     saved = tmp_path / "split.json"
     splits = choose_splits(export, SHARES, 0)
     assert choose_splits(export, SHARES, 0, saved) == splits  # a file that is not there is no split
@@ -70,14 +70,16 @@ def test_a_saved_split_is_kept(export, tmp_path):
     gone = export.photos.pop(0).name
     kept = choose_splits(export, SHARES, 0, saved)
     assert kept == {split: [name for name in names if name != gone] for split, names in splits.items()}
+    test = [name for name in splits["test"] if name != gone]
+    saved.write_text(json.dumps({**splits, "test": []}))
+    extended = choose_splits(export, [1, 0, 0], 0, saved)  # photos it does not know are drawn anew
+    assert set(test) <= set(extended["train"]) and set(kept["train"]) <= set(extended["train"])
+    assert extended["val"] == kept["val"]
 
 
-@pytest.mark.parametrize(
-    "content, message",
-    [("{", "no split that can be read"), ('{"train": []}', "no split that can be read"), (None, "does not know")],
-)
-def test_a_split_that_does_not_fit(export, content, message, tmp_path):
+@pytest.mark.parametrize("content", ["{", '{"train": []}', "[1]"])
+def test_a_split_that_cannot_be_read(export, content, tmp_path):
     saved = tmp_path / "split.json"
-    saved.write_text(content or json.dumps({"train": ["images/other.jpg"], "val": [], "test": []}))
-    with pytest.raises(ConfigError, match=message):
+    saved.write_text(content)
+    with pytest.raises(ConfigError, match="no split that can be read"):
         choose_splits(export, SHARES, 0, saved)

@@ -17,6 +17,12 @@ def test_each_epoch_has_every_photo_once_in_an_order_of_its_own():
     assert positions != list(itertools.islice(EpochSampler(7, seed=6), 21))
 
 
+@pytest.mark.parametrize("start", [0, 3, 7, 18])
+def test_an_interrupted_order_goes_on(start):
+    whole = list(itertools.islice(EpochSampler(7, seed=5), 30))
+    assert list(itertools.islice(EpochSampler(7, seed=5, start=start), 30 - start)) == whole[start:]
+
+
 def test_ranks_share_an_epoch(monkeypatch):
     monkeypatch.setattr("campus_seg.data.sampler.comm.get_world_size", lambda: 2)
     drawn = []

@@ -149,7 +149,7 @@ def test_files_that_are_no_weights(content, message, tmp_path):
 def test_weights_that_cannot_be_fetched(tmp_path, monkeypatch):
     monkeypatch.setenv("FVCORE_CACHE", str(tmp_path))
     address = "http://127.0.0.1:9/zoo/model_final_f10217.pkl"  # nobody listens on the discard port
-    with pytest.raises(WeightsError, match="download model_final_f10217.pkl .* MODEL.WEIGHTS path/to/model_final"):
+    with pytest.raises(WeightsError, match=f"download {address} .* MODEL.WEIGHTS path/to/model_final_f10217.pkl"):
         read_checkpoint(address)
     with pytest.raises(WeightsError, match="absent.pth"):
         read_checkpoint(str(tmp_path / "absent.pth"))

@@ -14,7 +14,12 @@ from drawn import draw_export
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from campus_seg.config import load_config
+from campus_seg.data.mapper import CampusMapper
+from campus_seg.data.splits import split_photos
+from campus_seg.engine.trainer import Trainer
 from campus_seg.tools.train_net import main
+from campus_seg.tools.visualize import main as visualize
 
 TINY = [
     *("CAMPUS.INPUT_SIZE", "128", "CAMPUS.MINI_BACKBONE.CHANNELS", "[8, 16, 16, 16]"),
@@ -66,8 +71,7 @@ def test_the_metrics_are_cocoevals_own(run):
     metrics = json.loads((run / "inference/campus_test/metrics.json").read_text())
     assert set(metrics) == {"bbox", "segm"}
     for task in ("bbox", "segm"):
-        if not json.loads(results.read_text()):
-            continue
+        assert json.loads(results.read_text())
         evaluation = COCOeval(truth, truth.loadRes(str(results)), task)
         evaluation.evaluate()
         evaluation.accumulate()
@@ -75,16 +79,68 @@ def test_the_metrics_are_cocoevals_own(run):
         assert metrics[task]["AP"] == pytest.approx(100 * evaluation.stats[0], abs=1e-6)
 
 
+def snapshot(folder):
+    """Every file that an evaluation must leave as it is."""
+    files = (path for path in folder.rglob("*") if path.is_file() and "inference" not in path.parts)
+    return {path.name: path.read_bytes() for path in files if path.name != "log.txt"}
+
+
 def test_an_evaluation_from_the_runs_own_config_gives_the_same_figures(run, tmp_path, monkeypatch):
+    """Moved, from another working folder, without the export: nothing but inference/ is written."""
     moved = tmp_path / "moved"
-    shutil.copytree(run, moved)  # nothing in a run depends on where it lies
-    config = (moved / "config.yaml").read_bytes()
-    before = (moved / "inference/campus_test/metrics.json").read_bytes()
+    shutil.copytree(run, moved)
+    config = (moved / "config.yaml").read_text()
+    (moved / "config.yaml").write_text(re.sub(r"EXPORT: .*", "EXPORT: gone/export.zip", config))
+    before = snapshot(moved)
+    figures = (moved / "inference/campus_test/metrics.json").read_bytes()
     shutil.rmtree(moved / "inference")
     monkeypatch.chdir(tmp_path)
     main(["--config-file", str(moved / "config.yaml"), "--eval-only"])
-    assert (moved / "inference/campus_test/metrics.json").read_bytes() == before
-    assert (moved / "config.yaml").read_bytes() == config
+    assert (moved / "inference/campus_test/metrics.json").read_bytes() == figures
+    assert snapshot(moved) == before
+
+
+def test_an_evaluation_elsewhere_keeps_the_runs_split(run, export, tmp_path):
+    drawn = draw_export(photos=24)  # the same 20 photos and four new ones
+    newer = drawn.write_zip(tmp_path / "newer.zip")
+    arguments = ["--config-file", str(run / "config.yaml"), "--eval-only", "OUTPUT_DIR", str(tmp_path / "eval")]
+    main([*arguments, "CAMPUS.EXPORT", str(newer)])
+    old, new = (json.loads((folder / "split.json").read_text()) for folder in (run, tmp_path / "eval"))
+    assert all(set(old[split]) <= set(new[split]) for split in old)
+    assert sum(map(len, new.values())) == 24
+    assert (tmp_path / "eval/inference/campus_test/metrics.json").is_file()
+    assert not (tmp_path / "eval/model_final.pth").exists()
+
+
+def test_checkpoints_hold_the_class_names(run, tmp_path, capsys):
+    assert torch.load(run / "model_final.pth")["classes"] == ["car", "dog", "person"]
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    config = (other / "config.yaml").read_text()
+    (other / "config.yaml").write_text(config.replace("- car\n  - dog\n", "- dog\n  - car\n"))
+    with pytest.raises(SystemExit) as stopped:
+        visualize(["--config-file", str(other / "config.yaml"), "--input", str(run), "--output", str(tmp_path / "o")])
+    assert stopped.value.code == 2
+    assert "trained for the classes ['car', 'dog', 'person']" in capsys.readouterr().err
+
+
+def test_fine_tuning_takes_classes_over_by_name(run, tmp_path):
+    """From our own run, whose classes stand in another order there."""
+    drawn = draw_export(photos=8)
+    for category in drawn.coco["categories"]:
+        category["name"] = category["name"].replace("car", "zebra")  # dog, person, zebra
+    output = tmp_path / "output"
+    weights = run / "model_final.pth"
+    train(
+        drawn.write_zip(tmp_path / "e.zip"), output, "SOLVER.MAX_ITER", 1, "SOLVER.BASE_LR", 0, "MODEL.WEIGHTS", weights
+    )
+    log = (output / "log.txt").read_text()
+    assert "Taken over from" in log and "Classes taken over by name: dog, person" in log
+    assert "Starting new: classes zebra; parameters none" in log
+    given, taken = (torch.load(path)["model"] for path in (weights, output / "model_final.pth"))
+    for name in ("roi_heads.box_predictor.cls_score.weight", "roi_heads.mask_head.predictor.weight"):
+        assert torch.equal(taken[name][:2], given[name][1:3])
+        assert not torch.equal(taken[name][2], given[name][0])
 
 
 def test_the_same_run_gives_the_same_numbers(run, export, tmp_path):
@@ -95,19 +151,64 @@ def test_the_same_run_gives_the_same_numbers(run, export, tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_resume_goes_on_where_it_stopped(export, tmp_path, capsys):
+def test_resume_goes_on_where_it_stopped(export, tmp_path, capsys, monkeypatch):
+    seen = []
+    read = CampusMapper.__call__
+    monkeypatch.setattr(
+        CampusMapper,
+        "__call__",
+        lambda self, photo: (seen.append((photo["image_id"], photo.get("epoch"))), read(self, photo))[1],
+    )
+    whole = tmp_path / "whole"
+    train(export, whole, "SOLVER.MAX_ITER", 6, "DATASETS.TEST", "()")
+    never_interrupted = list(seen)
     output = tmp_path / "output"
-    train(export, output, "SOLVER.MAX_ITER", 4)
-    splits = (output / "split.json").read_bytes()
+    train(export, output, "SOLVER.MAX_ITER", 4, "DATASETS.TEST", "()")
+    files = {name: (output / name).read_bytes() for name in ("split.json", "import_report.json", "classes.json")}
     with pytest.raises(SystemExit) as stopped:
         train(export, output, "SOLVER.MAX_ITER", 6)
     assert stopped.value.code == 2
     assert "holds a trained run already; go on with --resume" in capsys.readouterr().err
     # Another seed of the draw must not move a photo of a run that goes on.
-    train(export, output, "SOLVER.MAX_ITER", 6, "CAMPUS.SPLIT_SEED", 5, flags=["--resume"])
+    seen.clear()
+    train(export, output, "SOLVER.MAX_ITER", 6, "CAMPUS.SPLIT_SEED", 5, "DATASETS.TEST", "()", flags=["--resume"])
+    assert seen[:8] == never_interrupted[16:24]
     assert torch.load(output / "model_final.pth")["iteration"] == 5
     assert "Going on at iteration 4" in (output / "log.txt").read_text()
-    assert (output / "split.json").read_bytes() == splits
+    assert {name: (output / name).read_bytes() for name in files} == files
+    for opts, message in [
+        (["CAMPUS.CLASSES", "['person', 'dog', 'car']"], "their order is frozen with the run"),
+        (["CAMPUS.EXPORT", "other.zip"], "was imported from"),
+    ]:
+        with pytest.raises(SystemExit) as stopped:
+            train(export, output, "SOLVER.MAX_ITER", 8, *opts, flags=["--resume"])
+        assert stopped.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_the_last_checkpoint_is_gone(export, tmp_path, capsys):
+    output = tmp_path / "output"
+    train(export, output, "SOLVER.MAX_ITER", 1, "DATASETS.TEST", "()")
+    (output / "model_final.pth").unlink()
+    with pytest.raises(SystemExit) as stopped:
+        train(export, output, "SOLVER.MAX_ITER", 2, flags=["--resume"])
+    assert stopped.value.code == 2 and "model_final.pth: is gone" in capsys.readouterr().err
+
+
+def test_one_photo_alone(tmp_path):
+    output = tmp_path / "output"
+    train(draw_export(photos=1).write_zip(tmp_path / "e.zip"), output, "SOLVER.MAX_ITER", 2)
+    assert (output / "model_final.pth").is_file() and not (output / "inference").exists()
+
+
+def test_adamw_is_what_trains(export, tmp_path):
+    cfg = load_config("mask_rcnn_mini_FPN.yaml", ["MODEL.ROI_HEADS.NUM_CLASSES", "3"])
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    optimizer = Trainer.build_optimizer(cfg, model)
+    assert isinstance(optimizer, torch.optim.AdamW)
+    decays = [group["weight_decay"] for group in optimizer.param_groups for _ in group["params"]]
+    assert sorted(decays) == [0, 0, 0.05, 0.05]  # the norm's weight and bias are not decayed
+    cfg.CAMPUS.OPTIMIZER = "SGD"
+    assert isinstance(Trainer.build_optimizer(cfg, model), torch.optim.SGD)
 
 
 def test_photos_without_objects_and_an_export_without_test_photos(tmp_path):
@@ -130,6 +231,15 @@ def without_photos(export, tmp_path):
 
 def without_objects(export, tmp_path):
     export.coco["annotations"] = []
+    return no_change(export, tmp_path)
+
+
+def only_the_last(export, tmp_path):
+    """Objects only where the seed puts no training photo."""
+    names = sorted(export.photos)
+    train_names = split_photos([f"images/{name}" for name in names], [0.3, 0.3, 0.4], 0)["train"]
+    keep = {i for i, name in enumerate(names) if f"images/{name}" not in train_names}
+    export.coco["annotations"] = [a for a in export.coco["annotations"] if a["image_id"] in keep]
     return no_change(export, tmp_path)
 
 
@@ -163,6 +273,17 @@ BAD = {
     "optimizer": (no_change, ["CAMPUS.OPTIMIZER", "adam"], "choose SGD or AdamW"),
     "resize": (no_change, ["CAMPUS.RESIZE", "squash"], "CAMPUS.RESIZE"),
     "augmentations": (no_change, ["CAMPUS.AUGMENTATIONS", "absent.yaml"], "campus.yaml, original_2023.yaml"),
+    "unknown dataset": (no_change, ["DATASETS.TEST", "('campus_tset',)"], "no dataset is called campus_tset"),
+    "channels": (no_change, ["CAMPUS.MINI_BACKBONE.CHANNELS", "[8, 16]"], "four stages are wanted"),
+    "backbone": (no_change, ["MODEL.BACKBONE.NAME", "foo"], "the model cannot be built"),
+    "device": (no_change, ["MODEL.DEVICE", "nonsense"], "the model cannot be built"),
+    "labels outside training": (
+        only_the_last,
+        ["CAMPUS.SPLIT", "[0.3, 0.3, 0.4]"],
+        "drawn for training holds an object",
+    ),
+    "evaluate text": (no_change, ["--eval-only", "MODEL.WEIGHTS", "words.pth"], "neither a torch checkpoint"),
+    "evaluate nothing": (no_change, ["--eval-only", "MODEL.WEIGHTS", ""], "MODEL.WEIGHTS is empty"),
     "shares": (no_change, ["CAMPUS.SPLIT", "[1.0, 1.0, 1.0]"], "CAMPUS.SPLIT"),
     "frozen classes": (no_change, ["CAMPUS.CLASSES", "['car']"], "is not one of CAMPUS.CLASSES"),
     "text as weights": (no_change, ["MODEL.WEIGHTS", "words.pth"], "words.pth: neither a torch checkpoint"),
@@ -179,8 +300,9 @@ def test_bad_input_is_one_line_and_leaves_nothing(case, tmp_path, monkeypatch, c
     text(tmp_path, "words.pth")
     path = make(draw_export(photos=4), tmp_path)
     output = tmp_path / "output"
+    flags = [opt for opt in opts if opt.startswith("--")]
     with pytest.raises(SystemExit) as stopped:
-        train(path, output, "SOLVER.MAX_ITER", 2, *opts)
+        train(path, output, "SOLVER.MAX_ITER", 2, *(opt for opt in opts if opt not in flags), flags=flags)
     assert stopped.value.code == 2
     error = capsys.readouterr().err.splitlines()
     lines = [line for line in error if line.startswith("error: ")]
