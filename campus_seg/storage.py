@@ -1,11 +1,14 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and a look ahead at the folder for them."""
 
 import contextlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from campus_seg.errors import ConfigError
 
 
 @contextlib.contextmanager
@@ -29,3 +32,21 @@ def write_json(path: Path | str, value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
     with replacing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def check_output_folder(path: Path | str) -> None:
+    """Makes sure, before any work, that files can be written to a folder. Nothing is made that stays.
+
+    Args:
+        path: the folder, which need not exist yet.
+
+    Raises:
+        ConfigError: it, or the nearest of its parents that exists, is no folder or cannot be written to.
+    """
+    path = Path(path)
+    try:
+        nearest = next(p for p in (path, *path.parents) if p.is_symlink() or p.exists())
+        with tempfile.TemporaryFile(dir=nearest):  # permissions alone do not tell of read-only disks
+            pass
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written to ({error.strerror}); give another folder") from None

@@ -67,10 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     require_detectron2()
     from campus_seg.config import load_config, use_run_weights
     from campus_seg.inference.folder import mask_photos
-    from campus_seg.inference.photos import find_photos
+    from campus_seg.inference.inputs import find_photos
     from campus_seg.inference.predictor import Predictor
+    from campus_seg.storage import check_output_folder
 
     output = Path(args.output)
+    check_output_folder(output)
     cfg = load_config(args.config_file, args.opts)
     use_run_weights(cfg, args.config_file, args.opts)
     if THRESHOLD_KEY not in args.opts[::2]:
@@ -89,7 +91,7 @@ def report(summary: "Summary", skipped: int, output: Path, save: Sequence[str]) 
     """Says in a few lines what was done and where it lies."""
     lines = [("photos masked", summary.photos), ("objects found", summary.objects)]
     if skipped:
-        lines.append(("files skipped", f"{skipped} (no photos by their ending)"))
+        lines.append(("files skipped", f"{skipped} (no photos by their names)"))
     if summary.failures:
         lines.append(("photos failed", f"{summary.failures} (see {output / 'failures.json'})"))
     lines += [(name, output / name) for name in OUTPUTS if name in save and (output / name).is_dir()]

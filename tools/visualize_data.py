@@ -37,12 +37,13 @@ def main(argv=None):
     from campus_seg.data.datasets import dataset_name, register_datasets, write_datasets
     from campus_seg.data.mapper import CampusMapper
     from campus_seg.label_studio.export import read_export
-    from campus_seg.storage import replacing
+    from campus_seg.storage import check_output_folder, replacing
 
+    output = Path(args.output)
+    check_output_folder(output)
     cfg = load_config(args.config_file, args.opts)
     export = read_export(cfg.CAMPUS.EXPORT, export_options(cfg))
     mapper = CampusMapper(cfg, is_train=True)
-    output = Path(args.output)
     with tempfile.TemporaryDirectory() as folder:
         everything = {"train": [photo.name for photo in export.photos], "val": [], "test": []}
         write_datasets(export, everything, Path(folder))
@@ -61,7 +62,7 @@ def main(argv=None):
 def draw_annotations(photo):
     """The annotations of a dataset dict on its photo, (H, W, 3) uint8, BGR, in the photo's own upright pixels."""
     from campus_seg.data.geometry import decode_rle, rasterise
-    from campus_seg.data.photos import read_photo
+    from campus_seg.photos import read_photo
 
     image = read_photo(Path(photo["file_name"]))
     masks = [
@@ -93,10 +94,11 @@ def draw(image, masks, class_ids):
     """Masks (N of (H, W)) on a BGR image, labelled with the names of the registered classes."""
     from detectron2.data import MetadataCatalog
 
+    from campus_seg.data.datasets import dataset_name
     from campus_seg.inference.regions import Region
     from campus_seg.inference.render import overlay
 
-    metadata = MetadataCatalog.get("campus_train")
+    metadata = MetadataCatalog.get(dataset_name("train"))
     regions = [Region(0, 0, mask.astype(bool)).tight() for mask in masks]
     shown = [(region, i) for region, i in zip(regions, class_ids, strict=True) if region.area]
     shown.sort(key=lambda pair: pair[0].area)  # small ones in front

@@ -10,10 +10,7 @@ import numpy as np
 import pycocotools.mask
 import shapely
 
-from campus_seg.label_studio.geometry import MIN_AREA
-
-# Rings that leave the photo by no more than this many pixels are pushed in instead of being cut.
-_EDGE_TOLERANCE = 0.01
+from campus_seg.label_studio.geometry import EDGE_TOLERANCE, MIN_AREA, without_holes
 
 
 @dataclass
@@ -76,7 +73,7 @@ class Rings:
     def cut(self, height: int, width: int) -> "Rings":
         """The rings cut at the photo's edges. Concave ones may come apart; those wholly outside are gone."""
         bounds = self.bounds()
-        outside = np.maximum(-bounds[:, :2], bounds[:, 2:] - (width, height)).max(axis=1) > _EDGE_TOLERANCE
+        outside = np.maximum(-bounds[:, :2], bounds[:, 2:] - (width, height)).max(axis=1) > EDGE_TOLERANCE
         rings = self
         if outside.any():
             pieces, owners = [], []
@@ -121,20 +118,7 @@ def _cut(ring: np.ndarray, frame: shapely.Geometry) -> list[np.ndarray]:
     polygon = shapely.polygons(ring)
     if not shapely.is_valid(polygon):  # crosses or touches itself: even-odd, as pycocotools fills it
         polygon = shapely.make_valid(polygon)
-    return [np.asarray(part.exterior.coords)[:-1] for part in _without_holes(shapely.intersection(polygon, frame))]
-
-
-def _without_holes(geometry: shapely.Geometry) -> list[shapely.Polygon]:
-    """Polygons without holes that cover the same area: each hole is cut through its middle."""
-    polygons = [part for part in shapely.get_parts(shapely.get_parts(geometry)) if isinstance(part, shapely.Polygon)]
-    whole = [polygon for polygon in polygons if polygon.area and not polygon.interiors]
-    for polygon in polygons:
-        if polygon.interiors:
-            middle = polygon.interiors[0].centroid.x
-            left, low, right, high = polygon.bounds
-            whole += _without_holes(shapely.intersection(polygon, shapely.box(left, low, middle, high)))
-            whole += _without_holes(shapely.intersection(polygon, shapely.box(middle, low, right, high)))
-    return whole
+    return [np.asarray(part.exterior.coords)[:-1] for part in without_holes(shapely.intersection(polygon, frame))]
 
 
 def rasterise(polygons: list, height: int, width: int) -> np.ndarray:

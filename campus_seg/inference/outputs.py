@@ -8,21 +8,25 @@ from typing import Any
 import cv2
 import numpy as np
 
-from campus_seg.errors import ConfigError
 from campus_seg.inference import render
-from campus_seg.inference.photos import Photo
+from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.regions import FoundObject
 from campus_seg.palette import class_colors
-from campus_seg.storage import replacing, write_json
+from campus_seg.storage import check_output_folder, replacing, write_json
 
 # What --save chooses from. The lists (predictions.json, legend.json, failures.json) cost little and are always
 # written; "predictions" alone writes no pictures.
 OUTPUTS = ("overlay", "binary", "rgb", "instances", "cutouts", "predictions")
+ENDINGS = {"overlay": ".jpg", "binary": ".png", "rgb": ".png", "instances": ".png"}
+CUTOUT = re.compile(r"\d{3,}_[\w-]+\.png")  # what a cut-out's file is called
 JPEG_QUALITY = 92
 
 
 class OutputWriter:
-    """Writes the outputs of one folder. Every file appears whole or not at all; none is removed.
+    """Writes the outputs of one folder. Every file appears whole or not at all.
+
+    Of an earlier run only what would now mislead is removed: the cut-outs of a photo whose new ones are written, and
+    of a photo that fails the pictures that are asked for.
 
     Args:
         folder: where to; made where it is missing.
@@ -30,7 +34,7 @@ class OutputWriter:
         save: some of `OUTPUTS`.
 
     Raises:
-        ConfigError: the folder cannot be made.
+        ConfigError: the folder cannot be written to.
     """
 
     def __init__(self, folder: Path, class_names: Sequence[str], save: Collection[str] = OUTPUTS):
@@ -41,12 +45,9 @@ class OutputWriter:
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
         self.failures: list[dict[str, str]] = []
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"{folder}: cannot be written to ({error.strerror}); give another --output") from None
+        check_output_folder(folder)
 
-    def add(self, photo: Photo, image_bgr: np.ndarray, objects: Sequence[FoundObject]) -> None:
+    def add(self, photo: InputPhoto, image_bgr: np.ndarray, objects: Sequence[FoundObject]) -> None:
         """Writes the pictures of a photo and keeps its records for `finish`.
 
         Args:
@@ -69,15 +70,22 @@ class OutputWriter:
         if "instances" in self.save:
             self._write_picture(f"instances/{photo.name}.png", render.instance_ids(regions, shape))
         if "cutouts" in self.save:
+            self._remove_cutouts(photo)
             for instance_id, found in enumerate(objects, start=1):
                 class_name = re.sub(r"[^\w-]+", "_", self.class_names[found.class_id])[:80]
                 picture = cv2.cvtColor(render.cutout(image_bgr, found.region), cv2.COLOR_RGBA2BGRA)
                 self._write_picture(f"cutouts/{photo.name}/{instance_id:03d}_{class_name}.png", picture)
         self._record(photo, shape, objects)
 
-    def fail(self, photo: Photo, reason: str) -> None:
+    def fail(self, photo: InputPhoto, reason: str) -> None:
         """Keeps a photo that could not be read for failures.json."""
         self.failures.append({"file_name": photo.file_name, "reason": reason})
+        if not photo.name:
+            return
+        for kind in self.save & ENDINGS.keys():
+            (self.folder / kind / f"{photo.name}{ENDINGS[kind]}").unlink(missing_ok=True)
+        if "cutouts" in self.save:
+            self._remove_cutouts(photo)
 
     def finish(self) -> None:
         """Writes predictions.json, legend.json and failures.json."""
@@ -95,7 +103,7 @@ class OutputWriter:
         write_json(self.folder / "legend.json", legend)
         write_json(self.folder / "failures.json", self.failures)
 
-    def _record(self, photo: Photo, shape: tuple[int, int], objects: Sequence[FoundObject]) -> None:
+    def _record(self, photo: InputPhoto, shape: tuple[int, int], objects: Sequence[FoundObject]) -> None:
         image_id = len(self.images) + 1
         height, width = shape
         self.images.append({"id": image_id, "file_name": photo.file_name, "width": width, "height": height})
@@ -113,6 +121,11 @@ class OutputWriter:
                     "segmentation": found.region.rle(shape),
                 }
             )
+
+    def _remove_cutouts(self, photo: InputPhoto) -> None:
+        for path in (self.folder / "cutouts" / photo.name).glob("*.png"):
+            if CUTOUT.fullmatch(path.name) and path.is_file():
+                path.unlink()
 
     def _write_picture(self, name: str, picture: np.ndarray, *options: int) -> None:
         """Encodes a grey, BGR or BGRA picture by the name's ending."""

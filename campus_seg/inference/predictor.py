@@ -10,7 +10,7 @@ from detectron2.modeling import build_model
 from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Instances
 
-from campus_seg.data.resize import resize_photo
+from campus_seg.data.resize import check_input_keys, resize_photo, to_tensor
 from campus_seg.errors import ConfigError
 from campus_seg.inference.regions import FoundObject, Region
 from campus_seg.modeling.mini_backbone import register_mini_backbone
@@ -26,7 +26,8 @@ class Predictor:
         cfg: a run's config with `MODEL.WEIGHTS` set; it is not changed.
 
     Raises:
-        ConfigError: no class names, another number of them than the model has outputs, or no mask branch.
+        ConfigError: no class names, another number of them than the model has outputs, no mask branch, or a size
+            or format that cannot be.
         WeightsError: the weights cannot be loaded.
     """
 
@@ -36,11 +37,15 @@ class Predictor:
             raise ConfigError("MODEL.MASK_ON is False: masked photos need a model with a mask branch")
         if not cfg.MODEL.WEIGHTS:
             raise ConfigError("MODEL.WEIGHTS is empty: give a finished run's config.yaml, or MODEL.WEIGHTS FILE")
-        self.input_format = cfg.INPUT.FORMAT
-        if self.input_format not in ("BGR", "RGB"):
-            raise ConfigError(f"INPUT.FORMAT {self.input_format}: photos are fed as BGR or RGB")
         self.input_size = cfg.CAMPUS.INPUT_SIZE
         self.resize = cfg.CAMPUS.RESIZE
+        self.image_format = cfg.INPUT.FORMAT
+        check_input_keys(
+            input_size=self.input_size,
+            resize=self.resize,
+            image_format=self.image_format,
+            mask_format=cfg.INPUT.MASK_FORMAT,
+        )
         register_mini_backbone()
         self.model = build_model(cfg.clone()).eval()
         load_weights(self.model, cfg.MODEL.WEIGHTS, self.class_names)
@@ -55,12 +60,13 @@ class Predictor:
         Returns:
             For each photo, on the CPU, N instances by falling score; `image_size` is the photo's (H, W):
             `pred_boxes` (XYXY in the photo's pixels), `scores` (N,), `pred_classes` (N,) from 0, and `pred_masks`
-            (N, 1, 28, 28), the probability of "object" within the box; see `instance_mask`.
+            (N, 1, 28, 28), the probability of "object" within the box; see `instance_region`.
         """
         groups: dict[tuple[int, int], list[int]] = {}
         inputs = []
         for i, photo in enumerate(photos):
-            inputs.append(self._to_input(photo))
+            small = resize_photo(photo, self.input_size, self.resize)
+            inputs.append(to_tensor(small, "BGR", self.image_format))
             groups.setdefault(tuple(inputs[i].shape[1:]), []).append(i)
         results: list[Instances | None] = [None] * len(photos)
         for indices in groups.values():
@@ -68,13 +74,6 @@ class Predictor:
             for i, instances in zip(indices, raw, strict=True):
                 results[i] = to_photo(instances.to("cpu"), *photos[i].shape[:2])
         return results
-
-    def _to_input(self, photo: np.ndarray) -> torch.Tensor:
-        """(H, W, 3) BGR to what the model sees: (3, h, w) uint8 in `INPUT.FORMAT`."""
-        image = resize_photo(photo, self.input_size, self.resize)
-        if self.input_format == "RGB":
-            image = image[:, :, ::-1]
-        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
 def checked_class_names(cfg: CfgNode) -> list[str]:
@@ -132,11 +131,6 @@ def instance_region(instances: Instances, index: int) -> Region:
         instances.pred_masks[index], moved[None], (bottom - top, right - left), threshold=MASK_THRESHOLD
     )
     return Region(left, top, mask[0].numpy())
-
-
-def instance_mask(instances: Instances, index: int) -> np.ndarray:
-    """The mask of one instance as (H, W) bool in the photo's own pixels."""
-    return instance_region(instances, index).full(instances.image_size)
 
 
 def found_objects(instances: Instances) -> list[FoundObject]:

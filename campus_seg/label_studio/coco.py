@@ -33,12 +33,21 @@ class RawAnnotation:
 
 @dataclass
 class RawPhoto:
-    """One entry of `images`: a photo as one annotator labelled it; sizes in pixels, None where not stated."""
+    """One entry of `images`: a photo as one annotator labelled it.
+
+    Attributes:
+        file_name: as the export states it, with "/" between its parts.
+        width: in pixels, None where not stated.
+        height: likewise.
+        annotations: those that have a category.
+        labelled: whether there are any at all, with or without a category.
+    """
 
     file_name: str
     width: int | None
     height: int | None
     annotations: list[RawAnnotation] = field(default_factory=list)
+    labelled: bool = False
 
 
 def is_coco(value: Any) -> bool:
@@ -72,12 +81,15 @@ def read_coco(value: dict[str, Any], source: str) -> tuple[list[RawPhoto], list[
         key = _key(image.get("id"), "image", source)
         if key in photos:
             raise ExportError(f"{source}: two images have the id {key}; export it again")
-        photos[key] = RawPhoto(image["file_name"], _pixels(image.get("width")), _pixels(image.get("height")))
+        file_name = image["file_name"].replace("\\", "/")  # of a Windows server
+        photos[key] = RawPhoto(file_name, _pixels(image.get("width")), _pixels(image.get("height")))
     strays = []
     for annotation in _entries(value, "annotations", source):
         key = annotation.get("id")
         photo = _get(photos, annotation.get("image_id"))
         label = _get(names, annotation.get("category_id"))
+        if photo is not None:
+            photo.labelled = True
         if photo is None or label is None:
             strays.append((key, "annotation_without_category" if label is None else "annotation_without_photo"))
             continue

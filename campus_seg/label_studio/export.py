@@ -1,5 +1,6 @@
 """An export of Label Studio becomes clean COCO: photos found and upright, classes by name, every defect named."""
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +16,6 @@ from campus_seg.label_studio.options import ExportOptions
 from campus_seg.label_studio.photos import Photo, read_photo
 from campus_seg.label_studio.report import ImportReport
 from campus_seg.storage import replacing
-
-COCO_NAMES = ("result.json", "result_coco.json")
 
 
 @dataclass
@@ -37,15 +36,18 @@ class Export:
         placed = {}
         taken = set()
         for photo in tqdm(self.photos, desc="photos", unit="photo", disable=None):
-            path = self.index.files.path(photo.name)
+            path = self.index.path(photo.name)
             if path:
                 placed[photo.name] = str(path)
                 continue
             base = PurePosixPath(photo.name).name
-            unique = base if base.casefold() not in taken else f"{len(taken)}_{base}"
+            unique = base
+            numbers = itertools.count(2)
+            while unique.casefold() in taken:
+                unique = f"{next(numbers)}_{base}"
             taken.add(unique.casefold())
             with replacing(folder / unique) as temporary:
-                temporary.write_bytes(self.index.files.read(photo.name))
+                temporary.write_bytes(self.index.read(photo.name))
             placed[photo.name] = unique
         return placed
 
@@ -92,7 +94,7 @@ def read_export(export: str, options: ExportOptions) -> Export:
     report.counts.update(photos_in_export=len(raw_photos), annotations_in_export=len(value["annotations"]))
     for annotation, reason in strays:
         report.defect(reason, None, annotation, "dropped")
-    index = PhotoIndex(_photo_files(files, options.image_root))
+    index = PhotoIndex(_photo_places(files, options.image_root))
     groups = _group_by_photo(raw_photos, index, report)
     photos = []
     for name, entries in tqdm(sorted(groups.items()), desc="import", unit="photo", disable=None):
@@ -100,10 +102,10 @@ def read_export(export: str, options: ExportOptions) -> Export:
         photo = read_photo(name, raw, index, options, report)
         if photo and (photo.annotations or options.background == "keep"):
             photos.append(photo)
-    if not photos and not report.counts["background_dropped"]:
+    if not photos and not (report.counts["background_dropped"] or report.counts["photo_emptied"]):
         raise ExportError(
-            f"{source}: none of its {len(raw_photos)} photos is there and readable; export as 'COCO with images', "
-            "or say where they lie with CAMPUS.IMAGE_ROOT path/to/photos"
+            f"{source}: none of its {len(raw_photos)} photos is there, readable and of the stated shape; export as "
+            "'COCO with images', or say where they lie with CAMPUS.IMAGE_ROOT path/to/photos"
         )
     used = {annotation.label for photo in photos for annotation in photo.annotations}
     if not used:
@@ -127,12 +129,10 @@ def read_export(export: str, options: ExportOptions) -> Export:
 
 def _find_coco(files: ExportFiles) -> tuple[dict[str, Any], str]:
     """The COCO value among an export's files, known by its content, and the name to use for it in messages."""
-    names = sorted(
-        (name for name in files.names if name.lower().endswith(".json")),
-        key=lambda name: (PurePosixPath(name).name not in COCO_NAMES, name.count("/"), name),
-    )
-    reasons = []
-    for name in names:
+    found, reasons = [], []
+    for name in files.names:
+        if not name.lower().endswith(".json"):
+            continue
         source = f"{files.place / name}"
         try:
             value = json.loads(files.read(name))
@@ -140,33 +140,60 @@ def _find_coco(files: ExportFiles) -> tuple[dict[str, Any], str]:
             reasons.append(f"{source} is no JSON ({error})")
             continue
         if is_coco(value):
-            return value, source
-        reasons.append(f"{source} is {'native Label Studio JSON' if isinstance(value, list) else 'other JSON'}")
-    found = "; ".join(reasons[:3]) or f"{files.place} holds no .json"
-    raise ExportError(f"{found}: no COCO in it; export from Label Studio as 'COCO with images'")
+            found.append((value, source))
+        else:
+            reasons.append(f"{source} is {'native Label Studio JSON' if isinstance(value, list) else 'other JSON'}")
+    if len(found) > 1:
+        names = ", ".join(source for _, source in found)
+        raise ExportError(
+            f"{files.place}: several COCO files ({names}); leave one of them there, or give CAMPUS.EXPORT that .json "
+            "itself and CAMPUS.IMAGE_ROOT the photos"
+        )
+    if not found:
+        why = "; ".join(reasons[:3]) or f"{files.place} holds no .json"
+        raise ExportError(f"{why}: no COCO in it; export from Label Studio as 'COCO with images'")
+    return found[0]
 
 
-def _photo_files(files: ExportFiles, image_root: str) -> ExportFiles:
-    if image_root:
-        root = Path(image_root)
-        if not root.is_dir():
-            raise ExportError(f"{root}: no such folder; CAMPUS.IMAGE_ROOT must be the folder with the photos")
-        return FolderFiles(root)
-    return FolderFiles(files.place) if isinstance(files, OneFile) else files
+def _photo_places(files: ExportFiles, image_root: str) -> list[ExportFiles]:
+    """Where to look for photos: among the export's own files, then in IMAGE_ROOT."""
+    root = Path(image_root) if image_root else None
+    if root and not root.is_dir():
+        raise ExportError(f"{root}: no such folder; CAMPUS.IMAGE_ROOT must be the folder with the photos")
+    given = [FolderFiles(root)] if root else []
+    if isinstance(files, OneFile):  # what lies beside a .json may be anything, so it comes last
+        return [*given, FolderFiles(files.place)]
+    return [files, *given]
 
 
 def _group_by_photo(
     raw_photos: Sequence[RawPhoto], index: PhotoIndex, report: ImportReport
 ) -> dict[str, list[RawPhoto]]:
-    """Entries of one photo together, in the export's order; photos that are not there are reported."""
-    groups: dict[str, list[RawPhoto]] = {}
+    """Entries of one photo together, in the export's order; photos that are not there are reported.
+
+    Only entries of one path are of one photo: of several paths that lead to one file the closest keeps it.
+    """
+    groups: dict[str, dict[str, list[RawPhoto]]] = {}
+    missing = []
     for raw in raw_photos:
         name = index.find(raw.file_name)
         if name is None:
-            report.defect("photo_missing", raw.file_name, None, f"left out with {len(raw.annotations)} annotations")
+            missing.append(raw)
         else:
-            groups.setdefault(name, []).append(raw)
-    return groups
+            groups.setdefault(name, {}).setdefault(raw.file_name, []).append(raw)
+    chosen = {}
+    for name, by_path in groups.items():
+        paths = sorted(by_path, key=lambda path: index.closeness(path, name), reverse=True)
+        if len(paths) > 1 and index.closeness(paths[0], name) == index.closeness(paths[1], name):
+            raise ExportError(
+                f"{name}: both {paths[0]} and {paths[1]} lead to it; "
+                "give CAMPUS.IMAGE_ROOT a folder that has both photos in the folders of these paths"
+            )
+        chosen[name] = by_path[paths[0]]
+        missing += [raw for path in paths[1:] for raw in by_path[path]]
+    for raw in missing:
+        report.defect("photo_missing", raw.file_name, None, f"left out with {len(raw.annotations)} annotations")
+    return chosen
 
 
 def _choose_annotator(name: str, entries: list[RawPhoto], policy: str, report: ImportReport) -> RawPhoto:

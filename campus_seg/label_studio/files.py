@@ -1,13 +1,17 @@
 """The files of an export: a zip or a folder, read through one face, and its photos found by name."""
 
 import io
+import itertools
 import os
+import re
+import unicodedata
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from campus_seg.errors import ExportError
@@ -97,39 +101,108 @@ def open_export(export: str) -> ExportFiles:
     return ZipFiles(path) if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip" else OneFile(path)
 
 
-class PhotoIndex:
-    """Finds the photo that an export means: by its path, else by its base name, as it stands or percent-decoded."""
+_EXPORT_PREFIX = re.compile(r"^[0-9a-f]{8}__")  # differs from export to export
+_UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # tells uploads of one name apart
 
-    def __init__(self, files: ExportFiles):
-        self.files = files
-        self._names = set(files.names)
-        self._by_base = defaultdict(list)
-        for name in files.names:
-            base = PurePosixPath(name).name
-            for key in {base, unquote(base)}:
-                self._by_base[key].append(name)
+
+class _File(NamedTuple):
+    """A file that may be a photo: the name it goes by, where it lies, and its base name in every form."""
+
+    name: str
+    place: ExportFiles
+    inner: str
+    forms: tuple[str, ...]
+
+
+class PhotoIndex:
+    """Finds the photos that an export means, in several places.
+
+    A photo goes by its name in its place; by its whole path where an earlier place has that name, too.
+    """
+
+    def __init__(self, places: Sequence[ExportFiles]):
+        self._places = places
+        self._files: dict[str, _File] = {}
+        self._exact: dict[str, str] = {}
+        self._by_form = [defaultdict(list) for _ in _base_forms("")]
+        names: dict[Any, str] = {}  # one file in two places, as of a folder within another, has one name
+        for place in places:
+            for inner in place.names:
+                unused = inner if inner not in self._files else (place.place / inner).as_posix()
+                name = names.setdefault(place.path(inner) or (place, inner), unused)
+                file = _File(name, place, inner, _base_forms(inner))
+                self._files.setdefault(name, file)
+                self._exact.setdefault(inner, name)
+                for files, form in zip(self._by_form, file.forms, strict=True):
+                    files[form].append(file)
 
     def find(self, file_name: str) -> str | None:
         """The name of the photo's file, or None where there is none.
 
+        The file of that very path; else those of the same base name: as it stands, percent-decoded, without the
+        prefix of an export, without that of an upload where only one of the two has it. Of several the one whose
+        folders agree best with the path's.
+
         Raises:
             ExportError: several files could be meant.
         """
-        path = file_name.replace("\\", "/")
-        if path in self._names:
-            return path
-        base = PurePosixPath(path).name
-        for key in (base, unquote(base)):
-            found = self._by_base.get(key, [])
-            if len(found) > 1:
-                raise ExportError(
-                    f"{self.files.place}: {file_name} could be any of {', '.join(found)}; leave one of them there"
-                )
+        if file_name in self._exact:
+            return self._exact[file_name]
+        forms = _base_forms(file_name)
+        for step, (files, form) in enumerate(zip(self._by_form, forms, strict=True)):
+            found = files.get(form, [])
+            if step == len(forms) - 1 and forms[-2] != form:  # another upload's prefix means another photo
+                found = [file for file in found if file.forms[-2] == form]
             if found:
-                return found[0]
+                return self._best(file_name, found)
         return None
+
+    def _best(self, file_name: str, found: list[_File]) -> str:
+        closeness = [_closeness(file_name, file) for file in found]
+        best = [file for file, close in zip(found, closeness, strict=True) if close == max(closeness)]
+        for place in self._places:
+            here = [file for file in best if file.place is place]
+            if len(here) == 1:
+                return here[0].name
+        raise ExportError(
+            f"{best[0].place.place}: {file_name} could be any of {', '.join(file.name for file in best)}; give "
+            "CAMPUS.IMAGE_ROOT a folder in which only one of them lies, or keep the folders of the export's paths"
+        )
+
+    def closeness(self, file_name: str, name: str) -> tuple[bool, int]:
+        """How well an export's path agrees with a file's: in its base name, then in how many folders above it."""
+        return _closeness(file_name, self._files[name])
+
+    def path(self, name: str) -> Path | None:
+        """Where the photo lies on disk by itself; None inside an archive."""
+        file = self._files[name]
+        return file.place.path(file.inner)
+
+    def read(self, name: str) -> bytes:
+        """The photo's bytes; OSError where it cannot be read."""
+        file = self._files[name]
+        return file.place.read(file.inner)
 
     def open(self, name: str) -> io.BytesIO | io.BufferedReader:
         """A stream of the photo's bytes; OSError where it cannot be read."""
-        path = self.files.path(name)
-        return path.open("rb") if path else io.BytesIO(self.files.read(name))
+        path = self.path(name)
+        return path.open("rb") if path else io.BytesIO(self.read(name))
+
+
+def _base_forms(path: str) -> tuple[str, str, str, str]:
+    """A path's base name as it stands, percent-decoded, without an export's prefix, and without an upload's."""
+    base = path.rpartition("/")[2]
+    decoded = _plain(base)
+    upload = _EXPORT_PREFIX.sub("", decoded)
+    return unicodedata.normalize("NFC", base), decoded, upload, _UPLOAD_PREFIX.sub("", upload)
+
+
+def _plain(part: str) -> str:
+    return unicodedata.normalize("NFC", unquote(part))
+
+
+def _closeness(file_name: str, file: _File) -> tuple[bool, int]:
+    *folders, base = map(_plain, file_name.split("/"))
+    *others, other = map(_plain, (file.place.place.absolute() / file.inner).as_posix().split("/"))
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(reversed(folders), reversed(others), strict=False))
+    return base == other, sum(1 for _ in same)

@@ -9,13 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import shapely
 
-EXIF_ORIENTATION = 0x0112
 MIN_AREA = 1.0  # square pixels; smaller shapes are slips of the mouse
-
-
-def upright_size(stored_width: int, stored_height: int, orientation: int) -> tuple[int, int]:
-    """(width, height) in pixels of a photo as seen; orientations 5-8 lie on their side (EXIF 2.3, table 3)."""
-    return (stored_height, stored_width) if orientation in (5, 6, 7, 8) else (stored_width, stored_height)
+EDGE_TOLERANCE = 0.01  # pixels; what leaves the photo by less is rounding, and is pushed in instead of being cut
+_MIN_HOLE = 1e-4  # square pixels; smaller holes are rounding
 
 
 def box_ring(x: float, y: float, width: float, height: float) -> np.ndarray:
@@ -23,11 +19,11 @@ def box_ring(x: float, y: float, width: float, height: float) -> np.ndarray:
     return np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]], dtype=np.float64)
 
 
-def clean_rings(rings: Sequence[np.ndarray], width: int, height: int) -> list[np.ndarray]:
+def clean_rings(rings: Sequence[np.ndarray], width: int, height: int) -> tuple[list[np.ndarray], set[str]]:
     """Clips rings to the photo and makes them valid.
 
-    A self-crossing ring becomes the parts it encloses (shapely.make_valid). Rings that are valid and lie inside
-    come back unchanged.
+    A self-crossing ring becomes the parts it encloses by the even-odd rule (shapely.make_valid), a hole among them
+    cut open by `without_holes`. Rings that are valid and lie inside come back unchanged.
 
     Args:
         rings: each (n, 2), in pixels.
@@ -35,22 +31,48 @@ def clean_rings(rings: Sequence[np.ndarray], width: int, height: int) -> list[np
         height: the photo's, in pixels.
 
     Returns:
-        Rings of at least MIN_AREA square pixels; none where nothing is left. Holes cannot be said by rings alone,
-        so a hole that a self-crossing makes is filled.
+        The rings of all parts of at least MIN_AREA square pixels, none where nothing is left; and the codes of what
+        was done: "polygon_clipped", "polygon_repaired", "annotation_degenerate" (a ring was dropped).
     """
-    cleaned = []
+    cleaned, codes = [], set()
     frame = shapely.box(0, 0, width, height)
     for ring in rings:
         if len(ring) < 3 or not np.isfinite(ring).all():
+            codes.add("annotation_degenerate")
             continue
+        sticks_out = np.maximum(-ring, ring - (width, height)).max()
+        if 0 < sticks_out <= EDGE_TOLERANCE:
+            ring = np.clip(ring, 0, (width, height))
         shape = shapely.polygons(ring)
-        if shape.is_valid and frame.covers(shape):
-            parts = [(shape.area, ring)]
-        else:
-            clipped = shapely.intersection(shapely.make_valid(shape), frame)
-            parts = [(p.area, shapely.get_coordinates(p.exterior)[:-1]) for p in _polygons(clipped)]
-        cleaned += [np.asarray(part, dtype=np.float64) for area, part in parts if area >= MIN_AREA]
-    return cleaned
+        done = set()
+        if not shape.is_valid:
+            done.add("polygon_repaired")
+            shape = shapely.make_valid(shape)
+        if sticks_out > EDGE_TOLERANCE:
+            done.add("polygon_clipped")
+            shape = shapely.intersection(shape, frame)
+        large = [part for part in _polygons(shape) if part.area >= MIN_AREA]
+        if done:
+            cleaned += [shapely.get_coordinates(p.exterior)[:-1] for part in large for p in without_holes(part)]
+        elif large:
+            cleaned.append(ring)
+        codes |= done if large else {"annotation_degenerate"}
+    return cleaned, codes
+
+
+def without_holes(geometry: shapely.Geometry) -> list[shapely.Polygon]:
+    """Polygons without holes that cover the same area: each hole is cut through its middle."""
+    whole = []
+    for polygon in _polygons(geometry):
+        hole = next((ring for ring in polygon.interiors if shapely.Polygon(ring).area > _MIN_HOLE), None)
+        if hole is None:
+            whole += [shapely.Polygon(polygon.exterior)] if polygon.area else []
+            continue
+        middle = (hole.bounds[0] + hole.bounds[2]) / 2
+        left, low, right, high = polygon.bounds
+        whole += without_holes(shapely.intersection(polygon, shapely.box(left, low, middle, high)))
+        whole += without_holes(shapely.intersection(polygon, shapely.box(middle, low, right, high)))
+    return whole
 
 
 def _polygons(shape: shapely.Geometry) -> list[shapely.Polygon]:
@@ -69,3 +91,28 @@ def rings_box(rings: Sequence[np.ndarray]) -> list[float]:
 def rings_area(rings: Sequence[np.ndarray]) -> float:
     """Area of the rings' union in square pixels."""
     return float(shapely.union_all([shapely.make_valid(shapely.polygons(ring)) for ring in rings]).area)
+
+
+def rle_runs(counts: str) -> list[int]:
+    """Run lengths of a compressed COCO RLE (maskApi.c, rleFrString), which pycocotools reads without any check.
+
+    Raises:
+        ValueError: no such string.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in counts:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"{character!r} does not occur in an RLE")
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:  # more follow
+            continue
+        if bits & 0x10:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("the RLE is cut short")
+    return runs

@@ -3,23 +3,22 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
 from pycocotools import mask as coco_mask
 
 from campus_seg.errors import ExportError
 from campus_seg.label_studio.coco import RawAnnotation, RawPhoto
 from campus_seg.label_studio.files import PhotoIndex
-from campus_seg.label_studio.geometry import (
-    EXIF_ORIENTATION,
-    MIN_AREA,
-    box_ring,
-    clean_rings,
-    rings_area,
-    rings_box,
-    upright_size,
-)
+from campus_seg.label_studio.geometry import MIN_AREA, box_ring, clean_rings, rings_area, rings_box, rle_runs
 from campus_seg.label_studio.options import ExportOptions
 from campus_seg.label_studio.report import ImportReport
+from campus_seg.photos import PhotoError, photo_size
+
+ACTIONS = {
+    "polygon_clipped": "clipped to the photo",
+    "polygon_repaired": "crossed itself, made valid",
+    "annotation_degenerate": "a part of it dropped",
+}
+Scale = tuple[float, float]
 
 
 @dataclass
@@ -47,37 +46,59 @@ def read_photo(
 ) -> Photo | None:
     """One photo upright with its objects; None where it cannot be read or is unwanted, which is reported."""
     try:
-        with index.open(name) as stream, Image.open(stream) as image:
-            orientation = image.getexif().get(EXIF_ORIENTATION, 1)
-            width, height = upright_size(*image.size, orientation)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        with index.open(name) as stream:
+            width, height, orientation = photo_size(stream)
+    except (OSError, PhotoError) as error:
         report.defect("photo_unreadable", name, None, f"left out ({error})")
+        return None
+    photo = Photo(name, width, height)
+    scales = _scales(raw, photo, orientation, report)
+    if scales is None:
         return None
     if orientation != 1:
         report.counts["photos_turned_upright"] += 1
-    # Label Studio states the stored size, but draws on the photo as seen: its percentages are of the latter.
-    scale = (width / (raw.width or width), height / (raw.height or height))
-    box_scale = scale
-    if (raw.width, raw.height) == (height, width) and width != height:
-        box_scale = (1.0, 1.0)  # rectangles alone are written in the size as seen
-        report.defect("orientation_squashed", name, None, "polygons brought to the photo as seen")
-    elif scale != (1, 1):
-        report.defect("size_differs", name, None, f"annotations scaled from {raw.width} x {raw.height}")
-    photo = Photo(name, width, height)
     for annotation in raw.annotations:
-        done = _read_annotation(annotation, photo, scale, box_scale, options, report)
+        done = _read_annotation(annotation, photo, *scales, options, report)
         if done:
             photo.annotations.append(done)
+    if raw.labelled and not photo.annotations:  # something is on it, so it is no background
+        report.defect("photo_emptied", name, None, "left out: none of its annotations could be used")
+        return None
     if not photo.annotations and options.background == "drop":
         report.defect("background_dropped", name, None, "left out")
     return photo
 
 
+def _scales(raw: RawPhoto, photo: Photo, orientation: int, report: ImportReport) -> tuple[Scale, Scale] | None:
+    """What brings polygons and boxes to the upright photo; None where it is another photo, which is reported."""
+    size = (photo.width, photo.height)
+    stated = (raw.width, raw.height) if raw.width and raw.height else size
+    scale = (size[0] / stated[0], size[1] / stated[1])
+    if orientation >= 5 and stated[0] != stated[1] and stated != size and _same_shape(stated[::-1], size):
+        # Label Studio states the stored size, but draws on the photo as seen: its percentages are of the latter.
+        # Rectangles alone are written in the size as seen.
+        report.defect("orientation_squashed", photo.name, None, "polygons brought to the photo as seen")
+        return scale, (size[0] / stated[1], size[1] / stated[0])
+    if not _same_shape(stated, size):
+        action = f"left out: stated as {stated[0]} x {stated[1]}, found as {size[0]} x {size[1]}"
+        report.defect("photo_of_other_shape", photo.name, None, action)
+        return None
+    if stated != size:
+        report.defect("size_differs", photo.name, None, f"annotations scaled from {stated[0]} x {stated[1]}")
+    return scale, scale
+
+
+def _same_shape(stated: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Whether the aspects are equal but for a pixel of rounding in each side of the smaller size."""
+    difference = abs(stated[0] * size[1] - stated[1] * size[0])
+    return difference <= max(sum(stated), sum(size))
+
+
 def _read_annotation(
     raw: RawAnnotation,
     photo: Photo,
-    scale: tuple[float, float],
-    box_scale: tuple[float, float],
+    scale: Scale,
+    box_scale: Scale,
     options: ExportOptions,
     report: ImportReport,
 ) -> Annotation | None:
@@ -97,29 +118,33 @@ def _read_annotation(
         if options.rectangles == "drop":
             return None
         rings = [box_ring(*raw.box) * box_scale]
-    cleaned = clean_rings(rings, photo.width, photo.height)
+    cleaned, codes = clean_rings(rings, photo.width, photo.height)
     if not cleaned:
         report.defect("annotation_degenerate", photo.name, raw.id, "dropped")
         return None
-    if len(cleaned) != len(rings) or any(a is not b for a, b in zip(cleaned, rings, strict=False)):
-        report.defect("annotation_repaired", photo.name, raw.id, "clipped to the photo and made valid")
+    for code in sorted(codes):
+        report.defect(code, photo.name, raw.id, ACTIONS[code])
     polygons = [ring.ravel().tolist() for ring in cleaned]
     return Annotation(raw.label, polygons, rings_box(cleaned), rings_area(cleaned))
 
 
 def _read_rle(raw: RawAnnotation, photo: Photo, report: ImportReport) -> Annotation | None:
     """An object given as COCO RLE, whose size must be the upright photo's."""
-    size, counts = raw.rle.get("size"), raw.rle.get("counts")
-    if size != [photo.height, photo.width] or not isinstance(counts, str | list):
+    size, counts = [photo.height, photo.width], raw.rle.get("counts")
+    if raw.rle.get("size") != size or not isinstance(counts, str | list):
         report.defect("annotation_malformed", photo.name, raw.id, "dropped: its RLE is not of the photo's size")
         return None
-    rle = {"size": size, "counts": counts}
-    if isinstance(counts, list):
-        if not all(isinstance(n, int) and n >= 0 for n in counts) or sum(counts) != photo.height * photo.width:
-            report.defect("annotation_malformed", photo.name, raw.id, "dropped: its RLE does not fill the photo")
-            return None
-        rle = coco_mask.frPyObjects(rle, photo.height, photo.width)
-        rle["counts"] = rle["counts"].decode("ascii")
+    try:
+        runs = rle_runs(counts) if isinstance(counts, str) else counts
+    except ValueError as error:
+        report.defect("annotation_malformed", photo.name, raw.id, f"dropped: {error}")
+        return None
+    # pycocotools decodes whatever it is given, beyond the photo's end or with chance values where runs are missing.
+    if not all(type(n) is int and n >= 0 for n in runs) or sum(runs) != photo.height * photo.width:
+        report.defect("annotation_malformed", photo.name, raw.id, "dropped: its RLE does not fill the photo")
+        return None
+    rle = coco_mask.frPyObjects({"size": size, "counts": runs}, *size)
+    rle["counts"] = rle["counts"].decode("ascii")
     area = float(coco_mask.area(rle))
     if area < MIN_AREA:
         report.defect("annotation_degenerate", photo.name, raw.id, "dropped")

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from campus_seg.data.resize import resize_photo, resized_shape
+from campus_seg.data.resize import resize_photo, resized_shape, to_tensor
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,14 @@ def test_a_photo_of_the_right_size_is_left_alone_and_enlarging_is_linear():
     assert resize_photo(photo, 4, "fit") is photo
     linear = cv2.resize(photo, (8, 8), interpolation=cv2.INTER_LINEAR)
     np.testing.assert_array_equal(resize_photo(photo, 8, "fit"), linear)
+
+
+@pytest.mark.parametrize(
+    ("image_format", "wanted_format", "order"),
+    [("RGB", "RGB", [0, 1, 2]), ("BGR", "BGR", [0, 1, 2]), ("RGB", "BGR", [2, 1, 0]), ("BGR", "RGB", [2, 1, 0])],
+)
+def test_packing_orders_the_colours(image_format, wanted_format, order):
+    photo = np.arange(2 * 5 * 3, dtype=np.uint8).reshape(2, 5, 3)
+    tensor = to_tensor(photo, image_format, wanted_format)
+    assert tensor.is_contiguous()
+    np.testing.assert_array_equal(tensor.numpy(), photo.transpose(2, 0, 1)[order])

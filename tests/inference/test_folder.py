@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 
 from campus_seg.errors import ConfigError
 from campus_seg.inference.folder import Summary, mask_photos
-from campus_seg.inference.photos import find_photos
+from campus_seg.inference.inputs import find_photos
 from campus_seg.palette import class_colors
 
 CLASSES = ["bench", "fire / extinguisher", "dog"]
@@ -165,6 +165,47 @@ def test_a_second_run_writes_the_same_bytes_and_removes_nothing(masked, tmp_path
     (masked / "mine.txt").write_text("keep")
     mask(tmp_path / "photos", masked)
     assert files(masked) == {**first, "mine.txt": b"keep"}
+
+
+def test_cutouts_of_an_earlier_run_do_not_stay_among_new_ones(masked, tmp_path):
+    for name in ("b/mine.png", "b/0001.png", "b/001_dog.txt", "003_dog.png", "elsewhere/001_dog.png"):
+        (masked / "cutouts" / name).parent.mkdir(exist_ok=True)
+        (masked / "cutouts" / name).write_text("keep")
+    (masked / "cutouts/b/1000_dog.png").write_text("of a run with a thousand objects")
+
+    def surer(photos):
+        found = predict(photos)
+        return [instances[instances.scores > 0.8] for instances in found]
+
+    photos = find_photos([str(tmp_path / "photos")], masked).photos
+    mask_photos(surer, CLASSES, photos, masked, ["binary"])
+    assert (masked / "cutouts/b/002_dog.png").is_file()  # not asked for, so left alone
+    mask_photos(surer, CLASSES, photos, masked)
+    assert set(files(masked / "cutouts")) == {
+        *("b/001_fire_extinguisher.png", "walk/a/001_fire_extinguisher.png"),
+        *("b/mine.png", "b/0001.png", "b/001_dog.txt", "003_dog.png", "elsewhere/001_dog.png"),
+    }
+
+
+def test_a_photo_that_fails_keeps_no_pictures_of_an_earlier_run(masked, tmp_path):
+    (tmp_path / "photos/b.png").write_bytes(b"")
+    mask(tmp_path / "photos", masked, save=["binary"])
+    assert not (masked / "binary/b.png").exists()
+    assert (masked / "overlay/b.jpg").is_file()  # not asked for, so left alone
+    mask(tmp_path / "photos", masked)
+    assert {name for name in files(masked) if name.endswith(("/b.png", "/b.jpg")) or "/b/" in name} == set()
+    assert (masked / "binary/walk/a.png").is_file()
+
+
+def test_heic_photos_are_listed_with_the_way_out(tmp_path):
+    draw(tmp_path / "photos" / "a.png")
+    draw(tmp_path / "out" / "cutouts" / "001_mine.png")
+    (tmp_path / "photos" / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    assert mask(tmp_path / "photos", tmp_path / "out") == Summary(photos=1, objects=2, failures=1)
+    reason = "HEIC is not read yet; convert it to JPEG"
+    assert json.loads((tmp_path / "out/failures.json").read_text()) == [{"file_name": "a.heic", "reason": reason}]
+    assert (tmp_path / "out/binary/a.png").is_file()
+    assert (tmp_path / "out/cutouts/001_mine.png").is_file()
 
 
 def test_photos_with_one_stem_do_not_overwrite_each_other(tmp_path):

@@ -10,7 +10,7 @@ from detectron2.structures import Boxes, Instances
 from campus_seg.config import load_config
 from campus_seg.data.resize import resize_photo
 from campus_seg.errors import ConfigError, WeightsError
-from campus_seg.inference.predictor import Predictor, found_objects, instance_mask, instance_region
+from campus_seg.inference.predictor import Predictor, found_objects, instance_region
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 
 CLASSES = ["bench", "car", "dog"]
@@ -81,7 +81,7 @@ def test_boxes_and_masks_are_those_of_stock_detectron2(cfg, shape, resize, input
     assert torch.equal(found.pred_classes, wanted.pred_classes)
     some_edges = False
     for i in range(len(found)):
-        mask = instance_mask(found, i)
+        mask = instance_region(found, i).full(found.image_size)
         assert np.array_equal(mask, wanted.pred_masks[i].numpy())
         box = wanted.pred_boxes.tensor[i]
         some_edges |= 0 < mask.sum() < 0.9 * float((box[2] - box[0]) * (box[3] - box[1]))
@@ -101,7 +101,7 @@ def test_pasting_into_the_window_is_exact_in_a_large_photo():
     instances.pred_masks = torch.rand(30, 1, 28, 28, generator=generator)
     for i in range(30):
         whole = paste_masks_in_image(instances.pred_masks[i], boxes[i : i + 1], (height, width))[0].numpy()
-        assert np.array_equal(instance_mask(instances, i), whole)
+        assert np.array_equal(instance_region(instances, i).full((height, width)), whole)
 
 
 def test_a_batch_gives_what_single_photos_give_in_their_order(cfg):
@@ -161,7 +161,10 @@ def test_objects_come_by_score_and_without_empty_masks():
         ("CAMPUS.CLASSES", ["bench", "car", "car"], "names a class twice"),
         ("MODEL.MASK_ON", False, "mask branch"),
         ("MODEL.WEIGHTS", "", "MODEL.WEIGHTS is empty"),
-        ("INPUT.FORMAT", "L", "INPUT.FORMAT L"),
+        ("INPUT.FORMAT", "L", 'INPUT.FORMAT is "L"; give one of BGR, RGB'),
+        ("INPUT.MASK_FORMAT", "rle", 'INPUT.MASK_FORMAT is "rle"'),
+        ("CAMPUS.RESIZE", "squash", 'CAMPUS.RESIZE is "squash"; give one of fit, stretch'),
+        ("CAMPUS.INPUT_SIZE", 0, "CAMPUS.INPUT_SIZE is 0"),
     ],
 )
 def test_configs_that_cannot_predict(cfg, key, value, message):

@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 import torch
 from detectron2.modeling import build_model
+from drawn import draw_export
 from PIL import Image
 from pycocotools import mask as mask_util
 
 from campus_seg.config import load_config
+from campus_seg.data.datasets import write_datasets
+from campus_seg.label_studio.export import read_export
+from campus_seg.label_studio.options import ExportOptions
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 from campus_seg.tools.visualize import main
 
@@ -69,6 +73,14 @@ def visualize(run, photos, *more):
     return main([str(argument) for argument in argv]), output
 
 
+def masked_photos(output, kind):
+    """The names of the photos in predictions.json, which are those of the pictures of a kind."""
+    images = json.loads((output / "predictions.json").read_text())["images"]
+    names = sorted(image["file_name"].rpartition(".")[0] for image in images)
+    assert sorted(path.stem for path in (output / kind).iterdir()) == names
+    return names
+
+
 def test_a_folder_is_masked(run, photos, capsys):
     (photos / "notes.txt").write_text("")
     status, output = visualize(run, photos, "--confidence-threshold", "0.3")
@@ -95,7 +107,7 @@ def test_a_folder_is_masked(run, photos, capsys):
     said = capsys.readouterr().out
     assert "photos masked 2\n" in said
     assert f"objects found {len(predictions['annotations'])}\n" in said
-    assert "files skipped 1 (no photos by their ending)\n" in said
+    assert "files skipped 1 (no photos by their names)\n" in said
     assert str(output / "overlay") in said
 
 
@@ -124,8 +136,25 @@ def test_a_coco_file_as_input(run, photos):
     (photos / "images").mkdir()
     (photos / "a.jpg").rename(photos / "images" / "a.jpg")
     (photos / "test.json").write_text(json.dumps({"images": [{"id": 9, "file_name": "a.jpg"}]}))
-    status, output = visualize(run, photos / "test.json", "--save", "rgb")
+    status, output = visualize(run, photos / "test.json", "--output", photos.parent / "masked", "--save", "rgb")
     assert status == 0
+    assert masked_photos(photos.parent / "masked", "rgb") == ["a"]
+
+
+def test_the_import_of_a_folder_is_masked_where_it_lies(run, tmp_path):
+    drawn = draw_export(photos=3)
+    (tmp_path / "export" / "images").mkdir(parents=True)
+    (tmp_path / "export" / "result.json").write_text(json.dumps(drawn.coco))
+    for name, content in drawn.photos.items():
+        (tmp_path / "export" / "images" / name).write_bytes(content)
+    export = read_export(str(tmp_path / "export"), ExportOptions())
+    everything = [photo.name for photo in export.photos]
+    write_datasets(export, {"train": everything[:1], "val": [], "test": everything[1:]}, tmp_path / "run")
+    coco = tmp_path / "run" / "import" / "campus_test.json"
+    assert all(Path(image["file_name"]).is_absolute() for image in json.loads(coco.read_text())["images"])
+    status, _ = visualize(run, coco, "--output", tmp_path / "masked", "--save", "binary")
+    assert status == 0
+    assert masked_photos(tmp_path / "masked", "binary") == sorted(Path(name).stem for name in everything[1:])
 
 
 def test_model_best_goes_before_model_final(run, photos, tmp_path, capsys):
@@ -151,6 +180,9 @@ def test_model_best_goes_before_model_final(run, photos, tmp_path, capsys):
         (["--opts", "NO.SUCH.KEY", "1"], "NO.SUCH.KEY"),
         (["--opts", "CAMPUS.CLASSES", "['bench']"], "1 names"),
         (["--opts", "MODEL.WEIGHTS", "nowhere.pth"], "nowhere.pth"),
+        (["--opts", "CAMPUS.RESIZE", "squash"], 'CAMPUS.RESIZE is "squash"; give one of fit, stretch'),
+        (["--opts", "CAMPUS.INPUT_SIZE", "0"], "CAMPUS.INPUT_SIZE is 0"),
+        (["--output", __file__], "test_visualize.py: cannot be written to (Not a directory)"),
     ],
 )
 def test_bad_commands_have_status_2_and_one_line(run, photos, more, message, capsys):
@@ -160,6 +192,7 @@ def test_bad_commands_have_status_2_and_one_line(run, photos, more, message, cap
     said = capsys.readouterr().err.strip()
     assert message in said.splitlines()[-1]
     assert "Traceback" not in said
+    assert not (photos.parent / "masked").exists()
 
 
 def test_a_folder_without_photos_has_status_2(run, tmp_path, capsys):

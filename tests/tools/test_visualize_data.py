@@ -24,6 +24,16 @@ def test_every_photo_is_drawn_with_its_objects(source, tmp_path):
             assert changed.any() == (i != 2)
 
 
+def test_an_output_that_is_a_file_is_refused_before_the_export_is_read(tmp_path, capsys):
+    (tmp_path / "look").write_text("mine")
+    with pytest.raises(SystemExit) as stopped:
+        main(["--config-file", "mask_rcnn_mini_FPN.yaml", "--source", "annotation", "--output", str(tmp_path / "look")])
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"error: {tmp_path / 'look'}: cannot be written to (Not a directory); give another folder"
+    assert (tmp_path / "look").read_text() == "mine"
+
+
 def test_bad_input_writes_nothing(tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["--config-file", "mask_rcnn_mini_FPN.yaml", "--source", "annotation", "--output", str(tmp_path / "look")])

@@ -1,4 +1,4 @@
-"""The reader of photos: orientations, kinds of pixels, and files that are damaged."""
+"""The reader of photos: orientations, kinds of pixels, sizes from headers, and files that are damaged."""
 
 import io
 import random
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from campus_seg.data.photos import PhotoError, read_photo
+from campus_seg.photos import PhotoError, photo_size, read_photo
 
 
 def marked(height=24, width=40):
@@ -47,6 +47,8 @@ def test_photos_come_upright(tmp_path, orientation, kind):
     assert image.shape == (24, 40, 3)
     assert np.abs(image[..., ::-1].astype(int) - marked())[2:6, [2, 3, 4, 35, 36, 37]].max() < 30
     assert image[-8:].max() < 60
+    with path.open("rb") as stream:  # Pillow turns TIFFs by itself
+        assert photo_size(stream) == (40, 24, 1 if kind == "tif" else orientation)
 
 
 def test_an_orientation_that_is_none_is_left_alone(tmp_path):
@@ -54,6 +56,16 @@ def test_an_orientation_that_is_none_is_left_alone(tmp_path):
     exif[0x0112] = 77
     Image.fromarray(marked()).save(tmp_path / "a.png", exif=exif)
     assert np.array_equal(read_photo(tmp_path / "a.png")[..., ::-1], marked())
+    assert photo_size((tmp_path / "a.png").open("rb")) == (40, 24, 1)
+
+
+def test_damaged_exif_is_none(tmp_path):
+    stream = io.BytesIO()
+    Image.fromarray(marked()).save(stream, "JPEG", exif=b"Exif\0\0II*\0\xff\xff")
+    (tmp_path / "a.jpg").write_bytes(stream.getvalue())
+    assert read_photo(tmp_path / "a.jpg").shape == (24, 40, 3)
+    stream.seek(0)
+    assert photo_size(stream) == (40, 24, 1)
 
 
 GREY16 = np.array([[0, 255, 256, 32768, 65535]] * 2, np.uint16)
@@ -114,20 +126,51 @@ def test_unreadable_photos_have_a_reason(tmp_path, content, reason):
     assert "0x" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "no image"),
+        (b"not a photo", "no image"),
+        (jpeg()[:300], "cut short|damaged|[Tt]runcated"),
+        (jpeg()[:-500], "cut short"),
+        (jpeg(400)[:-500], "cut short"),  # of more than the 64 KiB that are looked at
+    ],
+)
+def test_sizes_of_unreadable_photos_have_a_reason(content, reason):
+    with pytest.raises(PhotoError, match=reason):
+        photo_size(io.BytesIO(content))
+
+
+def test_a_film_behind_a_jpeg_is_no_cut():
+    """As in phones' motion photos."""
+    assert photo_size(io.BytesIO(jpeg() + b"\0" * 200_000)) == (64, 64, 1)
+
+
+def test_the_size_of_a_whole_jpeg_is_read_without_decoding(monkeypatch):
+    monkeypatch.delattr("PIL.JpegImagePlugin.JpegImageFile.load_read")
+    assert photo_size(io.BytesIO(jpeg(400))) == (400, 400, 1)
+
+
 def test_photos_that_are_too_large(tmp_path, monkeypatch):
     Image.new("L", (70000, 1)).save(tmp_path / "long.png")
     with pytest.raises(PhotoError, match="too large: 70000 x 1 pixels"):
         read_photo(tmp_path / "long.png")
+    with pytest.raises(PhotoError, match="too large: 70000 x 1 pixels"):
+        photo_size((tmp_path / "long.png").open("rb"))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     Image.new("L", (30, 30)).save(tmp_path / "bomb.png")
     with pytest.raises(PhotoError, match="too large"):
         read_photo(tmp_path / "bomb.png")
+    with pytest.raises(PhotoError, match="too large"):
+        photo_size((tmp_path / "bomb.png").open("rb"))
 
 
 def test_floats_have_no_white(tmp_path):
     Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "a.tif")
     with pytest.raises(PhotoError, match="floating point"):
         read_photo(tmp_path / "a.tif")
+    with pytest.raises(PhotoError, match="floating point"):
+        photo_size((tmp_path / "a.tif").open("rb"))
 
 
 def test_a_bug_or_a_full_memory_is_no_unreadable_photo(tmp_path, monkeypatch):
@@ -156,7 +199,14 @@ def test_damaged_files_are_read_or_refused_and_nothing_else(tmp_path):
                 content[rng.randrange(min(len(content), rng.choice((40, 300))))] = rng.randrange(256)
             (tmp_path / "a.jpg").write_bytes(content)
             try:
-                outcomes.add(read_photo(tmp_path / "a.jpg").dtype)
+                size = photo_size(io.BytesIO(content))
+            except PhotoError:
+                size = None
+            try:
+                image = read_photo(tmp_path / "a.jpg")
             except PhotoError:
                 outcomes.add("refused")
+            else:
+                outcomes.add(image.dtype)
+                assert size is not None and image.shape[:2] == (size[1], size[0])
     assert outcomes == {np.dtype(np.uint8), "refused"}

@@ -1,12 +1,13 @@
 """Which photos are meant, what they are called, and their pixels."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from campus_seg.errors import ConfigError
-from campus_seg.inference.photos import find_photos
+from campus_seg.inference.inputs import find_photos
 
 
 def touch(folder, *names):
@@ -112,6 +113,55 @@ def test_inputs_without_photos(tmp_path, files, entry, message):
     touch(tmp_path, *files)
     with pytest.raises(ConfigError, match=message):
         find_photos([str(tmp_path / entry)], tmp_path / "out")
+
+
+def test_heic_photos_are_meant_but_cannot_be_read(tmp_path):
+    touch(tmp_path, "a.heic", "a.jpg", "b.HEIF")
+    found = find_photos([str(tmp_path)], tmp_path / "out")
+    assert found.skipped == 0
+    reason = "HEIC is not read yet; convert it to JPEG"
+    assert [(photo.file_name, photo.name, photo.fault) for photo in found.photos] == [
+        ("a.heic", "", reason),
+        ("a.jpg", "a", ""),  # its name is its own: the other has no outputs
+        ("b.HEIF", "", reason),
+    ]
+
+
+def test_what_macos_leaves_beside_a_photo_is_none(tmp_path):
+    touch(tmp_path, "x.jpg", "._x.jpg", "._y.heic", "walk/._x.jpg")
+    found = find_photos([str(tmp_path)], tmp_path / "out")
+    assert names(found) == {"x.jpg": "x"}
+    assert found.skipped == 3
+
+
+def lock(monkeypatch, folder):
+    """Makes listing `folder` fail, for root as well."""
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path) == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+
+def test_a_folder_below_that_cannot_be_listed_is_a_failure(tmp_path, monkeypatch):
+    touch(tmp_path, "a.jpg", "locked/b.jpg", "walk/c.jpg")
+    lock(monkeypatch, tmp_path / "locked")
+    found = find_photos([str(tmp_path)], tmp_path / "out")
+    assert [(photo.file_name, photo.fault) for photo in found.photos] == [
+        ("a.jpg", ""),
+        ("locked", "the folder cannot be listed (Permission denied)"),
+        ("walk/c.jpg", ""),
+    ]
+
+
+def test_an_input_that_cannot_be_listed_is_refused(tmp_path, monkeypatch):
+    touch(tmp_path, "one/a.jpg", "two/b.jpg")
+    lock(monkeypatch, tmp_path / "two")
+    with pytest.raises(ConfigError, match=r"two: the folder cannot be listed .Permission denied"):
+        find_photos([str(tmp_path / "one"), str(tmp_path / "two")], tmp_path / "out")
 
 
 def test_an_empty_folder_has_no_photos(tmp_path):

@@ -10,22 +10,27 @@ from pathlib import Path, PurePosixPath
 from campus_seg.errors import ConfigError
 
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+HEIC_ENDINGS = (".heic", ".heif")
+HEIC_FAULT = "HEIC is not read yet; convert it to JPEG"
 
 
 @dataclass(frozen=True)
-class Photo:
+class InputPhoto:
     """A photo to mask.
 
     Attributes:
         path: where it lies.
         file_name: its path below its input folder, with "/"; of several inputs that hold the same, with the
             input folder's name in front.
-        name: what its outputs are called: `file_name` without the ending, or with it where two would be the same.
+        name: what its outputs are called: `file_name` without the ending, or with it where two would be the same;
+            "" where there will be none.
+        fault: why it cannot be read, where that is known before it is opened; then `path` may be a folder.
     """
 
     path: Path
     file_name: str
     name: str = ""
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,10 @@ class FoundPhotos:
 
     Attributes:
         photos: by `file_name`, each with a `name` of its own.
-        skipped: files that are no photos by their ending.
+        skipped: files that are no photos by their names.
     """
 
-    photos: list[Photo]
+    photos: list[InputPhoto]
     skipped: int
 
 
@@ -49,15 +54,17 @@ def find_photos(inputs: Sequence[str], output: Path) -> FoundPhotos:
         output: the folder that will be written to; what lies in it is not masked again.
 
     Raises:
-        ConfigError: an input is missing or unusable, an output would overwrite a photo, or there is no photo.
+        ConfigError: an input is missing, unusable or a folder that cannot be listed, an output would overwrite a
+            photo, or there is no photo.
     """
     skipped = 0
     roots: dict[Path, list[str]] = {}  # input folder -> photos, relative to it
+    faults: dict[Path, str] = {}
     seen: set[str] = set()
     for entry in inputs:
         path = Path(entry)
         if path.is_dir():
-            found = [(path, name) for name in _walk(path, output)]
+            found = [(path, name) for name in _walk(path, output, faults)]
         elif not path.is_file():
             raise ConfigError(f"{path}: no such file or folder; give a folder, photos or a COCO .json")
         elif path.suffix.lower() == ".json":
@@ -69,27 +76,42 @@ def find_photos(inputs: Sequence[str], output: Path) -> FoundPhotos:
             if absolute in seen:
                 continue
             seen.add(absolute)
-            if PurePosixPath(name).suffix.lower() in PHOTO_ENDINGS:
+            ending = PurePosixPath(name).suffix.lower()
+            if PurePosixPath(name).name.startswith("._"):  # what macOS keeps of the photo beside it
+                ending = ""
+            if ending in HEIC_ENDINGS:
+                faults[root / name] = HEIC_FAULT
+            if root / name in faults or ending in PHOTO_ENDINGS:
                 roots.setdefault(root, []).append(name)
             else:
                 skipped += 1
-    photos = _with_names(_with_file_names(roots))
+    photos = [replace(photo, fault=faults.get(photo.path, "")) for photo in _with_file_names(roots)]
     if not photos:
         endings = " ".join(PHOTO_ENDINGS)
         others = f", but {skipped} other files" if skipped else ""
         raise ConfigError(f"{', '.join(map(str, inputs))}: no photos here ({endings}){others}")
-    return FoundPhotos(sorted(photos, key=lambda photo: photo.file_name), skipped)
+    return FoundPhotos(sorted(_with_names(photos), key=lambda photo: photo.file_name), skipped)
 
 
-def _walk(folder: Path, output: Path) -> Iterable[str]:
-    """Files below `folder`, relative to it, without those below `output`."""
+def _walk(folder: Path, output: Path, faults: dict[Path, str]) -> Iterable[str]:
+    """Files below `folder`, relative to it, without those below `output`.
+
+    Folders below that cannot be listed are among them, and come into `faults`.
+    """
     output = output.resolve()
     if folder.resolve() == output:
         raise ConfigError(f"{folder}: the photos' folder and the output's are the same; give another --output")
-    for parent, folders, files in os.walk(folder):
+    unlisted: list[OSError] = []
+    for parent, folders, files in os.walk(folder, onerror=unlisted.append):
         folders[:] = sorted(name for name in folders if Path(parent, name).resolve() != output)
         for name in sorted(files):
             yield Path(parent, name).relative_to(folder).as_posix()
+    for error in unlisted:
+        fault = f"the folder cannot be listed ({error.strerror})"
+        if Path(error.filename) == folder:
+            raise ConfigError(f"{folder}: {fault}; allow reading it, or give another --input")
+        faults[Path(error.filename)] = fault
+        yield Path(error.filename).relative_to(folder).as_posix()
 
 
 def _photos_of_coco(path: Path) -> list[tuple[Path, str]]:
@@ -130,11 +152,11 @@ def _below(folder: Path, name: str) -> str:
     return path.relative_to(base).as_posix() if path.is_relative_to(base) and path != Path(base) else ""
 
 
-def _with_file_names(roots: dict[Path, list[str]]) -> list[Photo]:
+def _with_file_names(roots: dict[Path, list[str]]) -> list[InputPhoto]:
     """Photos with file names of their own: the input folders' names come in front where they are needed."""
     counts = Counter(name for names in roots.values() for name in names)
     if all(count == 1 for count in counts.values()):
-        return [Photo(root / name, _readable(name)) for root, names in roots.items() for name in names]
+        return [InputPhoto(root / name, _readable(name)) for root, names in roots.items() for name in names]
     labels: dict[Path, str] = {}
     for root in roots:
         label = root.resolve().name or "root"
@@ -144,7 +166,7 @@ def _with_file_names(roots: dict[Path, list[str]]) -> list[Photo]:
             unique, number = f"{label}-{number}", number + 1
         labels[root] = unique
     return [
-        Photo(root / name, f"{_readable(labels[root])}/{_readable(name)}")
+        InputPhoto(root / name, f"{_readable(labels[root])}/{_readable(name)}")
         for root, names in roots.items()
         for name in names
     ]
@@ -155,12 +177,16 @@ def _readable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _with_names(photos: list[Photo]) -> list[Photo]:
-    """Photos with names of their own: the stem, and the whole file name for all whose names would be the same."""
-    names = {photo.file_name: photo.file_name.removesuffix(PurePosixPath(photo.file_name).suffix) for photo in photos}
+def _with_names(photos: list[InputPhoto]) -> list[InputPhoto]:
+    """Photos with names of their own: the stem, and the whole file name for all whose names would be the same.
+
+    Those that cannot be read get none: they have no outputs, and must not change what those of others are called.
+    """
+    file_names = [photo.file_name for photo in photos if not photo.fault]
+    names = {file_name: file_name.removesuffix(PurePosixPath(file_name).suffix) for file_name in file_names}
     while True:
         counts = Counter(names.values())
         same = [file_name for file_name, name in names.items() if counts[name] > 1 and name != file_name]
         if not same:
-            return [replace(photo, name=names[photo.file_name]) for photo in photos]
+            return [replace(photo, name=names.get(photo.file_name, "")) for photo in photos]
         names.update((file_name, file_name) for file_name in same)

@@ -1,0 +1,136 @@
+"""The one reader of photos, shared by import, training and prediction; without torch and Detectron2."""
+
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+MAX_SIDE = 65500  # of a JPEG, which the overlay is
+JPEG_END = b"\xff\xd9"
+JPEG_TAIL = 64 * 1024  # bytes in which the end marker is looked for
+
+UPRIGHT = {  # https://exiv2.org/tags.html, Exif.Image.Orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# What Pillow's parsers raise on damaged files, besides OSError. The first three turn up within some thousand files
+# damaged at random; earlier versions are known for the others.
+DAMAGED = (ValueError, SyntaxError, EOFError, struct.error, KeyError, IndexError, TypeError, OverflowError)
+
+NO_WHITE = "32-bit floating point pixels, whose white is not defined; save it with 8 or 16 bits"
+
+
+class PhotoError(Exception):
+    """A photo that cannot be read; the message is the reason, without the file's name."""
+
+
+def read_photo(path: Path, image_format: str = "BGR") -> np.ndarray:
+    """Reads a photo as it is meant to be looked at.
+
+    Detectron2's `read_image` would turn TIFFs twice (Pillow turns them while loading) and clip 16-bit greys.
+
+    Args:
+        path: a file that Pillow can read. Transparency is left out, of an animation the first frame is taken.
+        image_format: colour order, "BGR" or "RGB".
+
+    Returns:
+        (H, W, 3) uint8, upright.
+
+    Raises:
+        PhotoError: missing, empty, damaged, cut short, too large or without a defined brightness.
+    """
+    with _named_errors():
+        if path.stat().st_size == 0:
+            raise PhotoError("the file is empty")
+        with Image.open(path) as image:
+            _check_side(image)
+            image.load()
+            pixels = np.asarray(_upright_rgb(image))
+            return np.ascontiguousarray(pixels[:, :, ::-1] if image_format == "BGR" else pixels)
+
+
+def photo_size(stream: BinaryIO) -> tuple[int, int, int]:
+    """The size that `read_photo` would give, from the header alone.
+
+    A JPEG without an end marker in its last 64 KiB is decoded, to tell one that was cut short from one with a film
+    behind it, as phones write them. Not seen: a JPEG cut so early that the marker of its embedded thumbnail lies in
+    those 64 KiB, damage inside a photo, and photos of other formats that were cut short.
+
+    Args:
+        stream: of the file's bytes, seekable, at its start.
+
+    Returns:
+        Upright width and height in pixels, and the EXIF orientation (1-8) that makes it so; 1 where there is none, it
+        is damaged, or Pillow turns the photo by itself (TIFF).
+
+    Raises:
+        PhotoError: as of `read_photo`.
+    """
+    with _named_errors(), Image.open(stream) as image:
+        _check_side(image)
+        if image.mode == "F":
+            raise PhotoError(NO_WHITE)
+        if image.format in ("JPEG", "MPO") and not _has_jpeg_end(stream):
+            try:
+                image.load()
+            except OSError as error:
+                raise PhotoError(f"cut short: no end-of-image marker ({error})") from None
+        width, height = image.size
+        orientation = 1 if image.format == "TIFF" else _orientation(image)
+        return (height, width, orientation) if orientation >= 5 else (width, height, orientation)
+
+
+def _has_jpeg_end(stream: BinaryIO) -> bool:
+    position = stream.tell()
+    stream.seek(max(0, stream.seek(0, os.SEEK_END) - JPEG_TAIL))
+    tail = stream.read()
+    stream.seek(position)
+    return JPEG_END in tail
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """Everything that Pillow raises on damaged files becomes a PhotoError."""
+    try:
+        yield
+    except Image.DecompressionBombError as error:
+        raise PhotoError(f"too large: {error}") from None
+    except UnidentifiedImageError:
+        raise PhotoError("no image, or one that is damaged at its beginning") from None
+    except OSError as error:
+        raise PhotoError(f"cannot be read: {error.strerror or error}") from None
+    except DAMAGED as error:
+        raise PhotoError(f"damaged: {error}") from None
+
+
+def _check_side(image: Image.Image) -> None:
+    if max(image.size) > MAX_SIDE:
+        raise PhotoError(f"too large: {image.size[0]} x {image.size[1]} pixels, at most {MAX_SIDE} a side")
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except DAMAGED:  # damaged EXIF in a sound photo: shown as it is stored, as every viewer does
+        return 1
+    return int(orientation) if orientation in UPRIGHT else 1
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    orientation = _orientation(image)
+    if image.mode == "F":
+        raise PhotoError(NO_WHITE)
+    if image.mode.startswith("I"):  # 16-bit grey, which older Pillows call "I"
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+    image = image.convert("RGB")
+    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image

@@ -1,0 +1,74 @@
+import json
+
+import pytest
+
+from campus_seg.errors import ConfigError
+from campus_seg.storage import check_output_folder, replacing, write_json
+
+
+def below(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_replacing_makes_parents_and_keeps_the_ending(tmp_path):
+    with replacing(tmp_path / "new" / "a.png") as temporary:
+        assert temporary.parent == tmp_path / "new"
+        assert temporary.suffix == ".png"
+        temporary.write_text("whole")
+        assert not (tmp_path / "new" / "a.png").exists()
+    assert below(tmp_path) == ["new", "new/a.png"]
+    assert (tmp_path / "new" / "a.png").read_text() == "whole"
+
+
+@pytest.mark.parametrize("old", [None, "old"])
+def test_an_error_leaves_nothing_behind_and_keeps_what_was_there(tmp_path, old):
+    path = tmp_path / "a.txt"
+    if old:
+        path.write_text(old)
+    with pytest.raises(RuntimeError, match="half way"), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("half way")
+    assert below(tmp_path) == (["a.txt"] if old else [])
+    assert not old or path.read_text() == old
+
+
+def test_json_is_utf_8_and_replaces_what_was_there(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("old and much longer than the new one")
+    write_json(path, {"Straße": [1, None, 0.5]})
+    assert "Straße" in path.read_bytes().decode("utf-8")
+    assert json.loads(path.read_text(encoding="utf-8")) == {"Straße": [1, None, 0.5]}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"loss": [float("-inf")]}])
+def test_what_is_no_json_is_refused_and_nothing_is_written(tmp_path, value):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "new" / "a.json", value)
+    assert below(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["", "folder", "new", "new/er/est", "link", "link/new"])
+def test_folders_that_can_be_written_to(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    check_output_folder(tmp_path / name)
+    check_output_folder(str(tmp_path / name))
+    assert below(tmp_path) == ["folder", "link"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("file", "Not a directory"),
+        ("file/new/er", "Not a directory"),
+        ("dangling", "No such file or directory"),
+        ("n" * 300, "File name too long"),
+        ("/proc/campus_seg/out", ".+"),  # where not even root makes a file
+    ],
+)
+def test_folders_that_cannot_be_written_to(tmp_path, name, reason):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match=rf"{name}: cannot be written to \({reason}\); give another folder$"):
+        check_output_folder(tmp_path / name)
+    assert below(tmp_path) == ["dangling", "file"]
