@@ -21,7 +21,7 @@ DETECTRON2_NEEDS = [
     "numpy>=1.26,<2",
     "omegaconf>=2.1,<2.4",
     "packaging",
-    "Pillow>=9.4",
+    "Pillow>=12",
     "setuptools<81",  # pkg_resources, which Detectron2's model zoo imports
     "tabulate",
     "tensorboard",

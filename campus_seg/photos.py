@@ -23,9 +23,19 @@ UPRIGHT = {  # https://exiv2.org/tags.html, Exif.Image.Orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# What Pillow's parsers raise on damaged files, besides OSError. The first three turn up within some thousand files
-# damaged at random; earlier versions are known for the others.
-DAMAGED = (ValueError, SyntaxError, EOFError, struct.error, KeyError, IndexError, TypeError, OverflowError)
+# What Pillow's parsers raise on damaged files, besides OSError. The first three, and of AVIF the last, turn up within
+# some thousand files damaged at random; earlier versions are known for the others.
+DAMAGED = (
+    ValueError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+    KeyError,
+    IndexError,
+    TypeError,
+    OverflowError,
+    RuntimeError,
+)
 
 NO_WHITE = "32-bit floating point pixels, whose white is not defined; save it with 8 or 16 bits"
 

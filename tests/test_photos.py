@@ -6,7 +6,7 @@ import random
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from campus_seg.photos import PhotoError, photo_size, read_photo
 
@@ -190,7 +190,7 @@ def test_damaged_files_are_read_or_refused_and_nothing_else(tmp_path):
     exif[0x0112] = 6
     rng = random.Random(0)
     outcomes = set()
-    for kind in ("JPEG", "PNG", "TIFF", "WEBP", "BMP"):
+    for kind in ("JPEG", "PNG", "TIFF", "WEBP", "BMP", *(["AVIF"] if features.check("avif") else [])):
         stream = io.BytesIO()
         Image.fromarray(marked()).save(stream, kind, **({} if kind == "BMP" else {"exif": exif}))
         for _ in range(150):

@@ -88,7 +88,7 @@ class CampusMapper:
         Returns:
             A copy without "annotations", and with "image" (3, h, w) uint8 in `INPUT.FORMAT`, "height" and "width" of
             the upright photo, and in training "instances" at the size of "image": gt_boxes (tight, XYXY_ABS),
-            gt_classes (int64) and gt_masks. Crowds, and objects that left the photo, are not among them.
+            gt_classes (int64) and gt_masks. Crowds, and objects of which less than a pixel is left, are not among them.
 
         Raises:
             ExportError: the photo is not of the size the annotations are for, or an annotation has no outline.

@@ -123,7 +123,6 @@ class PhotoIndex:
     def __init__(self, places: Sequence[ExportFiles]):
         self._places = places
         self._files: dict[str, _File] = {}
-        self._exact: dict[str, str] = {}
         self._by_form = [defaultdict(list) for _ in _base_forms("")]
         names: dict[Any, str] = {}  # one file in two places, as of a folder within another, has one name
         for place in places:
@@ -132,22 +131,19 @@ class PhotoIndex:
                 name = names.setdefault(place.path(inner) or (place, inner), unused)
                 file = _File(name, place, inner, _base_forms(inner))
                 self._files.setdefault(name, file)
-                self._exact.setdefault(inner, name)
                 for files, form in zip(self._by_form, file.forms, strict=True):
                     files[form].append(file)
 
     def find(self, file_name: str) -> str | None:
         """The name of the photo's file, or None where there is none.
 
-        The file of that very path; else those of the same base name: as it stands, percent-decoded, without the
-        prefix of an export, without that of an upload where only one of the two has it. Of several the one whose
-        folders agree best with the path's.
+        One of the same base name: as it stands, else percent-decoded, else without the prefix of an export, else
+        without that of an upload where only one of the two has it. Of several the one whose folders agree best with
+        the path's; of equals that of the first place, if it is the only one there or lies at that very path.
 
         Raises:
             ExportError: several files could be meant.
         """
-        if file_name in self._exact:
-            return self._exact[file_name]
         forms = _base_forms(file_name)
         for step, (files, form) in enumerate(zip(self._by_form, forms, strict=True)):
             found = files.get(form, [])
@@ -162,8 +158,9 @@ class PhotoIndex:
         best = [file for file, close in zip(found, closeness, strict=True) if close == max(closeness)]
         for place in self._places:
             here = [file for file in best if file.place is place]
-            if len(here) == 1:
-                return here[0].name
+            exact = [file for file in here if file.inner == file_name]
+            if exact or len(here) == 1:
+                return (exact or here)[0].name
         raise ExportError(
             f"{best[0].place.place}: {file_name} could be any of {', '.join(file.name for file in best)}; give "
             "CAMPUS.IMAGE_ROOT a folder in which only one of them lies, or keep the folders of the export's paths"

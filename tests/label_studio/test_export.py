@@ -317,6 +317,7 @@ def one_photo(tmp_path, file_name, *files):
     "file_name, files, found",
     [
         ("images/a.jpg", ["images/a.jpg", "b/images/a.jpg"], "images/a.jpg"),
+        ("a.jpg", ["a.jpg", "b/a.jpg"], "a.jpg"),
         (r"..\root\setB\a.jpg", ["setA/a.jpg", "setB/a.jpg"], "setB/a.jpg"),
         ("../root/set%20B/a.jpg", ["set A/a.jpg", "set B/a.jpg"], "set B/a.jpg"),
         ("x/u\u0308.jpg", ["images/\u00fc.jpg"], "images/\u00fc.jpg"),
@@ -369,6 +370,14 @@ def test_image_root_adds_to_the_photos_of_the_export(tmp_path):
     placed = result.place_photos(tmp_path / "placed")
     assert placed["images/photo_1.jpg"] == str(root / "images/photo_1.jpg")
     assert result.report.counts["photos"] == 4 and not result.report.defects
+
+
+def test_the_photos_of_the_export_come_first(tmp_path):
+    export = draw_export(photos=1)
+    export.coco["images"][0]["file_name"] = "00000000-photo_0.jpg"  # as BRUSH_TO_COCO writes it
+    (tmp_path / "00000000-photo_0.jpg").write_bytes(b"no photo")
+    (photo,) = read(export, tmp_path, image_root=str(tmp_path)).photos
+    assert photo.name == "images/00000000-photo_0.jpg"
 
 
 def test_beside_a_json_lies_what_image_root_lacks(tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import shapely
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
@@ -94,6 +94,7 @@ def even_odd(ring):
     return shapely.union_all(enclosed)
 
 
+@settings(deadline=None)  # rings of many corners have many holes
 @given(st.integers(0, 2**32 - 1), st.integers(3, 14))
 def test_a_ring_keeps_its_even_odd_area_and_so_its_holes(seed, corners):
     ring = np.random.default_rng(seed).uniform((-20, -20), (120, 100), (corners, 2))
@@ -114,7 +115,7 @@ def test_a_frame_drawn_in_one_stroke_keeps_its_hole():
 
 
 def test_without_holes():
-    holes = [shapely.box(x, y, x + 2, y + 2).exterior for x in (1, 5) for y in (1, 2.5 + 1, 7)]
+    holes = [shapely.box(x, y, x + 2, y + 2).exterior for x in (1, 5) for y in (1, 4, 7)]
     sieve = shapely.Polygon(shapely.box(0, 0, 10, 10).exterior, holes)
     pieces = without_holes(shapely.GeometryCollection([sieve, shapely.Point(3, 3)]))
     assert not any(piece.interiors for piece in pieces)
