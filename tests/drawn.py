@@ -11,6 +11,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from campus_seg.label_studio.export import Export, read_export
+from campus_seg.label_studio.options import ExportOptions
+from campus_seg.label_studio.photos import Annotation
+
 COLORS = {"car": (200, 40, 40), "dog": (40, 160, 60), "person": (40, 60, 210)}  # RGB
 
 
@@ -103,3 +107,13 @@ def add_polygon(export: DrawnExport, image_id: int, label: str, ring: list[list[
     }
     export.coco["annotations"].append(annotation)
     return annotation
+
+
+def read_drawn(export: DrawnExport, folder: Path, **options) -> Export:
+    """Packs a drawn export below `folder` and reads it with these options."""
+    return read_export(str(export.write_zip(folder / "export.zip")), ExportOptions(**options))
+
+
+def annotations_of(export: Export, name: str) -> list[Annotation]:
+    """The annotations of the photo whose name ends so."""
+    return next(photo for photo in export.photos if photo.name.endswith(name)).annotations

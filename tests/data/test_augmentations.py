@@ -11,16 +11,14 @@ import albumentations as A
 import cv2
 import numpy as np
 import pytest
-import yaml
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from outlines import GREY, HEIGHT, WIDTH, blob_at, outline, star
 
 from campus_seg.data.augmentations import CONTINUOUS, HIDING, PIXEL_CENTRED, ROUNDED_SCALE, Augmentation
 from campus_seg.data.geometry import Rings, rasterise
 from campus_seg.errors import ConfigError
-
-HEIGHT, WIDTH = 300, 421
-GREY = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
 
 
 def matrix(*rows):
@@ -52,10 +50,6 @@ def move(m, points):
 
 def augment(transforms, objects, image=GREY, seed=(0,)):
     return Augmentation(A.Compose(transforms))(image, objects, seed)
-
-
-def outline(*rings):
-    return Rings.from_polygons([[np.ravel(ring) for ring in rings]])
 
 
 def d4_matrix(element):
@@ -164,13 +158,6 @@ FORMS = [name for name, (_, form) in CLOSED_FORM.items() if form is not None]
 SEEDS = [(0, 0, 1), (0, 1, 7), (3, 2, 5)]
 
 
-def star(centre, radius, points=40):
-    """A jagged outline of about 2 radius x 2 radius pixels."""
-    angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
-    reach = radius * (0.85 + 0.15 * np.cos(5 * angle))
-    return np.stack([centre[0] + reach * np.cos(angle), centre[1] + reach * np.sin(angle)], axis=1)
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", FORMS)
 def test_vertices_are_where_the_closed_form_says(name, seed):
@@ -179,13 +166,6 @@ def test_vertices_are_where_the_closed_form_says(name, seed):
     _, rings = augment([transform], outline(ring), seed=seed)
     assert len(rings) == 1
     np.testing.assert_allclose(rings.points, move(form, ring), atol=0.1)
-
-
-def blob_at(x, y):
-    """A photo with one soft spot whose centre of mass is (x, y), continuous."""
-    rows, columns = np.mgrid[:HEIGHT, :WIDTH] + 0.5
-    spot = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 3.5**2))
-    return np.repeat(np.round(spot).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def centre_of_mass(image):
@@ -389,10 +369,13 @@ RATIO_CHECKS = []
     transforms=st.lists(EXACT, min_size=1, max_size=3),
     points=st.lists(st.tuples(st.floats(0, WIDTH), st.floats(0, HEIGHT)), min_size=3, max_size=12),
     spread=st.floats(0.2, 1),
+    twisted=st.booleans(),
 )
-def any_outline_stays_inside_and_keeps_its_share(transforms, points, spread):
+def any_outline_stays_inside_and_keeps_its_share(transforms, points, spread, twisted):
     """Whatever the outline, even twisted; when nothing is cut, its area grows by the determinants."""
     points = (WIDTH / 2, HEIGHT / 2) + spread * (np.array(points) - (WIDTH / 2, HEIGHT / 2))
+    if not twisted:  # in order around their middle
+        points = points[np.argsort(np.arctan2(*(points - points.mean(axis=0)).T))]
     objects = outline(points)
     try:
         image, rings = augment(transforms, objects)
@@ -409,7 +392,14 @@ def any_outline_stays_inside_and_keeps_its_share(transforms, points, spread):
             ratio *= abs(np.linalg.det(transform.params["matrix"]))
         elif isinstance(transform, A.Resize):
             ratio *= transform.height * transform.width / (rows * columns)
-    if len(rings.points) == len(points) and (rings.points > 0).all() and (rings.points < (width, height)).all():
+    whole = len(rings.areas()) == 1 and len(rings.points) == len(points)
+    # A twisted outline that is cut comes apart, sometimes into as many vertices as it had.
+    if (
+        whole
+        and shapely.Polygon(points).is_valid
+        and (rings.points > 0).all()
+        and (rings.points < (width, height)).all()
+    ):
         np.testing.assert_allclose(rings.areas(), objects.areas() * ratio, rtol=1e-3, atol=0.5)
         RATIO_CHECKS.append(ratio)
 
@@ -441,101 +431,3 @@ def test_a_copy_in_another_process_draws_the_same():
         ours, theirs = (a(blob_at(100, 80), outline(star((100, 100), 50)), (seed,)) for a in (augmentation, copy))
         np.testing.assert_array_equal(ours[0], theirs[0])
         np.testing.assert_array_equal(ours[1].points, theirs[1].points)
-
-
-def test_the_shipped_pipelines_are_those_of_2023_and_the_same_without_the_vertical_flip():
-    def one_of():
-        names = A.ImageCompression(p=0.8), A.RandomGamma(p=0.8), A.Blur(p=0.8), A.Equalize(mode="cv", p=0.8)
-        return A.OneOf(list(names))
-
-    colour = A.RandomBrightnessContrast(contrast_limit=0.2, brightness_limit=0.3, p=0.5)
-    flips = [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
-    for name, kept in (("original_2023.yaml", flips), ("campus.yaml", flips[:1])):
-        wanted = A.Compose([*kept, colour, one_of(), one_of()])
-        ours = Augmentation.from_file(name)
-        assert not ours.needs_masks
-        image = blob_at(100, 80)
-        assert [t.to_dict() for t in ours._compose.transforms] == [t.to_dict() for t in wanted.transforms]
-        assert ours(image, outline(), (0,))[0].shape == image.shape
-
-
-def write(tmp_path, transform):
-    path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump({"transform": transform}))
-    return str(path)
-
-
-def step(name, **arguments):
-    return {"__class_fullname__": name, "p": 1.0, **arguments}
-
-
-def test_what_to_dict_writes_is_read(tmp_path):
-    pipeline = A.Compose([A.OneOf([A.Rotate((5, 9), p=1), A.RandomScale(p=1)], p=1), A.SomeOf([A.D4(p=1)], n=1)], p=0.8)
-    path = tmp_path / "mine.yaml"
-    A.save(pipeline, path, data_format="yaml")
-    for seed in range(10):
-        read, made = (
-            a(blob_at(99, 80), outline(star((100, 100), 50)), (seed,))
-            for a in (Augmentation.from_file(str(path)), Augmentation(pipeline))
-        )
-        np.testing.assert_array_equal(read[0], made[0])
-        np.testing.assert_array_equal(read[1].points, made[1].points)
-
-
-@pytest.mark.parametrize(
-    ("transform", "word"),
-    [
-        (step("Normalize"), "PIXEL_MEAN"),
-        (step("Compose", transforms=[step("OneOf", transforms=[step("Normalize")])]), "PIXEL_MEAN"),
-        (step("albumentations.pytorch.transforms.ToTensorV2"), "makes the tensor"),
-        (step("ToFloat"), "uint8"),
-        (step("HorizontalFlop"), "HorizontalFlop is no transform"),
-        (step("os.system"), "os.system is no transform"),
-        (step("Lambda"), "Lambda is no transform"),
-        (step("KeypointParams"), "KeypointParams is no transform"),
-        (step(["HorizontalFlip"]), "is no transform"),
-        ({"transforms": []}, "is no transform"),
-        ({"__class_fullname__": "HorizontalFlip"}, "has no p"),
-        (step("HorizontalFlip", probability=1), "probability"),
-        (step("Rotate", limt=3), "limt"),
-        (step("Rotate", limit="much"), "limit"),
-        (step("Compose", transforms=[], bbox_params={"format": "coco"}), "bbox_params has no place"),
-        (step("Compose", transforms=[], keypoint_params={"format": "xy"}), "keypoint_params has no place"),
-        (step("OneOf", transforms=[], steps=[]), "steps"),
-        (step("MaskDropout"), "wants mask"),
-        (step("Rotate", fill_mask=1), "fill_mask"),
-        (step("CenterCrop3D", size=[1, 1, 1]), "not for photos"),
-        (step("SelectiveChannelTransform", transforms=[step("HorizontalFlip")]), "would move some channels"),
-    ],
-)
-def test_a_pipeline_that_cannot_be_used_is_refused_in_one_line(tmp_path, transform, word):
-    name = write(tmp_path, transform)
-    with pytest.raises(ConfigError) as error:
-        Augmentation.from_file(name)
-    assert word in str(error.value)
-    assert str(error.value).startswith(f"{name}: ")
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("text", ["", "transform: HorizontalFlip", "- a", "transform: [", "a: !!python/object:os.x {}"])
-def test_a_file_that_is_no_pipeline_is_refused(tmp_path, text):
-    (tmp_path / "mine.yaml").write_text(text)
-    with pytest.raises(ConfigError, match="mine.yaml: (no pipeline|not readable)"):
-        Augmentation.from_file(str(tmp_path / "mine.yaml"))
-
-
-def test_a_missing_file_names_those_that_are_shipped():
-    with pytest.raises(ConfigError, match="campus.yaml, original_2023.yaml"):
-        Augmentation.from_file("campuss.yaml")
-
-
-@pytest.mark.parametrize(
-    ("transform", "word"),
-    [
-        (A.RandomCrop(900, 900, p=1), "fails on a photo of 421 x 300"),
-        (A.ToGray(num_output_channels=1, p=1), "RGB photo"),
-    ],
-)
-def test_a_transform_that_fails_on_a_photo_is_named_with_its_file(transform, word):
-    with pytest.raises(ConfigError, match=f"mine.yaml: .*{word}"):
-        Augmentation(transform, "mine.yaml")(GREY, outline(), (0,))
