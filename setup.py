@@ -54,6 +54,7 @@ setup(
     extras_require={"dev": ["hypothesis>=6", "pytest>=8", "ruff>=0.8", "wheel"]},
     entry_points={
         "console_scripts": [
+            "campus-label-studio = campus_seg.tools.label_studio:main",
             "campus-train = campus_seg.tools.train_net:main",
             "campus-visualize = campus_seg.tools.visualize:main",
             "campus-visualize-data = campus_seg.tools.visualize_data:main",

@@ -27,17 +27,21 @@ class Export:
     report: ImportReport
     index: PhotoIndex
 
-    def place_photos(self, folder: Path) -> dict[str, str]:
+    def place_photos(self, folder: Path, *, copy: bool = False) -> dict[str, str]:
         """Makes every photo a file on disk; those inside an archive are unpacked to `folder`.
 
+        Args:
+            folder: made where it is missing.
+            copy: also those that are files already, so that all lie in `folder`.
+
         Returns:
-            name -> COCO file_name: relative to `folder` where unpacked there, else the absolute path.
+            name -> COCO file_name: relative to `folder` where written there, else the absolute path.
         """
         placed = {}
         taken = set()
         for photo in tqdm(self.photos, desc="photos", unit="photo", disable=None):
             path = self.index.path(photo.name)
-            if path:
+            if path and not copy:
                 placed[photo.name] = str(path)
                 continue
             base = PurePosixPath(photo.name).name

@@ -4,6 +4,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+# Codes of defects by what they cost, the worst first: photos, objects, what was mended, what a policy decided.
+SEVERITY = (
+    *("photo_missing", "photo_unreadable", "photo_of_other_shape", "photo_emptied"),
+    *("annotation_without_photo", "annotation_without_category", "annotation_malformed", "annotation_degenerate"),
+    *("orientation_squashed", "size_differs", "polygon_repaired", "polygon_clipped"),
+    *("several_annotators", "rectangle", "background_dropped"),
+)
+
 
 @dataclass
 class ImportReport:
@@ -22,3 +30,15 @@ class ImportReport:
         """The form of import_report.json."""
         counts = dict(sorted(self.counts.items()))
         return {"counts": counts, "unused_labels": self.unused_labels, "defects": self.defects}
+
+    def table(self) -> list[tuple[str, int, str, str]]:
+        """(code, how often, what was done, the first photo or annotation) for each kind of defect, worst first."""
+        kinds: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for defect in self.defects:
+            kinds.setdefault((defect["code"], defect["action"]), []).append(defect)
+        order = {code: i for i, code in enumerate(SEVERITY)}
+        rows = [
+            (code, len(found), action, str(found[0]["photo"] or found[0]["annotation"]))
+            for (code, action), found in kinds.items()
+        ]
+        return sorted(rows, key=lambda row: (order[row[0]], -row[1], row))

@@ -1,0 +1,99 @@
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from drawn import add_polygon, draw_export
+from pycocotools.coco import COCO
+
+from campus_seg.label_studio.report import SEVERITY, ImportReport
+from campus_seg.tools.label_studio import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def spoiled():
+    """A drawn export with one missing photo, one rectangle and two outlines that stick out."""
+    export = draw_export(photos=4)
+    del export.photos[list(export.photos)[3]]
+    add_polygon(export, 0, "car", [[1, 1], [9, 1], [9, 9], [1, 9]])["segmentation"] = []
+    for _ in range(2):
+        add_polygon(export, 1, "dog", [[-9, 1], [9, 1], [9, 9]])
+    return export
+
+
+def test_a_clean_export(tmp_path, capsys):
+    export = draw_export(photos=3).write_zip(tmp_path / "export.zip")
+    assert main(["check", str(export), "--json", str(tmp_path / "report.json")]) == 0
+    said = capsys.readouterr().out
+    assert "3 of 3 photos (0 without objects)" in said and "labels without objects: bench" in said
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["error"] is None and report["defects"] == [] and report["counts"]["photos"] == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export.zip", "report.json"]
+
+
+def test_defects_are_shown_worst_first(tmp_path, capsys):
+    export = spoiled().write_zip(tmp_path / "export.zip")
+    assert main(["check", str(export), "--json", str(tmp_path / "new/report.json")]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split()[:2] for line in lines if line.split()[1] in SEVERITY]
+    assert rows == [["1", "photo_missing"], ["2", "polygon_clipped"], ["1", "rectangle"]]
+    defects = json.loads((tmp_path / "new/report.json").read_text())["defects"]
+    assert len(defects) == 4 and all(set(d) == {"code", "photo", "annotation", "action"} for d in defects)
+
+
+def test_an_unusable_export_is_reported_to_programs_too(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["check", str(tmp_path / "absent.zip"), "--json", str(tmp_path / "report.json")])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert "absent.zip: no such file" in json.loads((tmp_path / "report.json").read_text())["error"]
+
+
+@pytest.mark.parametrize("form", ["zip", "folder"])
+def test_clean_writes_plain_coco_with_its_photos(form, tmp_path):
+    drawn = draw_export(photos=3)
+    export = drawn.write_zip(tmp_path / "export.zip")
+    if form == "folder":
+        zipfile.ZipFile(export).extractall(tmp_path / "folder")
+        export = tmp_path / "folder"
+    classes = ["person", "dog", "car", "tree"]
+    assert main(["clean", str(export), "--output", str(tmp_path / "out"), "--classes", *classes]) == 0
+    coco = COCO(str(tmp_path / "out/annotations.json"))
+    assert [category["name"] for category in coco.loadCats(coco.getCatIds())] == classes
+    assert min(coco.anns) == min(coco.imgs) == min(coco.cats) == 1
+    names = {image["file_name"] for image in coco.imgs.values()}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out/images").iterdir()} == drawn.photos
+    assert names == set(drawn.photos)
+    for annotation in coco.anns.values():
+        assert abs(coco.annToMask(annotation).sum() - annotation["area"]) < 0.1 * annotation["area"]
+
+
+def test_clean_overwrites_nothing(tmp_path, capsys):
+    export = draw_export(photos=2).write_zip(tmp_path / "export.zip")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine.txt").write_text("mine")
+    with pytest.raises(SystemExit) as stopped:
+        main(["clean", str(export), "--output", str(tmp_path / "out")])
+    assert stopped.value.code == 2 and "is not empty" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+def test_every_code_has_its_place():
+    """A defect that the table does not know would be an error there."""
+    sources = (ROOT / "campus_seg/label_studio").glob("*.py")
+    text = "".join(path.read_text() for path in sources if path.name != "report.py")
+    assert [code for code in SEVERITY if f'"{code}"' not in text] == []
+    report = ImportReport()
+    for code in SEVERITY[::-1]:
+        report.defect(code, "a.jpg", 1, "left out")
+    assert [row[0] for row in report.table()] == list(SEVERITY)
+
+
+def test_checking_imports_neither_torch_nor_detectron2():
+    code = "import sys, campus_seg.tools.label_studio; print({'torch', 'detectron2'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

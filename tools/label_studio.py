@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Checks a Label Studio export, or makes it clean COCO for any other tool.
+
+Exit status: 0 clean; 1 usable, with defects that are named; 2 unusable.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from campus_seg.errors import CampusError, ExportError, exits_on_bad_input
+from campus_seg.label_studio.export import Export, read_export
+from campus_seg.label_studio.options import ExportOptions
+from campus_seg.storage import check_output_folder, write_json
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """The command's arguments; the policies are those of `cfg.CAMPUS`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="check|clean")
+    check = commands.add_parser("check", help="say what is in an export and what is wrong with it; write nothing")
+    clean = commands.add_parser("clean", help="write DIR/annotations.json (plain COCO) and DIR/images/")
+    check.set_defaults(run=run_check)
+    clean.set_defaults(run=run_clean)
+    clean.add_argument("--output", required=True, type=Path, metavar="DIR", help="a folder that is new or empty")
+    for command in (check, clean):
+        command.add_argument("export", help="a .zip, a folder or a .json")
+        command.add_argument("--json", type=Path, metavar="FILE", help="write the report for programs here")
+        command.add_argument("--image-root", default="", metavar="DIR", help="where to look for photos as well")
+        command.add_argument("--classes", nargs="+", default=[], metavar="NAME", help="the frozen classes, in order")
+        command.add_argument("--rectangles", choices=["mask", "drop", "error"], default="mask")
+        command.add_argument("--annotators", choices=["newest", "oldest", "error"], default="newest")
+        command.add_argument("--background", choices=["keep", "drop"], default="keep")
+    return parser
+
+
+def run_check(args: argparse.Namespace) -> Export:
+    """Reads the export and writes nothing."""
+    options = ExportOptions(args.image_root, args.classes, args.rectangles, args.annotators, args.background)
+    return read_export(args.export, options)
+
+
+def run_clean(args: argparse.Namespace) -> Export:
+    """Reads the export and writes it as plain COCO; annotations.json comes last, when all photos are there."""
+    if args.output.is_dir() and any(args.output.iterdir()):
+        raise ExportError(f"{args.output}: is not empty; give a new folder with --output")
+    check_output_folder(args.output)
+    export = run_check(args)
+    names = export.place_photos(args.output / "images", copy=True)
+    write_json(args.output / "annotations.json", export.to_coco(export.photos, names))
+    print(f"{args.output / 'annotations.json'} and {args.output / 'images'} written")
+    return export
+
+
+def show(export: Export) -> None:
+    """Prints what was read and a table of the defects, the worst first."""
+    counts = export.report.counts
+    print(
+        f"{counts['photos']} of {counts['photos_in_export']} photos ({counts['photos_without_objects']} without "
+        f"objects), {counts['objects']} of {counts['annotations_in_export']} annotations"
+    )
+    labels = [annotation.label for photo in export.photos for annotation in photo.annotations]
+    print("classes: " + ", ".join(f"{name} ({labels.count(name)})" for name in export.classes))
+    if export.report.unused_labels:
+        print("labels without objects: " + ", ".join(export.report.unused_labels))
+    if counts["photos_without_objects"]:
+        print("COCO cannot tell a photo without objects from one that nobody labelled or that has brush masks alone")
+    for code, number, action, example in export.report.table():
+        print(f"{number:6}  {code:28}{action}; such as {example}")
+
+
+@exits_on_bad_input
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; returns its exit status."""
+    args = get_parser().parse_args(argv)
+    if args.json:
+        check_output_folder(args.json.parent)
+    try:
+        export = args.run(args)
+    except CampusError as error:
+        if args.json:
+            write_json(args.json, {"error": str(error), "counts": {}, "unused_labels": [], "defects": []})
+        raise
+    if args.json:
+        write_json(args.json, {"error": None, **export.report.as_dict()})
+    show(export)
+    return 1 if export.report.defects else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
