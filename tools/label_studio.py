@@ -6,6 +6,7 @@ Exit status: 0 clean; 1 usable, with defects that are named; 2 unusable.
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 
 from campus_seg.errors import CampusError, ExportError, exits_on_bad_input
@@ -59,8 +60,8 @@ def show(export: Export) -> None:
         f"{counts['photos']} of {counts['photos_in_export']} photos ({counts['photos_without_objects']} without "
         f"objects), {counts['objects']} of {counts['annotations_in_export']} annotations"
     )
-    labels = [annotation.label for photo in export.photos for annotation in photo.annotations]
-    print("classes: " + ", ".join(f"{name} ({labels.count(name)})" for name in export.classes))
+    objects = Counter(annotation.label for photo in export.photos for annotation in photo.annotations)
+    print("classes: " + ", ".join(f"{name} ({objects[name]})" for name in export.classes))
     if export.report.unused_labels:
         print("labels without objects: " + ", ".join(export.report.unused_labels))
     if counts["photos_without_objects"]:

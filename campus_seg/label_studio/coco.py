@@ -1,53 +1,12 @@
 """Label Studio's COCO forms: what their JSON says, checked field by field and nothing repaired yet."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from campus_seg.errors import ExportError
-
-
-@dataclass
-class RawAnnotation:
-    """One annotation as the export states it, in pixels of the size that the export states.
-
-    Attributes:
-        id: the export's own, for reports.
-        label: category name.
-        rings: each (n, 2); empty where the outline is missing (a rectangle) or given as `rle`.
-        box: XYWH_ABS, or None.
-        rle: COCO RLE ({"size": [height, width], "counts": …}), or None.
-        malformed: the segmentation is there but makes no sense.
-    """
-
-    id: Any
-    label: str
-    rings: list[np.ndarray] = field(default_factory=list)
-    box: list[float] | None = None
-    rle: dict[str, Any] | None = None
-    malformed: bool = False
-
-
-@dataclass
-class RawPhoto:
-    """One entry of `images`: a photo as one annotator labelled it.
-
-    Attributes:
-        file_name: as the export states it, with "/" between its parts.
-        width: in pixels, None where not stated.
-        height: likewise.
-        annotations: those that have a category.
-        labelled: whether there are any at all, with or without a category.
-    """
-
-    file_name: str
-    width: int | None
-    height: int | None
-    annotations: list[RawAnnotation] = field(default_factory=list)
-    labelled: bool = False
+from campus_seg.label_studio.raw import RawAnnotation, RawExport, RawPhoto, Stray, is_number, pixels
 
 
 def is_coco(value: Any) -> bool:
@@ -55,16 +14,12 @@ def is_coco(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(value.get(k), list) for k in ("images", "annotations"))
 
 
-def read_coco(value: dict[str, Any], source: str) -> tuple[list[RawPhoto], list[str], list[tuple[Any, str]]]:
+def read_coco(value: dict[str, Any], source: str) -> RawExport:
     """Reads a COCO value.
 
     Args:
         value: with `images`, `annotations` and `categories`.
         source: the file's name, for messages.
-
-    Returns:
-        The photos in the export's order, the category names, and (annotation id, reason) of annotations that
-        belong to no photo or no category.
 
     Raises:
         ExportError: a part is missing or has the wrong form.
@@ -82,7 +37,7 @@ def read_coco(value: dict[str, Any], source: str) -> tuple[list[RawPhoto], list[
         if key in photos:
             raise ExportError(f"{source}: two images have the id {key}; export it again")
         file_name = image["file_name"].replace("\\", "/")  # of a Windows server
-        photos[key] = RawPhoto(file_name, _pixels(image.get("width")), _pixels(image.get("height")))
+        photos[key] = RawPhoto(file_name, pixels(image.get("width")), pixels(image.get("height")))
     strays = []
     for annotation in _entries(value, "annotations", source):
         key = annotation.get("id")
@@ -91,23 +46,25 @@ def read_coco(value: dict[str, Any], source: str) -> tuple[list[RawPhoto], list[
         if photo is not None:
             photo.labelled = True
         if photo is None or label is None:
-            strays.append((key, "annotation_without_category" if label is None else "annotation_without_photo"))
+            code = "annotation_without_category" if label is None else "annotation_without_photo"
+            strays.append(Stray(code, photo.file_name if photo else None, key, "dropped"))
             continue
         photo.annotations.append(_read_annotation(annotation, label))
-    return list(photos.values()), sorted(set(names.values()), key=str.casefold), strays
+    labels = sorted(set(names.values()), key=str.casefold)
+    return RawExport(list(photos.values()), labels, len(value["annotations"]), strays)
 
 
 def _read_annotation(annotation: Mapping[str, Any], label: str) -> RawAnnotation:
     raw = RawAnnotation(annotation.get("id"), label)
     box = annotation.get("bbox")
-    if isinstance(box, list) and len(box) == 4 and all(_is_number(v) for v in box):
+    if isinstance(box, list) and len(box) == 4 and all(is_number(v) for v in box):
         raw.box = [float(v) for v in box]
     shape = annotation.get("segmentation")
     if isinstance(shape, dict):
         raw.rle = shape
     elif isinstance(shape, list):
         for ring in shape:
-            if isinstance(ring, list) and len(ring) % 2 == 0 and ring and all(_is_number(v) for v in ring):
+            if isinstance(ring, list) and len(ring) % 2 == 0 and ring and all(is_number(v) for v in ring):
                 raw.rings.append(np.array(ring, dtype=np.float64).reshape(-1, 2))
             else:
                 raw.malformed = True
@@ -131,11 +88,3 @@ def _key(value: Any, what: str, source: str) -> int | str:
 
 def _get(mapping: Mapping, key: Any) -> Any:
     return mapping.get(key) if isinstance(key, int | str) else None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9 and not math.isnan(value)
-
-
-def _pixels(value: Any) -> int | None:
-    return int(value) if _is_number(value) and value >= 1 else None

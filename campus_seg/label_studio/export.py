@@ -10,10 +10,12 @@ from typing import Any
 from tqdm import tqdm
 
 from campus_seg.errors import ExportError
-from campus_seg.label_studio.coco import RawPhoto, is_coco, read_coco
+from campus_seg.label_studio.coco import is_coco, read_coco
 from campus_seg.label_studio.files import ExportFiles, FolderFiles, OneFile, PhotoIndex, open_export
+from campus_seg.label_studio.native import is_native, read_native
 from campus_seg.label_studio.options import ExportOptions
 from campus_seg.label_studio.photos import Photo, read_photo
+from campus_seg.label_studio.raw import RawExport, RawPhoto
 from campus_seg.label_studio.report import ImportReport
 from campus_seg.storage import replacing
 
@@ -83,32 +85,31 @@ def read_export(export: str, options: ExportOptions) -> Export:
     """Reads an export whole, without writing anything.
 
     Args:
-        export: a .zip, a folder or a .json, in Label Studio's COCO form.
+        export: a .zip, a folder or a .json, COCO or Label Studio's own JSON.
         options: the policies.
 
     Raises:
         ExportError: it cannot be used; the message names the file and the way out.
     """
     files = open_export(export)
-    value, source = _find_coco(files)
-    raw_photos, labels, strays = read_coco(value, source)
-    if not raw_photos:
+    raw, source = _find_labels(files)
+    if not raw.photos:
         raise ExportError(f"{source}: no photo in it; label some and export again")
     report = ImportReport()
-    report.counts.update(photos_in_export=len(raw_photos), annotations_in_export=len(value["annotations"]))
-    for annotation, reason in strays:
-        report.defect(reason, None, annotation, "dropped")
+    report.counts.update(photos_in_export=len(raw.photos), annotations_in_export=raw.annotations)
+    for stray in raw.strays:
+        report.defect(*stray)
     index = PhotoIndex(_photo_places(files, options.image_root))
-    groups = _group_by_photo(raw_photos, index, report)
+    groups = _group_by_photo(raw.photos, index, report)
     photos = []
     for name, entries in tqdm(sorted(groups.items()), desc="import", unit="photo", disable=None):
-        raw = _choose_annotator(name, entries, options.annotators, report)
-        photo = read_photo(name, raw, index, options, report)
+        entry = _choose_annotator(name, entries, options.annotators, report)
+        photo = read_photo(name, entry, index, options, report)
         if photo and (photo.annotations or options.background == "keep"):
             photos.append(photo)
     if not photos and not (report.counts["background_dropped"] or report.counts["photo_emptied"]):
         raise ExportError(
-            f"{source}: none of its {len(raw_photos)} photos is there, readable and of the stated shape; export as "
+            f"{source}: none of its {len(raw.photos)} photos is there, readable and of the stated shape; export as "
             "'COCO with images', or say where they lie with CAMPUS.IMAGE_ROOT path/to/photos"
         )
     used = {annotation.label for photo in photos for annotation in photo.annotations}
@@ -121,7 +122,7 @@ def read_export(export: str, options: ExportOptions) -> Export:
             "rename it in Label Studio, or train a new model with CAMPUS.CLASSES []"
         )
     classes = list(options.classes) or sorted(used, key=lambda name: (name.casefold(), name))
-    report.unused_labels = sorted(set(labels) - used)
+    report.unused_labels = sorted(set(raw.labels) - used)
     report.counts.update(
         photos=len(photos),
         photos_without_objects=sum(not photo.annotations for photo in photos),
@@ -131,8 +132,8 @@ def read_export(export: str, options: ExportOptions) -> Export:
     return Export(photos, classes, report, index)
 
 
-def _find_coco(files: ExportFiles) -> tuple[dict[str, Any], str]:
-    """The COCO value among an export's files, known by its content, and the name to use for it in messages."""
+def _find_labels(files: ExportFiles) -> tuple[RawExport, str]:
+    """What the one file of labels among an export's files states, known by its content, and the file's name."""
     found, reasons = [], []
     for name in files.names:
         if not name.lower().endswith(".json"):
@@ -144,19 +145,22 @@ def _find_coco(files: ExportFiles) -> tuple[dict[str, Any], str]:
             reasons.append(f"{source} is no JSON ({error})")
             continue
         if is_coco(value):
-            found.append((value, source))
+            found.append((read_coco, value, source))
+        elif is_native(value):
+            found.append((read_native, value, source))
         else:
-            reasons.append(f"{source} is {'native Label Studio JSON' if isinstance(value, list) else 'other JSON'}")
+            reasons.append(f"{source} is other JSON")
     if len(found) > 1:
-        names = ", ".join(source for _, source in found)
+        names = ", ".join(source for _, _, source in found)
         raise ExportError(
-            f"{files.place}: several COCO files ({names}); leave one of them there, or give CAMPUS.EXPORT that .json "
-            "itself and CAMPUS.IMAGE_ROOT the photos"
+            f"{files.place}: several files of labels ({names}); leave one of them there, or give CAMPUS.EXPORT that "
+            ".json itself and CAMPUS.IMAGE_ROOT the photos"
         )
     if not found:
         why = "; ".join(reasons[:3]) or f"{files.place} holds no .json"
-        raise ExportError(f"{why}: no COCO in it; export from Label Studio as 'COCO with images'")
-    return found[0]
+        raise ExportError(f"{why}: no labels in it; export from Label Studio as 'COCO with images' or JSON")
+    reader, value, source = found[0]
+    return reader(value, source), source
 
 
 def _photo_places(files: ExportFiles, image_root: str) -> list[ExportFiles]:

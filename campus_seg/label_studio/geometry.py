@@ -5,18 +5,22 @@ Coordinates are continuous: x from 0 at the left edge to the width at the right,
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import shapely
+from pycocotools import mask as coco_mask
 
 MIN_AREA = 1.0  # square pixels; smaller shapes are slips of the mouse
 EDGE_TOLERANCE = 0.01  # pixels; what leaves the photo by less is rounding, and is pushed in instead of being cut
 _MIN_HOLE = 1e-4  # square pixels; smaller holes are rounding
 
 
-def box_ring(x: float, y: float, width: float, height: float) -> np.ndarray:
-    """The outline, (4, 2), of a box in XYWH_ABS."""
-    return np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]], dtype=np.float64)
+def box_ring(x: float, y: float, width: float, height: float, rotation: float = 0.0) -> np.ndarray:
+    """The outline, (4, 2), of a box in XYWH_ABS, turned about its first corner clockwise by `rotation` degrees."""
+    turn = np.radians(rotation)
+    along, down = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
+    return np.array([x, y]) + np.array([0 * along, width * along, width * along + height * down, height * down])
 
 
 def clean_rings(rings: Sequence[np.ndarray], width: int, height: int) -> tuple[list[np.ndarray], set[str]]:
@@ -116,3 +120,9 @@ def rle_runs(counts: str) -> list[int]:
     if shift:
         raise ValueError("the RLE is cut short")
     return runs
+
+
+def encode_mask(mask: np.ndarray) -> dict[str, Any]:
+    """An (H, W) bool mask as COCO RLE, `counts` as str."""
+    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(v) for v in mask.shape], "counts": rle["counts"].decode("ascii")}

@@ -6,10 +6,10 @@ from typing import Any
 from pycocotools import mask as coco_mask
 
 from campus_seg.errors import ExportError
-from campus_seg.label_studio.coco import RawAnnotation, RawPhoto
 from campus_seg.label_studio.files import PhotoIndex
 from campus_seg.label_studio.geometry import MIN_AREA, box_ring, clean_rings, rings_area, rings_box, rle_runs
 from campus_seg.label_studio.options import ExportOptions
+from campus_seg.label_studio.raw import RawAnnotation, RawPhoto
 from campus_seg.label_studio.report import ImportReport
 from campus_seg.photos import PhotoError, photo_size
 
@@ -117,7 +117,7 @@ def _read_annotation(
         report.defect("rectangle", photo.name, raw.id, "dropped" if options.rectangles == "drop" else "filled")
         if options.rectangles == "drop":
             return None
-        rings = [box_ring(*raw.box) * box_scale]
+        rings = [box_ring(*raw.box, rotation=raw.rotation) * box_scale]
     cleaned, codes = clean_rings(rings, photo.width, photo.height)
     if not cleaned:
         report.defect("annotation_degenerate", photo.name, raw.id, "dropped")

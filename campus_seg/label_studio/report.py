@@ -6,10 +6,11 @@ from typing import Any
 
 # Codes of defects by what they cost, the worst first: photos, objects, what was mended, what a policy decided.
 SEVERITY = (
-    *("photo_missing", "photo_unreadable", "photo_of_other_shape", "photo_emptied"),
+    *("task_without_photo", "photo_missing", "photo_unreadable", "photo_of_other_shape", "photo_emptied"),
     *("annotation_without_photo", "annotation_without_category", "annotation_malformed", "annotation_degenerate"),
     *("orientation_squashed", "size_differs", "polygon_repaired", "polygon_clipped"),
     *("several_annotators", "rectangle", "background_dropped"),
+    *("task_skipped", "task_unlabelled"),
 )
 
 

@@ -49,8 +49,11 @@ BAD = {
     "no zip": (lambda e, t: (t / "x.zip", (t / "x.zip").write_bytes(b"hello"))[0], "cannot be opened as a zip"),
     "cut zip": (lambda e, t: (e.write_zip(t / "x.zip"), cut(t / "x.zip", t))[0], "cannot be opened as a zip"),
     "text": (lambda e, t: (t / "x.json", (t / "x.json").write_text("hello"))[0], "is no JSON"),
-    "no coco": (lambda e, t: (t / "x.json", (t / "x.json").write_text('{"a": 1}'))[0], "no COCO in it"),
-    "native": (lambda e, t: (t / "x.json", (t / "x.json").write_text('[{"id": 1}]'))[0], "native Label Studio JSON"),
+    "no coco": (lambda e, t: (t / "x.json", (t / "x.json").write_text('{"a": 1}'))[0], "no labels in it"),
+    "a list that is no tasks": (
+        lambda e, t: (t / "x.json", (t / "x.json").write_text('[{"id": 1}]'))[0],
+        "is other JSON",
+    ),
     "empty folder": (lambda e, t: (t / "d", (t / "d").mkdir())[0], "holds no .json"),
 }
 

@@ -202,6 +202,6 @@ def test_several_coco_files_are_listed(tmp_path):
     folder = one_photo(tmp_path, "a.jpg", "a.jpg")
     (folder / "old").mkdir()
     (folder / "old/result_coco.json").write_text((folder / "result.json").read_text())
-    with pytest.raises(ExportError, match=r"several COCO files \(.*old/result_coco.json, .*folder/result.json\)"):
+    with pytest.raises(ExportError, match=r"several files of labels \(.*old/result_coco.json, .*folder/result.json\)"):
         read_export(str(folder), ExportOptions())
     assert len(read_export(str(folder / "result.json"), ExportOptions()).photos) == 1

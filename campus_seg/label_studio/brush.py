@@ -1,0 +1,73 @@
+"""Label Studio's brush masks: run lengths of an RGBA picture, packed in bits.
+
+The packing is that of thi.ng/rle-pack (https://github.com/thi-ng/umbrella/tree/develop/packages/rle-pack): a header of
+32 bits with the number of values, 5 bits with the width of a value less one, and four times 4 bits with the widths of
+run lengths less one; then blocks of 1 bit "run or values", 2 bits that choose one of the four widths, the length less
+one, and the value of the run, or each of the values.
+"""
+
+from typing import Any
+
+import numpy as np
+
+HEADER_BITS = 32 + 5 + 4 * 4
+MAX_PIXELS = 2**28  # a few bytes can claim any size
+
+
+def decode_brush(rle: Any, width: int, height: int) -> np.ndarray:
+    """The mask of a brush region.
+
+    Args:
+        rle: the bytes, as a list of numbers 0 to 255.
+        width: of the photo as seen, in pixels.
+        height: likewise.
+
+    Returns:
+        (height, width) bool: where the picture is not wholly transparent.
+
+    Raises:
+        ValueError: no such bytes, or of a picture of another size.
+    """
+    if width * height > MAX_PIXELS:
+        raise ValueError("its RLE is of a picture that is too large")
+    try:
+        packed = bytes(rle)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError("its RLE is no list of bytes") from None
+    values = _unpack(packed, 4 * width * height)
+    return values.reshape(height, width, 4)[..., 3] > 0
+
+
+def _unpack(packed: bytes, expected: int) -> np.ndarray:
+    """All values, (expected,) uint8, of a packed sequence."""
+    total = 8 * len(packed)
+    position = 0
+
+    def take(count: int) -> int:
+        nonlocal position
+        if position + count > total:
+            raise ValueError("its RLE is cut short")
+        first, last = position // 8, (position + count + 7) // 8
+        window = int.from_bytes(packed[first:last], "big")
+        position += count
+        return (window >> (8 * last - position)) & ((1 << count) - 1)
+
+    if total < HEADER_BITS:
+        raise ValueError("its RLE is cut short")
+    number, value_bits = take(32), take(5) + 1
+    if number != expected or value_bits != 8:
+        raise ValueError("its RLE is of another picture")
+    length_bits = [take(4) + 1 for _ in range(4)]
+    values = np.zeros(number, dtype=np.uint8)
+    done = 0
+    while done < number:
+        is_run = take(1)
+        end = done + take(length_bits[take(2)]) + 1
+        if end > number:
+            raise ValueError("its RLE is longer than its picture")
+        if is_run:
+            values[done:end] = take(8)
+        else:
+            values[done:end] = [take(8) for _ in range(end - done)]
+        done = end
+    return values
