@@ -21,8 +21,13 @@ class WeightsError(CampusError):
     """A weights file that is missing, damaged or of another kind."""
 
 
-def exits_on_bad_input(main: Callable) -> Callable:
-    """Wraps a tool's `main` so that a CampusError ends it with one line on standard error and status 2."""
+def exits_on_bad_input(main: Callable | None = None, *, advice: str = "") -> Callable:
+    """Wraps a tool's `main` so that a CampusError ends it with one line on standard error and status 2.
+
+    Ctrl-C ends it with one line too, which gives `advice` on how to go on, and status 130.
+    """
+    if main is None:
+        return functools.partial(exits_on_bad_input, advice=advice)
 
     @functools.wraps(main)
     def wrapper(*args, **kwargs):
@@ -31,6 +36,9 @@ def exits_on_bad_input(main: Callable) -> Callable:
         except CampusError as error:
             print(f"error: {_one_line(str(error))}", file=sys.stderr)
             raise SystemExit(2) from None
+        except KeyboardInterrupt:
+            print(f"stopped; {advice}" if advice else "stopped", file=sys.stderr)
+            raise SystemExit(130) from None  # as shells report an interrupt
 
     return wrapper
 

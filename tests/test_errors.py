@@ -59,3 +59,14 @@ def test_arguments_and_the_result_are_passed_on():
 
     assert main(["a"], status=3) == (["a"], 3)
     assert (main.__name__, main.__doc__) == ("main", "Runs.")
+
+
+def test_an_interrupt_is_one_line_that_says_how_to_go_on(capsys):
+    @exits_on_bad_input(advice="the same command with --resume goes on")
+    def main():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "stopped; the same command with --resume goes on\n"

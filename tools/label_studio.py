@@ -64,7 +64,7 @@ def show(export: Export) -> None:
     print("classes: " + ", ".join(f"{name} ({objects[name]})" for name in export.classes))
     if export.report.unused_labels:
         print("labels without objects: " + ", ".join(export.report.unused_labels))
-    if counts["photos_without_objects"]:
+    if counts["photos_without_objects"] and export.form == "COCO":
         print("COCO cannot tell a photo without objects from one that nobody labelled or that has brush masks alone")
     for code, number, action, example in export.report.table():
         print(f"{number:6}  {code:28}{action}; such as {example}")

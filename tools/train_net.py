@@ -7,6 +7,7 @@ Example:
 """
 
 import logging
+import shlex
 from pathlib import Path
 
 from campus_seg.environment import require_detectron2
@@ -25,7 +26,7 @@ def parse_arguments(argv):
     return args
 
 
-@exits_on_bad_input
+@exits_on_bad_input(advice="the same command with --resume goes on from the last checkpoint, if there is one")
 def main(argv=None):
     """Imports the export once, then trains or evaluates in as many processes as asked for."""
     require_detectron2()
@@ -74,15 +75,18 @@ def run(cfg, args, checkpoint):
     trainer = Trainer(cfg)
     if args.resume and trainer.checkpointer.has_checkpoint():
         trainer.resume_or_load(resume=True)
-        logger.info(f"Going on at iteration {trainer.start_iter}")
+        logger.info(f"Going on at iteration {trainer.start_iter} of {trainer.max_iter}")
+        if trainer.start_iter >= trainer.max_iter:
+            logger.warning("Nothing is left to train; a larger SOLVER.MAX_ITER would go on")
     elif checkpoint:
         trainer.start_from(checkpoint)
     else:
         logger.info("Starting from scratch: MODEL.WEIGHTS is empty")
     results = trainer.train()
+    config = shlex.quote(str(output_dir / "config.yaml"))
     logger.info(
         f"Done: the model, its figures and losses.png lie in {output_dir}. To mask photos:\n"
-        f"  python tools/visualize.py --config-file {output_dir / 'config.yaml'} --input photos/ --output masked/"
+        f"  python tools/visualize.py --config-file {config} --input photos/ --output masked/"
     )
     return results
 

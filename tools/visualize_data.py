@@ -57,6 +57,8 @@ def main(argv=None):
             with replacing(output / f"{name}.jpg") as temporary:
                 cv2.imwrite(str(temporary), picture)
     print(f"{len(names)} photos drawn in {output}")
+    if export.report.defects:
+        print(f"{len(export.report.defects)} remarks on the export; tools/label_studio.py check EXPORT lists them")
 
 
 def draw_annotations(photo):

@@ -203,7 +203,7 @@ def _check_names(node: dict, path: Path) -> None:
     for key in ("bbox_params", "keypoint_params", "additional_targets"):
         if node.get(key):
             raise ConfigError(f"{path}: {key} has no place here, the mapper sets its own; leave it out")
-    if "p" not in node and name not in ("Compose", "Sequential"):
+    if "p" not in node and name.rpartition(".")[2] not in ("Compose", "Sequential"):
         raise ConfigError(f"{path}: {name} has no p; say how often it is used, 0 to 1")
     for child in node.get("transforms") or []:
         _check_names(child, path)

@@ -14,7 +14,7 @@ from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 
 from campus_seg.config import CLASSES_FILE, export_options
-from campus_seg.data.datasets import choose_splits, dataset_name, write_datasets
+from campus_seg.data.datasets import IMPORT_FOLDER, choose_splits, dataset_name, write_datasets
 from campus_seg.data.mapper import CampusMapper
 from campus_seg.data.splits import SPLITS
 from campus_seg.errors import ConfigError
@@ -94,6 +94,23 @@ def _take_earlier_import(cfg: CfgNode, output_dir: Path) -> None:
             "their order is frozen with the run"
         )
     _fit_config(cfg, classes, _read_json(output_dir / "split.json"))
+    _check_photos(output_dir)
+
+
+def _check_photos(output_dir: Path) -> None:
+    """The photos of an import that was no zip lie elsewhere, and may have been moved since."""
+    folder = output_dir / IMPORT_FOLDER
+    names = [
+        image["file_name"]
+        for split in SPLITS
+        for image in _read_json(folder / f"{dataset_name(split)}.json").get("images", [])
+    ]
+    gone = [name for name in names if not (folder / "images" / name).is_file()]
+    if gone:
+        raise ConfigError(
+            f"{folder / 'images' / gone[0]}: is gone, and {len(gone) - 1} more of the run's {len(names)} photos; put "
+            "them back where they were, or start a new run elsewhere"
+        )
 
 
 def _read_json(path: Path) -> Any:
@@ -171,14 +188,17 @@ def log_import(output_dir: Path) -> None:
     report = _read_json(output_dir / "import_report.json")
     counts = report["counts"]
     logger.info(
-        f"Imported {counts['photos']} of {counts['photos_in_export']} photos and {counts['objects']} of "
-        f"{counts['annotations_in_export']} annotations; {len(report['defects'])} remarks in "
+        f"{counts['photos']} of {counts['photos_in_export']} photos and {counts['objects']} of "
+        f"{counts['annotations_in_export']} annotations imported; {len(report['defects'])} remarks in "
         f"{output_dir / 'import_report.json'}"
     )
     splits = _read_json(output_dir / "split.json")
     logger.info("Photos: " + ", ".join(f"{len(names)} {split}" for split, names in splits.items()))
-    training = _read_json(output_dir / "import" / f"{dataset_name('train')}.json")
+    training = _read_json(output_dir / IMPORT_FOLDER / f"{dataset_name('train')}.json")
     there = {annotation["category_id"] for annotation in training["annotations"]}
     missing = [category["name"] for category in training["categories"] if category["id"] not in there]
     if missing:
-        logger.warning(f"No training photo holds {', '.join(missing)}: the model cannot learn these classes")
+        logger.warning(
+            f"No training photo holds {', '.join(missing)}: the model cannot learn these classes; another "
+            "CAMPUS.SPLIT_SEED draws the splits anew"
+        )

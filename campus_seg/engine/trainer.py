@@ -19,7 +19,7 @@ from torch import nn
 from campus_seg.data.mapper import CampusMapper
 from campus_seg.data.sampler import EpochDataset, EpochSampler
 from campus_seg.engine.hooks import LossPlot
-from campus_seg.evaluation.evaluator import build_evaluator, write_metrics
+from campus_seg.evaluation.evaluator import build_evaluator, inference_folder, without_nan, write_metrics
 from campus_seg.modeling.weights import CampusCheckpointer, Transfer, load_weights, transfer
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,8 @@ class Trainer(DefaultTrainer):
         """Evaluates on every dataset of `cfg.DATASETS.TEST` and writes each one's metrics.json.
 
         Returns:
-            Dataset -> COCOEvaluator's results, also where there is a single dataset.
+            Dataset -> COCOEvaluator's results, also where there is a single dataset; without the figures that have
+            no ground truth to stand on, which the writers would put down as NaN.
         """
         results = OrderedDict()
         for i, name in enumerate(cfg.DATASETS.TEST):
@@ -89,6 +90,7 @@ class Trainer(DefaultTrainer):
             results[name] = super().test(one, model, evaluators[i : i + 1] if evaluators else None)
             if comm.is_main_process():
                 write_metrics(cfg, name, results[name])
+                results[name] = without_nan(results[name])
         return results
 
     def build_hooks(self) -> list:
@@ -118,5 +120,8 @@ def evaluate(cfg: CfgNode) -> OrderedDict:
         WeightsError: they are not of this model and these classes.
     """
     model = Trainer.build_model(cfg)
+    logger.info(f"Evaluating {cfg.MODEL.WEIGHTS} on {', '.join(cfg.DATASETS.TEST) or 'nothing: no such photos'}")
     load_weights(model, cfg.MODEL.WEIGHTS, cfg.CAMPUS.CLASSES)
-    return Trainer.test(cfg, model)
+    results = Trainer.test(cfg, model)
+    logger.info(f"Done: the figures lie in {inference_folder(cfg, '<dataset>')}/metrics.json")
+    return results

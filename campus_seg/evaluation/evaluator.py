@@ -31,6 +31,14 @@ def write_metrics(cfg: CfgNode, dataset_name: str, results: dict[str, dict[str, 
     write_json(inference_folder(cfg, dataset_name) / "metrics.json", figures)
 
 
+def without_nan(results: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """COCOEvaluator's results without the figures that have no ground truth to stand on."""
+    return {
+        task: {name: value for name, value in values.items() if not math.isnan(value)}
+        for task, values in results.items()
+    }
+
+
 def inference_folder(cfg: CfgNode, dataset_name: str) -> Path:
     """Where the results of one dataset lie."""
     return Path(cfg.OUTPUT_DIR, "inference", dataset_name)

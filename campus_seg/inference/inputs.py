@@ -77,7 +77,7 @@ def find_photos(inputs: Sequence[str], output: Path) -> FoundPhotos:
                 continue
             seen.add(absolute)
             ending = PurePosixPath(name).suffix.lower()
-            if PurePosixPath(name).name.startswith("._"):  # what macOS keeps of the photo beside it
+            if PurePosixPath(name).name.startswith("."):  # hidden, as what macOS keeps beside a photo
                 ending = ""
             if ending in HEIC_ENDINGS:
                 faults[root / name] = HEIC_FAULT
@@ -138,10 +138,15 @@ def _photos_of_coco(path: Path) -> list[tuple[Path, str]]:
         if not inside and Path(name).is_absolute():
             inside = [(Path(name).parent, Path(name).name)]
         if not inside:
-            raise ConfigError(f"{path}: file_name {name!r} lies outside of the folder {path.parent}")
+            raise ConfigError(
+                f"{path}: file_name {name!r} lies outside of the folder {path.parent}; give the photos' folder"
+            )
         found.append(next((place for place in inside if place[0].joinpath(place[1]).is_file()), inside[0]))
     if found and not any(folder.joinpath(name).is_file() for folder, name in found):
-        raise ConfigError(f"{path}: none of its {len(found)} photos lies in {folders[0]} or {folders[1]}")
+        first = Path(*found[0])
+        raise ConfigError(
+            f"{path}: none of its {len(found)} photos lies in {folders[0]} or {folders[1]}, nor where it says ({first})"
+        )
     return found
 
 

@@ -51,7 +51,7 @@ def read_coco(value: dict[str, Any], source: str) -> RawExport:
             continue
         photo.annotations.append(_read_annotation(annotation, label))
     labels = sorted(set(names.values()), key=str.casefold)
-    return RawExport(list(photos.values()), labels, len(value["annotations"]), strays)
+    return RawExport("COCO", list(photos.values()), labels, len(value["annotations"]), strays)
 
 
 def _read_annotation(annotation: Mapping[str, Any], label: str) -> RawAnnotation:

@@ -28,6 +28,7 @@ class Export:
     classes: list[str]
     report: ImportReport
     index: PhotoIndex
+    form: str  # of what was read: "COCO" or "JSON"
 
     def place_photos(self, folder: Path, *, copy: bool = False) -> dict[str, str]:
         """Makes every photo a file on disk; those inside an archive are unpacked to `folder`.
@@ -96,7 +97,8 @@ def read_export(export: str, options: ExportOptions) -> Export:
     if not raw.photos:
         raise ExportError(f"{source}: no photo in it; label some and export again")
     report = ImportReport()
-    report.counts.update(photos_in_export=len(raw.photos), annotations_in_export=raw.annotations)
+    distinct = len({photo.file_name for photo in raw.photos})
+    report.counts.update(photos_in_export=distinct, annotations_in_export=raw.annotations)
     for stray in raw.strays:
         report.defect(*stray)
     index = PhotoIndex(_photo_places(files, options.image_root))
@@ -109,7 +111,7 @@ def read_export(export: str, options: ExportOptions) -> Export:
             photos.append(photo)
     if not photos and not (report.counts["background_dropped"] or report.counts["photo_emptied"]):
         raise ExportError(
-            f"{source}: none of its {len(raw.photos)} photos is there, readable and of the stated shape; export as "
+            f"{source}: none of its {distinct} photos is there, readable and of the stated shape; export as "
             "'COCO with images', or say where they lie with CAMPUS.IMAGE_ROOT path/to/photos"
         )
     used = {annotation.label for photo in photos for annotation in photo.annotations}
@@ -129,7 +131,7 @@ def read_export(export: str, options: ExportOptions) -> Export:
         objects=sum(len(photo.annotations) for photo in photos),
         unused_labels=len(report.unused_labels),
     )
-    return Export(photos, classes, report, index)
+    return Export(photos, classes, report, index, raw.form)
 
 
 def _find_labels(files: ExportFiles) -> tuple[RawExport, str]:

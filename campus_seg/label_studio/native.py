@@ -50,7 +50,7 @@ def read_native(tasks: list[Any], source: str) -> RawExport:
         photos += [_read_entry(name, entry["result"], strays) for entry in done]
     labels = sorted({a.label for photo in photos for a in photo.annotations}, key=str.casefold)
     regions = sum(len(photo.annotations) for photo in photos)
-    return RawExport(photos, labels, regions + sum(s.code.startswith("annotation") for s in strays), strays)
+    return RawExport("JSON", photos, labels, regions + sum(s.code.startswith("annotation") for s in strays), strays)
 
 
 def _file_name(task: dict[str, Any]) -> str | None:

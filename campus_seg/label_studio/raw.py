@@ -63,12 +63,14 @@ class RawExport:
     """What one file states.
 
     Attributes:
+        form: "COCO" or "JSON", Label Studio's own.
         photos: of a photo labelled by several people one entry each, the newest first.
         labels: category names, also those that nobody used, where the form has them.
         annotations: how many there are in all.
         strays: what is in no photo's list.
     """
 
+    form: str
     photos: list[RawPhoto]
     labels: list[str]
     annotations: int

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,7 @@ def test_a_run_leaves_what_the_contract_says(run):
     splits = json.loads((run / "split.json").read_text())
     assert {split: len(names) for split, names in splits.items()} == {"train": 14, "val": 2, "test": 4}
     assert losses(run)[-1] < losses(run)[0]
+    assert "NaN" not in (run / "metrics.json").read_text()  # which is no JSON
     assert not list(run.rglob("*.part*"))
 
 
@@ -199,6 +201,23 @@ def test_the_last_checkpoint_is_gone(export, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         train(export, output, "SOLVER.MAX_ITER", 2, flags=["--resume"])
     assert stopped.value.code == 2 and "model_final.pth: is gone" in capsys.readouterr().err
+
+
+def test_photos_that_lie_elsewhere_and_were_moved(tmp_path, capsys):
+    folder = tmp_path / "unpacked"
+    with zipfile.ZipFile(draw_export(photos=6).write_zip(tmp_path / "e.zip")) as archive:
+        archive.extractall(folder)
+    output = tmp_path / "output"
+    train(folder, output, "SOLVER.MAX_ITER", 1)
+    config = str(output / "config.yaml")
+    photos = str(output / "import/campus_test.json")
+    assert visualize(["--config-file", config, "--input", photos, "--output", str(tmp_path / "masked")]) == 0
+    folder.rename(tmp_path / "moved")
+    before = snapshot(output)
+    with pytest.raises(SystemExit) as stopped:
+        main(["--config-file", config, "--resume", "SOLVER.MAX_ITER", "2"])
+    assert stopped.value.code == 2 and "of the run's 6 photos" in capsys.readouterr().err
+    assert snapshot(output) == before
 
 
 def test_one_photo_alone(tmp_path):
