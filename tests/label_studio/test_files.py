@@ -4,6 +4,7 @@ import json
 import zipfile
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from drawn import add_polygon, annotations_of, draw_export, read_drawn
 
@@ -205,3 +206,25 @@ def test_several_coco_files_are_listed(tmp_path):
     with pytest.raises(ExportError, match=r"several files of labels \(.*old/result_coco.json, .*folder/result.json\)"):
         read_export(str(folder), ExportOptions())
     assert len(read_export(str(folder / "result.json"), ExportOptions()).photos) == 1
+
+
+@pytest.mark.parametrize(
+    "form, photos",
+    [("coco.zip", 60), ("coco_snapshot.zip", 56), ("brush_to_coco.zip", 57), ("native.json", 60)],
+)
+def test_every_form_of_a_real_export_loses_nothing_it_carries(form, photos, real_exports, tmp_path):
+    """All annotations but the five of the photo that was labelled twice; the photos come from IMAGE_ROOT."""
+    with zipfile.ZipFile(real_exports / "coco_with_images_host.zip") as archive:
+        archive.extractall(tmp_path, [name for name in archive.namelist() if name.startswith("images/")])
+    result = read_export(str(real_exports / form), ExportOptions(image_root=str(tmp_path / "images")))
+    counts = result.report.counts
+    assert counts["photos"] == photos
+    assert counts["objects"] == counts["annotations_in_export"] - 5
+    assert counts["several_annotators"] == 1
+    # Whatever the form calls it, the photo that lies on its side is upright and its books are where they are.
+    (turned,) = [photo for photo in result.photos if photo.name.endswith("000000000089.jpg")]
+    assert (turned.width, turned.height) == (640, 480)
+    expected = [[477, 334, 90, 30], [477, 334, 90, 30], [497, 365, 114, 34], [513, 403, 127, 50]]
+    np.testing.assert_allclose(
+        sorted(a.box for a in turned.annotations), expected, atol=3
+    )  # outlines were drawn coarser than the masks
