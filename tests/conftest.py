@@ -16,3 +16,14 @@ def real_exports() -> Path:
     if not REAL.is_dir():
         pytest.skip("no real exports here; set CAMPUS_REAL_EXPORTS")
     return REAL
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """A small model runs many times faster on one thread where the cores are busy."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -15,6 +15,11 @@ from campus_seg.label_studio.export import Export, read_export
 from campus_seg.label_studio.options import ExportOptions
 from campus_seg.label_studio.photos import Annotation
 
+# A mini network of a few thousand parameters, to be given with a config.
+SMALL_MODEL = [
+    *("MODEL.DEVICE", "cpu", "MODEL.FPN.OUT_CHANNELS", "16", "CAMPUS.MINI_BACKBONE.CHANNELS", "[8, 8, 16, 16]"),
+    *("MODEL.ROI_BOX_HEAD.FC_DIM", "32", "MODEL.ROI_MASK_HEAD.CONV_DIM", "8", "CAMPUS.INPUT_SIZE", "96"),
+]
 COLORS = {"car": (200, 40, 40), "dog": (40, 160, 60), "person": (40, 60, 210)}  # RGB
 
 

@@ -6,6 +6,7 @@ import torch
 from detectron2.layers import paste_masks_in_image
 from detectron2.modeling import build_model
 from detectron2.structures import Boxes, Instances
+from drawn import SMALL_MODEL
 
 from campus_seg.config import load_config
 from campus_seg.data.resize import resize_photo
@@ -14,20 +15,9 @@ from campus_seg.inference.predictor import Predictor, found_objects, instance_re
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 
 CLASSES = ["bench", "car", "dog"]
-SMALL = [
-    *("MODEL.DEVICE", "cpu", "MODEL.FPN.OUT_CHANNELS", "16", "CAMPUS.MINI_BACKBONE.CHANNELS", "[8, 8, 16, 16]"),
-    *("MODEL.ROI_BOX_HEAD.FC_DIM", "32", "MODEL.ROI_MASK_HEAD.CONV_DIM", "8", "CAMPUS.INPUT_SIZE", "96"),
-    *("MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.2", "TEST.DETECTIONS_PER_IMAGE", "20"),
-]
+SMALL = [*SMALL_MODEL, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.2", "TEST.DETECTIONS_PER_IMAGE", "20"]
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """A model this small runs many times faster on one thread where the cores are busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

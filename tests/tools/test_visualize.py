@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from detectron2.modeling import build_model
-from drawn import draw_export
+from drawn import SMALL_MODEL, draw_export
 from PIL import Image
 from pycocotools import mask as mask_util
 
@@ -22,26 +22,15 @@ from campus_seg.modeling.mini_backbone import register_mini_backbone
 from campus_seg.tools.visualize import main
 
 TOOL = Path(__file__).parents[2] / "tools" / "visualize.py"
-SMALL = [
-    *("MODEL.FPN.OUT_CHANNELS", "16", "CAMPUS.MINI_BACKBONE.CHANNELS", "[8, 8, 16, 16]"),
-    *("MODEL.ROI_BOX_HEAD.FC_DIM", "32", "MODEL.ROI_MASK_HEAD.CONV_DIM", "8", "CAMPUS.INPUT_SIZE", "96"),
-]
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """A model this small runs many times faster on one thread where the cores are busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run's folder as training leaves it: config.yaml and model_final.pth."""
     folder = tmp_path_factory.mktemp("run")
-    cfg = load_config("mask_rcnn_mini_FPN.yaml", SMALL)
+    cfg = load_config("mask_rcnn_mini_FPN.yaml", SMALL_MODEL)
     cfg.CAMPUS.CLASSES = ["bench", "car"]
     cfg.MODEL.ROI_HEADS.NUM_CLASSES = 2
     cfg.MODEL.DEVICE = "cuda"  # trained elsewhere
