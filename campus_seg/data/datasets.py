@@ -13,12 +13,25 @@ from campus_seg.label_studio.export import Export
 from campus_seg.palette import class_colors
 from campus_seg.storage import write_json
 
-IMPORT_FOLDER = "import"  # below the run's folder: images/ and campus_<split>.json
+# What an import leaves in a run's folder.
+IMPORT_FOLDER = "import"  # images/ and campus_<split>.json
+SPLIT_FILE = "split.json"
+REPORT_FILE = "import_report.json"
 
 
 def dataset_name(split: str) -> str:
     """The name under which a split is registered."""
     return f"campus_{split}"
+
+
+def image_folder(output_dir: Path) -> Path:
+    """The folder that the file names of a run's COCO files are relative to."""
+    return output_dir / IMPORT_FOLDER / "images"
+
+
+def coco_file(output_dir: Path, split: str) -> Path:
+    """The COCO file of one split of a run."""
+    return output_dir / IMPORT_FOLDER / f"{dataset_name(split)}.json"
 
 
 def choose_splits(export: Export, shares: list[float], seed: int, saved: Path | None = None) -> dict[str, list[str]]:
@@ -55,16 +68,15 @@ def write_datasets(export: Export, splits: dict[str, list[str]], output_dir: Pat
         output_dir: the run's folder.
         source: where the export came from, for the report.
     """
-    folder = output_dir / IMPORT_FOLDER
-    file_names = export.place_photos(folder / "images")
+    file_names = export.place_photos(image_folder(output_dir))
     photos = {photo.name: photo for photo in export.photos}
     for split, names in splits.items():
         coco = export.to_coco([photos[name] for name in names], file_names)
-        write_json(folder / f"{dataset_name(split)}.json", coco)
+        write_json(coco_file(output_dir, split), coco)
     write_json(output_dir / CLASSES_FILE, export.classes)
-    write_json(output_dir / "split.json", splits)
+    write_json(output_dir / SPLIT_FILE, splits)
     # Last, so that where it lies the import is whole.
-    write_json(output_dir / "import_report.json", {"export": source, **export.report.as_dict()})
+    write_json(output_dir / REPORT_FILE, {"export": source, **export.report.as_dict()})
 
 
 def register_datasets(output_dir: Path, classes: list[str]) -> None:
@@ -75,8 +87,8 @@ def register_datasets(output_dir: Path, classes: list[str]) -> None:
     """
     for split in SPLITS:
         name = dataset_name(split)
-        json_file = str(output_dir / IMPORT_FOLDER / f"{name}.json")
-        image_root = str(output_dir / IMPORT_FOLDER / "images")
+        json_file = str(coco_file(output_dir, split))
+        image_root = str(image_folder(output_dir))
         if name in DatasetCatalog:
             DatasetCatalog.remove(name)
             MetadataCatalog.remove(name)

@@ -14,7 +14,15 @@ from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 
 from campus_seg.config import CLASSES_FILE, export_options
-from campus_seg.data.datasets import IMPORT_FOLDER, choose_splits, dataset_name, write_datasets
+from campus_seg.data.datasets import (
+    REPORT_FILE,
+    SPLIT_FILE,
+    choose_splits,
+    coco_file,
+    dataset_name,
+    image_folder,
+    write_datasets,
+)
 from campus_seg.data.mapper import CampusMapper
 from campus_seg.data.splits import SPLITS
 from campus_seg.errors import ConfigError
@@ -52,12 +60,12 @@ def prepare_run(
         raise ConfigError(f"{output_dir}: holds a trained run already; go on with --resume, or give another OUTPUT_DIR")
     goes_on = bool(begun) and resume and not eval_only
     _check_keys(cfg, eval_only)
-    if (goes_on or eval_only) and (output_dir / "import_report.json").is_file():
+    if (goes_on or eval_only) and (output_dir / REPORT_FILE).is_file():
         _take_earlier_import(cfg, output_dir)
         _check_model(cfg, eval_only)
         return None
     export = read_export(cfg.CAMPUS.EXPORT, export_options(cfg))
-    saved = config_file.with_name("split.json") if eval_only else None
+    saved = config_file.with_name(SPLIT_FILE) if eval_only else None
     splits = choose_splits(export, list(cfg.CAMPUS.SPLIT), cfg.CAMPUS.SPLIT_SEED, saved)
     _fit_config(cfg, export.classes, splits)
     checkpoint = None
@@ -83,7 +91,7 @@ def _last_checkpoint(output_dir: Path) -> Path | None:
 
 def _take_earlier_import(cfg: CfgNode, output_dir: Path) -> None:
     """Fits `cfg` to what lies in OUTPUT_DIR/import; it must be of the same export and the same classes."""
-    report = _read_json(output_dir / "import_report.json")
+    report = _read_json(output_dir / REPORT_FILE)
     given, earlier = cfg.CAMPUS.EXPORT, report.get("export", "")
     if given and Path(given).name != Path(earlier).name:
         raise ConfigError(f"{output_dir}: was imported from {earlier}; for {given} give another OUTPUT_DIR")
@@ -93,22 +101,20 @@ def _take_earlier_import(cfg: CfgNode, output_dir: Path) -> None:
             f"{output_dir}: trained for the classes {classes}, CAMPUS.CLASSES says {list(cfg.CAMPUS.CLASSES)}; "
             "their order is frozen with the run"
         )
-    _fit_config(cfg, classes, _read_json(output_dir / "split.json"))
+    _fit_config(cfg, classes, _read_json(output_dir / SPLIT_FILE))
     _check_photos(output_dir)
 
 
 def _check_photos(output_dir: Path) -> None:
     """The photos of an import that was no zip lie elsewhere, and may have been moved since."""
-    folder = output_dir / IMPORT_FOLDER
+    folder = image_folder(output_dir)
     names = [
-        image["file_name"]
-        for split in SPLITS
-        for image in _read_json(folder / f"{dataset_name(split)}.json").get("images", [])
+        image["file_name"] for split in SPLITS for image in _read_json(coco_file(output_dir, split)).get("images", [])
     ]
-    gone = [name for name in names if not (folder / "images" / name).is_file()]
+    gone = [name for name in names if not (folder / name).is_file()]
     if gone:
         raise ConfigError(
-            f"{folder / 'images' / gone[0]}: is gone, and {len(gone) - 1} more of the run's {len(names)} photos; put "
+            f"{folder / gone[0]}: is gone, and {len(gone) - 1} more of the run's {len(names)} photos; put "
             "them back where they were, or start a new run elsewhere"
         )
 
@@ -185,16 +191,16 @@ def _nothing(record: logging.LogRecord) -> bool:
 
 def log_import(output_dir: Path) -> None:
     """Says in a few lines what was imported, from the files that the import left."""
-    report = _read_json(output_dir / "import_report.json")
+    report = _read_json(output_dir / REPORT_FILE)
     counts = report["counts"]
     logger.info(
         f"{counts['photos']} of {counts['photos_in_export']} photos and {counts['objects']} of "
         f"{counts['annotations_in_export']} annotations imported; {len(report['defects'])} remarks in "
-        f"{output_dir / 'import_report.json'}"
+        f"{output_dir / REPORT_FILE}"
     )
-    splits = _read_json(output_dir / "split.json")
+    splits = _read_json(output_dir / SPLIT_FILE)
     logger.info("Photos: " + ", ".join(f"{len(names)} {split}" for split, names in splits.items()))
-    training = _read_json(output_dir / IMPORT_FOLDER / f"{dataset_name('train')}.json")
+    training = _read_json(coco_file(output_dir, "train"))
     there = {annotation["category_id"] for annotation in training["annotations"]}
     missing = [category["name"] for category in training["categories"] if category["id"] not in there]
     if missing:
