@@ -44,7 +44,9 @@ setup(
     install_requires=[
         *DETECTRON2_NEEDS,
         "albumentations==2.0.8",  # the last MIT release
+        "ImageHash>=4.3.1,<5",
         "opencv-python-headless>=4.9,<4.12",  # newer ones want numpy 2
+        "msgspec>=0.19",
         "pycocotools>=2.0.8",
         "PyYAML>=6",
         "shapely>=2",

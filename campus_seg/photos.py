@@ -11,8 +11,8 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 MAX_SIDE = 65500  # of a JPEG, which the overlay is
-JPEG_END = b"\xff\xd9"
-JPEG_TAIL = 64 * 1024  # bytes in which the end marker is looked for
+END_MARKERS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
+TAIL = 64 * 1024  # bytes in which the end marker is looked for
 
 UPRIGHT = {  # https://exiv2.org/tags.html, Exif.Image.Orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -72,9 +72,9 @@ def read_photo(path: Path, image_format: str = "BGR") -> np.ndarray:
 def photo_size(stream: BinaryIO) -> tuple[int, int, int]:
     """The size that `read_photo` would give, from the header alone.
 
-    A JPEG without an end marker in its last 64 KiB is decoded, to tell one that was cut short from one with a film
-    behind it, as phones write them. Not seen: a JPEG cut so early that the marker of its embedded thumbnail lies in
-    those 64 KiB, damage inside a photo, and photos of other formats that were cut short.
+    A JPEG or PNG without an end marker in its last 64 KiB is decoded, to tell one that was cut short from one with a
+    film behind it, as phones write them. Not seen: a JPEG cut so early that the marker of its embedded thumbnail lies
+    in those 64 KiB, damage inside a photo, and photos of other formats that were cut short.
 
     Args:
         stream: of the file's bytes, seekable, at its start.
@@ -90,7 +90,8 @@ def photo_size(stream: BinaryIO) -> tuple[int, int, int]:
         _check_side(image)
         if image.mode == "F":
             raise PhotoError(NO_WHITE)
-        if image.format in ("JPEG", "MPO") and not _has_jpeg_end(stream):
+        marker = END_MARKERS.get(image.format)
+        if marker and not _ends_with(stream, marker):
             try:
                 image.load()
             except OSError as error:
@@ -100,12 +101,21 @@ def photo_size(stream: BinaryIO) -> tuple[int, int, int]:
         return (height, width, orientation) if orientation >= 5 else (width, height, orientation)
 
 
-def _has_jpeg_end(stream: BinaryIO) -> bool:
+def photo_ending(stream: BinaryIO) -> str:
+    """The usual ending, such as ".jpg", of a photo's format, by its content; "" where it is no photo."""
+    try:
+        with _named_errors(), Image.open(stream) as image:
+            return {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}.get(image.format, f".{image.format.lower()}")
+    except PhotoError:
+        return ""
+
+
+def _ends_with(stream: BinaryIO, marker: bytes) -> bool:
     position = stream.tell()
-    stream.seek(max(0, stream.seek(0, os.SEEK_END) - JPEG_TAIL))
+    stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL))
     tail = stream.read()
     stream.seek(position)
-    return JPEG_END in tail
+    return marker in tail
 
 
 @contextmanager

@@ -27,9 +27,15 @@ def replacing(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path | str, value: Any) -> None:
-    """Writes `value` as UTF-8 JSON; NaN is refused, since it is no JSON."""
-    text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
+def write_json(path: Path | str, value: Any, *, indent: int | None = 1) -> None:
+    """Writes `value` as UTF-8 JSON; NaN is refused, since it is no JSON.
+
+    Args:
+        path: of the file.
+        value: what to write.
+        indent: as of `json.dumps`; None makes large files many times faster to write.
+    """
+    text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
     with replacing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 

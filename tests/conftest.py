@@ -10,6 +10,14 @@ ROOT = Path(__file__).resolve().parents[1]
 REAL = Path(os.environ.get("CAMPUS_REAL_EXPORTS", ROOT.parent / "shared" / "label_studio" / "campus_train"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """No test reads or changes what the user's cache knows of photos."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def real_exports() -> Path:
     """Folder with exports of a real Label Studio server and their truth.json."""

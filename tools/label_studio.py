@@ -10,9 +10,9 @@ from collections import Counter
 from pathlib import Path
 
 from campus_seg.errors import CampusError, ExportError, exits_on_bad_input
-from campus_seg.label_studio.export import Export, read_export
-from campus_seg.label_studio.options import ExportOptions
 from campus_seg.storage import check_output_folder, write_json
+
+WIDEST = 60  # letters of a column in the table of defects
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -35,25 +35,28 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run_check(args: argparse.Namespace) -> Export:
-    """Reads the export and writes nothing."""
+def run_check(args: argparse.Namespace):
+    """Reads the export and writes nothing; imported late, so that --help is fast."""
+    from campus_seg.label_studio.export import read_export
+    from campus_seg.label_studio.options import ExportOptions
+
     options = ExportOptions(args.image_root, args.classes, args.rectangles, args.annotators, args.background)
     return read_export(args.export, options)
 
 
-def run_clean(args: argparse.Namespace) -> Export:
+def run_clean(args: argparse.Namespace):
     """Reads the export and writes it as plain COCO; annotations.json comes last, when all photos are there."""
     if args.output.is_dir() and any(args.output.iterdir()):
         raise ExportError(f"{args.output}: is not empty; give a new folder with --output")
     check_output_folder(args.output)
     export = run_check(args)
     names = export.place_photos(args.output / "images", copy=True)
-    write_json(args.output / "annotations.json", export.to_coco(export.photos, names))
+    write_json(args.output / "annotations.json", export.to_coco(export.photos, names), indent=None)
     print(f"{args.output / 'annotations.json'} and {args.output / 'images'} written")
     return export
 
 
-def show(export: Export) -> None:
+def show(export) -> None:
     """Prints what was read and a table of the defects, the worst first."""
     counts = export.report.counts
     print(
@@ -64,10 +67,14 @@ def show(export: Export) -> None:
     print("classes: " + ", ".join(f"{name} ({objects[name]})" for name in export.classes))
     if export.report.unused_labels:
         print("labels without objects: " + ", ".join(export.report.unused_labels))
-    if counts["photos_without_objects"] and export.form == "COCO":
-        print("COCO cannot tell a photo without objects from one that nobody labelled or that has brush masks alone")
-    for code, number, action, example in export.report.table():
-        print(f"{number:6}  {code:28}{action}; such as {example}")
+    for note in export.report.notes:
+        print(note)
+    rows = [("how often", "defect", "what was done", "such as")]
+    rows += [(str(number), code, action, example) for code, number, action, example in export.report.table()]
+    if len(rows) > 1:
+        widths = [min(WIDEST, max(map(len, column))) for column in zip(*rows, strict=True)]
+        for row in rows:
+            print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
 @exits_on_bad_input
@@ -78,9 +85,10 @@ def main(argv: list[str] | None = None) -> int:
         check_output_folder(args.json.parent)
     try:
         export = args.run(args)
-    except CampusError as error:
+    except (CampusError, KeyboardInterrupt) as error:
         if args.json:
-            write_json(args.json, {"error": str(error), "counts": {}, "unused_labels": [], "defects": []})
+            reason = str(error) or "stopped"
+            write_json(args.json, {"error": reason, "counts": {}, "unused_labels": [], "notes": [], "defects": []})
         raise
     if args.json:
         write_json(args.json, {"error": None, **export.report.as_dict()})

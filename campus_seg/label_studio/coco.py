@@ -1,83 +1,156 @@
-"""Label Studio's COCO forms: what their JSON says, checked field by field and nothing repaired yet."""
+"""Label Studio's COCO forms: what their JSON says, checked field by field and nothing repaired yet.
 
-from collections.abc import Mapping
+A large export has millions of coordinates, which as Python's numbers would take many times the file's size. So the
+outlines stay bytes until a batch of them becomes one array.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from campus_seg.errors import ExportError
-from campus_seg.label_studio.raw import RawAnnotation, RawExport, RawPhoto, Stray, is_number, pixels
+from campus_seg.label_studio.index import photo_path
+from campus_seg.label_studio.raw import MAX_COORDINATE, NO_JSON, RawAnnotation, RawExport, RawPhoto, Stray, pixels
+
+BATCH = 10_000  # annotations
+MALFORMED = "its outline is no list of points"
+
+_outlines = msgspec.json.Decoder(list[list[list[float]]])
+_outline = msgspec.json.Decoder(list[list[float]])
+_box = msgspec.json.Decoder(tuple[float, float, float, float])
 
 
-def is_coco(value: Any) -> bool:
-    """Whether a JSON value has the form of COCO's instances."""
-    return isinstance(value, dict) and all(isinstance(value.get(k), list) for k in ("images", "annotations"))
+class _Annotation(msgspec.Struct, gc=False):
+    id: Any = None
+    image_id: Any = None
+    category_id: Any = None
+    bbox: msgspec.Raw = msgspec.Raw(b"null")
+    segmentation: msgspec.Raw = msgspec.Raw(b"null")
 
 
-def read_coco(value: dict[str, Any], source: str) -> RawExport:
-    """Reads a COCO value.
+def is_coco(parts: Mapping[str, msgspec.Raw]) -> bool:
+    """Whether a JSON object, each of its values still as bytes, has the form of COCO's instances."""
+    return all(bytes(memoryview(parts.get(key, b"."))[:1]) == b"[" for key in ("images", "annotations"))
+
+
+def read_coco(parts: Mapping[str, msgspec.Raw], source: str) -> RawExport:
+    """Reads a COCO object.
 
     Args:
-        value: with `images`, `annotations` and `categories`.
+        parts: `images`, `annotations` and `categories`, each as the bytes of its JSON.
         source: the file's name, for messages.
 
     Raises:
         ExportError: a part is missing or has the wrong form.
     """
     names = {}
-    for category in _entries(value, "categories", source):
+    for category in _entries(parts, "categories", dict[str, Any], source):
         if not isinstance(category.get("name"), str) or not category["name"].strip():
             raise ExportError(f"{source}: a category without a name ({category}); export it again")
         names[_key(category.get("id"), "category", source)] = category["name"].strip()
     photos = {}
-    for image in _entries(value, "images", source):
-        if not isinstance(image.get("file_name"), str) or not image["file_name"]:
-            raise ExportError(f"{source}: image {image.get('id')} has no file_name; export it again")
+    for image in _entries(parts, "images", dict[str, Any], source):
         key = _key(image.get("id"), "image", source)
         if key in photos:
             raise ExportError(f"{source}: two images have the id {key}; export it again")
-        file_name = image["file_name"].replace("\\", "/")  # of a Windows server
-        photos[key] = RawPhoto(file_name, pixels(image.get("width")), pixels(image.get("height")))
-    strays = []
-    for annotation in _entries(value, "annotations", source):
-        key = annotation.get("id")
-        photo = _get(photos, annotation.get("image_id"))
-        label = _get(names, annotation.get("category_id"))
-        if photo is not None:
-            photo.labelled = True
-        if photo is None or label is None:
-            code = "annotation_without_category" if label is None else "annotation_without_photo"
-            strays.append(Stray(code, photo.file_name if photo else None, key, "dropped"))
-            continue
-        photo.annotations.append(_read_annotation(annotation, label))
+        photos[key] = RawPhoto(_file_name(image, source), pixels(image.get("width")), pixels(image.get("height")))
+    annotations = _entries(parts, "annotations", _Annotation, source)
+    count, strays = len(annotations), []
+    for start in range(0, count, BATCH):
+        batch = annotations[start : start + BATCH]
+        annotations[start : start + BATCH] = [None] * len(batch)  # their bytes are not needed any more
+        for annotation, raw in zip(batch, _read_batch(batch), strict=True):
+            photo, label = _get(photos, annotation.image_id), _get(names, annotation.category_id)
+            if photo is not None:
+                photo.labelled = True
+            if photo is None or label is None:
+                code = "annotation_without_category" if label is None else "annotation_without_photo"
+                strays.append(Stray(code, photo.file_name if photo else None, annotation.id, "dropped"))
+                continue
+            raw.label = label
+            photo.annotations.append(raw)
     labels = sorted(set(names.values()), key=str.casefold)
-    return RawExport("COCO", list(photos.values()), labels, len(value["annotations"]), strays)
+    return RawExport("COCO", list(photos.values()), labels, count, strays)
 
 
-def _read_annotation(annotation: Mapping[str, Any], label: str) -> RawAnnotation:
-    raw = RawAnnotation(annotation.get("id"), label)
-    box = annotation.get("bbox")
-    if isinstance(box, list) and len(box) == 4 and all(is_number(v) for v in box):
-        raw.box = [float(v) for v in box]
-    shape = annotation.get("segmentation")
-    if isinstance(shape, dict):
-        raw.rle = shape
-    elif isinstance(shape, list):
-        for ring in shape:
-            if isinstance(ring, list) and len(ring) % 2 == 0 and ring and all(is_number(v) for v in ring):
-                raw.rings.append(np.array(ring, dtype=np.float64).reshape(-1, 2))
-            else:
-                raw.malformed = True
-    elif shape is not None:
-        raw.malformed = True
+def _file_name(image: dict[str, Any], source: str) -> str:
+    """A photo's path: BRUSH_TO_COCO has the base name in `file_name` and the server's path in `path`."""
+    name, path = image.get("file_name"), image.get("path")
+    if not isinstance(name, str) or not name:
+        raise ExportError(f"{source}: image {image.get('id')} has no file_name; export it again")
+    return photo_path(path if isinstance(path, str) and path.endswith(f"/{name}") else name)
+
+
+def _read_batch(batch: Sequence[_Annotation]) -> list[RawAnnotation]:
+    """The shapes of annotations, still without their labels."""
+    try:
+        outlines = _outlines.decode(b"[" + b",".join([a.segmentation for a in batch]) + b"]")
+    except NO_JSON:  # somewhere among them stands an RLE, or nonsense
+        return [_read_annotation(annotation) for annotation in batch]
+    raws = [RawAnnotation(annotation.id, "") for annotation in batch]
+    _take_rings(raws, outlines)
+    for annotation, raw in zip(batch, raws, strict=True):
+        if not raw.rings:
+            _take_box(raw, annotation)
+    return raws
+
+
+def _read_annotation(annotation: _Annotation) -> RawAnnotation:
+    raw = RawAnnotation(annotation.id, "")
+    try:
+        _take_rings([raw], [_outline.decode(annotation.segmentation)])
+    except NO_JSON:
+        try:
+            shape = msgspec.json.decode(annotation.segmentation)
+        except NO_JSON:
+            shape = MALFORMED
+        if isinstance(shape, dict):
+            raw.rle = shape
+        elif shape is not None:
+            raw.problem = MALFORMED
+    if not raw.rings:
+        _take_box(raw, annotation)
     return raw
 
 
-def _entries(value: dict[str, Any], part: str, source: str) -> list[dict[str, Any]]:
-    entries = value.get(part)
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ExportError(f"{source}: no COCO list of {part}; export it again as 'COCO with images'")
-    return entries
+def _take_rings(raws: Sequence[RawAnnotation], outlines: Sequence[list[list[float]]]) -> None:
+    """Fills in each one's rings, which are views of one array."""
+    rings = list(itertools.chain.from_iterable(outlines))
+    lengths = np.fromiter(map(len, rings), np.int64, len(rings))
+    numbers = np.fromiter(itertools.chain.from_iterable(rings), np.float64, lengths.sum())
+    ends = np.cumsum(lengths)
+    wrong = (lengths % 2 == 1) | (lengths == 0)
+    far = np.flatnonzero(~(np.abs(numbers) < MAX_COORDINATE))
+    wrong[np.searchsorted(ends, far, side="right")] = True
+    views = [
+        None if bad else numbers[end - length : end].reshape(-1, 2)
+        for bad, length, end in zip(wrong.tolist(), lengths.tolist(), ends.tolist(), strict=True)
+    ]
+    position = 0
+    for raw, outline in zip(raws, outlines, strict=True):
+        raw.rings = views[position : position + len(outline)]
+        position += len(outline)
+        if any(ring is None for ring in raw.rings):
+            raw.rings, raw.problem = [], MALFORMED
+
+
+def _take_box(raw: RawAnnotation, annotation: _Annotation) -> None:
+    try:
+        box = _box.decode(annotation.bbox)
+    except NO_JSON:
+        return
+    if all(abs(value) < MAX_COORDINATE for value in box):
+        raw.box = list(box)
+
+
+def _entries(parts: Mapping[str, msgspec.Raw], part: str, kind: Any, source: str) -> list[Any]:
+    try:
+        return msgspec.json.decode(parts[part], type=list[kind])
+    except (KeyError, *NO_JSON):
+        raise ExportError(f"{source}: no COCO list of {part}; export it again as 'COCO with images'") from None
 
 
 def _key(value: Any, what: str, source: str) -> int | str:

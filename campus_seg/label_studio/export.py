@@ -1,7 +1,8 @@
 """An export of Label Studio becomes clean COCO: photos found and upright, classes by name, every defect named."""
 
+import io
 import itertools
-import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,14 +11,22 @@ from typing import Any
 from tqdm import tqdm
 
 from campus_seg.errors import ExportError
-from campus_seg.label_studio.coco import is_coco, read_coco
-from campus_seg.label_studio.files import ExportFiles, FolderFiles, OneFile, PhotoIndex, open_export
-from campus_seg.label_studio.native import is_native, read_native
+from campus_seg.label_studio.entries import choose_annotator, group_by_photo, join_same_photos
+from campus_seg.label_studio.facts import Header, PhotoFacts, Unreadable
+from campus_seg.label_studio.files import ExportFiles, FolderFiles, OneFile, open_export
+from campus_seg.label_studio.index import PhotoIndex
+from campus_seg.label_studio.labels import find_labels
 from campus_seg.label_studio.options import ExportOptions
-from campus_seg.label_studio.photos import Photo, read_photo
-from campus_seg.label_studio.raw import RawExport, RawPhoto
+from campus_seg.label_studio.photos import Photo, read_photos
 from campus_seg.label_studio.report import ImportReport
+from campus_seg.photos import photo_ending
 from campus_seg.storage import replacing
+
+MAX_NAME = 200  # bytes of a file's name before its ending; file systems take 255 in all
+COCO_NOTE = (
+    "A COCO export cannot tell a photo without objects from one that nobody labelled or that has brush masks alone; "
+    "an export as JSON can"
+)
 
 
 @dataclass
@@ -28,7 +37,11 @@ class Export:
     classes: list[str]
     report: ImportReport
     index: PhotoIndex
-    form: str  # of what was read: "COCO" or "JSON"
+    facts: PhotoFacts
+
+    def content_hashes(self) -> dict[str, str]:
+        """The identity of every photo: name -> SHA-256 of its bytes in hex. Names change from export to export."""
+        return self.facts.hashes(photo.name for photo in self.photos)
 
     def place_photos(self, folder: Path, *, copy: bool = False) -> dict[str, str]:
         """Makes every photo a file on disk; those inside an archive are unpacked to `folder`.
@@ -47,16 +60,18 @@ class Export:
             if path and not copy:
                 placed[photo.name] = str(path)
                 continue
-            base = PurePosixPath(photo.name).name
-            unique = base
-            numbers = itertools.count(2)
-            while unique.casefold() in taken:
-                unique = f"{next(numbers)}_{base}"
-            taken.add(unique.casefold())
+            content = self._content(photo.name)
+            unique = _unused(_file_name(photo.name, content), taken)
             with replacing(folder / unique) as temporary:
-                temporary.write_bytes(self.index.read(photo.name))
+                temporary.write_bytes(content)
             placed[photo.name] = unique
         return placed
+
+    def _content(self, name: str) -> bytes:
+        try:
+            return self.index.read(name)
+        except OSError as error:
+            raise ExportError(f"{name}: cannot be read ({error}); export it again") from None
 
     def to_coco(self, photos: Sequence[Photo], file_names: dict[str, str]) -> dict[str, Any]:
         """COCO of some of the photos, with image, category and annotation ids from 1 (0 would mean "no match")."""
@@ -82,18 +97,38 @@ class Export:
         return {"info": {}, "images": images, "annotations": annotations, "categories": categories}
 
 
+def _file_name(name: str, content: bytes) -> str:
+    """A name for a photo's file that every system takes: no path, not too long, with the ending of its format."""
+    base = re.sub(r'[\x00-\x1f<>:"|?*\\]', "_", PurePosixPath(name).name).strip(". ")
+    stem, dot, ending = base.rpartition(".")
+    if not dot or not ending.isalnum() or len(ending) > 5:
+        stem, ending = base, photo_ending(io.BytesIO(content)).removeprefix(".")
+    stem = stem.encode()[:MAX_NAME].decode(errors="ignore") or "photo"
+    return f"{stem}.{ending}" if ending else stem
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """The name, numbered where it is taken, also but for the case of its letters; takes it."""
+    numbers = itertools.count(2)
+    unique = name
+    while unique.casefold() in taken:
+        unique = f"{next(numbers)}_{name}"
+    taken.add(unique.casefold())
+    return unique
+
+
 def read_export(export: str, options: ExportOptions) -> Export:
-    """Reads an export whole, without writing anything.
+    """Reads an export whole, without writing anything but what it remembers of the photos in the user's cache.
 
     Args:
-        export: a .zip, a folder or a .json, COCO or Label Studio's own JSON.
+        export: a zip, a folder or a file of labels, COCO or Label Studio's own JSON.
         options: the policies.
 
     Raises:
         ExportError: it cannot be used; the message names the file and the way out.
     """
     files = open_export(export)
-    raw, source = _find_labels(files)
+    raw, source = find_labels(files)
     if not raw.photos:
         raise ExportError(f"{source}: no photo in it; label some and export again")
     report = ImportReport()
@@ -102,28 +137,23 @@ def read_export(export: str, options: ExportOptions) -> Export:
     for stray in raw.strays:
         report.defect(*stray)
     index = PhotoIndex(_photo_places(files, options.image_root))
-    groups = _group_by_photo(raw.photos, index, report)
-    photos = []
-    for name, entries in tqdm(sorted(groups.items()), desc="import", unit="photo", disable=None):
-        entry = _choose_annotator(name, entries, options.annotators, report)
-        photo = read_photo(name, entry, index, options, report)
-        if photo and (photo.annotations or options.background == "keep"):
-            photos.append(photo)
+    facts = PhotoFacts(index)
+    groups = group_by_photo(raw.photos, index, report)
+    headers = _readable(facts.headers(groups), report)
+    there = {name: entries for name, entries in groups.items() if name in headers}
+    groups = join_same_photos(there, headers, facts, options.annotators, report)
+    entries = (
+        (name, choose_annotator(name, groups[name], options.annotators, report), headers[name])
+        for name in tqdm(sorted(groups), desc="labels", unit="photo", disable=None)
+    )
+    photos = list(read_photos(entries, options, report))
     if not photos and not (report.counts["background_dropped"] or report.counts["photo_emptied"]):
         raise ExportError(
             f"{source}: none of its {distinct} photos is there, readable and of the stated shape; export as "
             "'COCO with images', or say where they lie with CAMPUS.IMAGE_ROOT path/to/photos"
         )
     used = {annotation.label for photo in photos for annotation in photo.annotations}
-    if not used:
-        raise ExportError(f"{source}: not one object in any of its photos; label some (polygons) and export again")
-    unknown = sorted(used - set(options.classes))
-    if options.classes and unknown:
-        raise ExportError(
-            f"{source}: the class {unknown[0]!r} is not one of CAMPUS.CLASSES {list(options.classes)}; "
-            "rename it in Label Studio, or train a new model with CAMPUS.CLASSES []"
-        )
-    classes = list(options.classes) or sorted(used, key=lambda name: (name.casefold(), name))
+    classes = _classes(used, options.classes, source)
     report.unused_labels = sorted(set(raw.labels) - used)
     report.counts.update(
         photos=len(photos),
@@ -131,38 +161,22 @@ def read_export(export: str, options: ExportOptions) -> Export:
         objects=sum(len(photo.annotations) for photo in photos),
         unused_labels=len(report.unused_labels),
     )
-    return Export(photos, classes, report, index, raw.form)
+    if raw.form == "COCO" and report.counts["photos_without_objects"]:
+        report.notes.append(COCO_NOTE)
+    return Export(photos, classes, report, index, facts)
 
 
-def _find_labels(files: ExportFiles) -> tuple[RawExport, str]:
-    """What the one file of labels among an export's files states, known by its content, and the file's name."""
-    found, reasons = [], []
-    for name in files.names:
-        if not name.lower().endswith(".json"):
-            continue
-        source = f"{files.place / name}"
-        try:
-            value = json.loads(files.read(name))
-        except (OSError, ValueError, RecursionError) as error:
-            reasons.append(f"{source} is no JSON ({error})")
-            continue
-        if is_coco(value):
-            found.append((read_coco, value, source))
-        elif is_native(value):
-            found.append((read_native, value, source))
-        else:
-            reasons.append(f"{source} is other JSON")
-    if len(found) > 1:
-        names = ", ".join(source for _, _, source in found)
+def _classes(used: set[str], frozen: Sequence[str], source: str) -> list[str]:
+    """The class names in the model's order: the frozen ones, else those that have an object, by name."""
+    if not used:
+        raise ExportError(f"{source}: not one object in any of its photos; label some (polygons) and export again")
+    unknown = sorted(used - set(frozen))
+    if frozen and unknown:
         raise ExportError(
-            f"{files.place}: several files of labels ({names}); leave one of them there, or give CAMPUS.EXPORT that "
-            ".json itself and CAMPUS.IMAGE_ROOT the photos"
+            f"{source}: the class {unknown[0]!r} is not one of CAMPUS.CLASSES {list(frozen)}; "
+            "rename it in Label Studio, or train a new model with CAMPUS.CLASSES []"
         )
-    if not found:
-        why = "; ".join(reasons[:3]) or f"{files.place} holds no .json"
-        raise ExportError(f"{why}: no labels in it; export from Label Studio as 'COCO with images' or JSON")
-    reader, value, source = found[0]
-    return reader(value, source), source
+    return list(frozen) or sorted(used, key=lambda name: (name.casefold(), name))
 
 
 def _photo_places(files: ExportFiles, image_root: str) -> list[ExportFiles]:
@@ -176,43 +190,12 @@ def _photo_places(files: ExportFiles, image_root: str) -> list[ExportFiles]:
     return [files, *given]
 
 
-def _group_by_photo(
-    raw_photos: Sequence[RawPhoto], index: PhotoIndex, report: ImportReport
-) -> dict[str, list[RawPhoto]]:
-    """Entries of one photo together, in the export's order; photos that are not there are reported.
-
-    Only entries of one path are of one photo: of several paths that lead to one file the closest keeps it.
-    """
-    groups: dict[str, dict[str, list[RawPhoto]]] = {}
-    missing = []
-    for raw in raw_photos:
-        name = index.find(raw.file_name)
-        if name is None:
-            missing.append(raw)
+def _readable(headers: dict[str, Header | Unreadable], report: ImportReport) -> dict[str, Header]:
+    """The headers of photos that can be read; the others are reported."""
+    readable = {}
+    for name, header in sorted(headers.items()):
+        if isinstance(header, Unreadable):
+            report.defect("photo_unreadable", name, None, f"left out ({header.reason})")
         else:
-            groups.setdefault(name, {}).setdefault(raw.file_name, []).append(raw)
-    chosen = {}
-    for name, by_path in groups.items():
-        paths = sorted(by_path, key=lambda path: index.closeness(path, name), reverse=True)
-        if len(paths) > 1 and index.closeness(paths[0], name) == index.closeness(paths[1], name):
-            raise ExportError(
-                f"{name}: both {paths[0]} and {paths[1]} lead to it; "
-                "give CAMPUS.IMAGE_ROOT a folder that has both photos in the folders of these paths"
-            )
-        chosen[name] = by_path[paths[0]]
-        missing += [raw for path in paths[1:] for raw in by_path[path]]
-    for raw in missing:
-        report.defect("photo_missing", raw.file_name, None, f"left out with {len(raw.annotations)} annotations")
-    return chosen
-
-
-def _choose_annotator(name: str, entries: list[RawPhoto], policy: str, report: ImportReport) -> RawPhoto:
-    """One entry of a photo labelled by several people; Label Studio writes the newest first."""
-    if len(entries) > 1 and policy == "error":
-        raise ExportError(f"{name}: labelled by {len(entries)} people; set CAMPUS.ANNOTATORS newest or oldest")
-    chosen = entries[0 if policy == "newest" else -1]
-    for other in entries:
-        if other is not chosen:
-            action = f"{len(other.annotations)} annotations left out, the {policy} kept"
-            report.defect("several_annotators", name, None, action)
-    return chosen
+            readable[name] = header
+    return readable

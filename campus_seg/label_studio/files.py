@@ -1,32 +1,53 @@
-"""The files of an export: a zip or a folder, read through one face, and its photos found by name."""
+"""The files of an export: a zip, a folder or a bare file, read through one face and never unpacked."""
 
 import io
-import itertools
 import os
-import re
-import unicodedata
+import stat
+import time
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import unquote
+from typing import BinaryIO
 
 from campus_seg.errors import ExportError
+
+# A zip that claims to hold more than this many times its own size, and more than the allowance, is no export:
+# photos do not shrink, and JSON shrinks to a tenth.
+MAX_RATIO = 100
+ALLOWANCE = 2**30
+FRESH = 2.0  # seconds; the coarsest time stamps of file systems in use are that far apart
+
+# What zipfile raises for damaged, encrypted and unknown entries, besides OSError.
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError)
 
 
 class ExportFiles(ABC):
     """Names (relative, "/" between parts) and bytes of the files below one place."""
 
-    def __init__(self, place: Path, names: Iterable[str]):
+    names: list[str]  # in alphabetical order
+
+    def __init__(self, place: Path):
         self.place = place
-        self.names = sorted(names)
+        self.absolute = place.absolute().as_posix()
 
     @abstractmethod
+    def open(self, name: str) -> BinaryIO:
+        """A seekable stream of one file's bytes; OSError where it cannot be read, also later while reading."""
+
+    @abstractmethod
+    def size(self, name: str) -> int:
+        """Bytes of one file; OSError where it cannot be read."""
+
+    @abstractmethod
+    def stamp(self, name: str) -> str:
+        """Differs when the file may have changed, "" where that cannot be told; OSError where it cannot be read."""
+
     def read(self, name: str) -> bytes:
         """The bytes of one file; OSError where it cannot be read."""
+        with self.open(name) as stream:
+            return stream.read()
 
     def path(self, name: str) -> Path | None:
         """Where the file lies on disk by itself; None inside an archive."""
@@ -37,54 +58,136 @@ class FolderFiles(ExportFiles):
     """The files below a folder; links that lead out of it are not followed."""
 
     def __init__(self, folder: Path):
-        root = folder.resolve()
-        names = []
-        for parent, _, files in os.walk(root):
-            paths = (Path(parent, name) for name in files)
-            names += [p.relative_to(root).as_posix() for p in paths if p.resolve().is_relative_to(root) and p.is_file()]
-        super().__init__(folder, names)
-        self._root = root
+        super().__init__(folder)
+        self._root = os.path.realpath(folder)
+        self.names = sorted(self._walk())
 
-    def read(self, name: str) -> bytes:
+    def _walk(self) -> Iterator[str]:
+        """Names of all files; of those that no JSON can name, since they are no text, none."""
+        folders = [""]
+        while folders:
+            folder = folders.pop()
+            try:
+                entries = list(os.scandir(f"{self._root}/{folder}"))
+            except OSError as error:
+                if folder:  # what is missed in there is reported as missing
+                    continue
+                raise ExportError(f"{self.place}: cannot be read ({error.strerror}); give another folder") from None
+            for entry in entries:
+                name = folder + entry.name
+                if not _is_text(entry.name):
+                    continue
+                if entry.is_symlink():
+                    target = os.path.realpath(entry.path)
+                    if target.startswith(f"{self._root}/") and os.path.isfile(target):  # noqa: PTH113
+                        yield name
+                elif entry.is_dir(follow_symlinks=False):
+                    folders.append(f"{name}/")
+                elif entry.is_file(follow_symlinks=False):
+                    yield name
+
+    def open(self, name: str) -> BinaryIO:
         """See ExportFiles."""
-        return self.path(name).read_bytes()
+        return open(f"{self._root}/{name}", "rb")  # noqa: PTH123, SIM115 - a Path for each of 100,000 takes a second
+
+    def size(self, name: str) -> int:
+        """See ExportFiles."""
+        return os.stat(f"{self._root}/{name}").st_size  # noqa: PTH116
+
+    def stamp(self, name: str) -> str:
+        """See ExportFiles."""
+        return file_stamp(f"{self._root}/{name}")
 
     def path(self, name: str) -> Path:
         """See ExportFiles."""
-        return self._root / name
+        return Path(self._root, name)
 
 
 class ZipFiles(ExportFiles):
-    """The files inside a zip, read without unpacking it."""
+    """The files inside a zip. Their names are keys and lead to no file outside it."""
 
     def __init__(self, archive: Path):
+        super().__init__(archive)
         try:
             self._zip = zipfile.ZipFile(archive)
-        except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+            self._stamp = file_stamp(archive)
+            size = archive.stat().st_size
+        except (*DAMAGED, OSError) as error:
             raise ExportError(f"{archive}: cannot be opened as a zip ({error}); export it again") from None
-        super().__init__(archive, (info.filename for info in self._zip.infolist() if not info.is_dir()))
+        infos = [info for info in self._zip.infolist() if not info.is_dir() and _is_text(info.filename)]
+        unpacked = sum(info.file_size for info in infos)
+        if unpacked > MAX_RATIO * size + ALLOWANCE:
+            raise ExportError(
+                f"{archive}: claims to hold {unpacked / 2**30:.0f} GiB in {size / 2**20:.1f} MiB, which no export "
+                "does; unpack it by other means and give the folder"
+            )
+        self._infos: Mapping[str, zipfile.ZipInfo] = {info.filename.replace("\\", "/"): info for info in infos}
+        self.names = sorted(self._infos)
 
-    def read(self, name: str) -> bytes:
+    def open(self, name: str) -> BinaryIO:
         """See ExportFiles."""
+        info = self._infos[name]
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise OSError("a link in the zip, which is not followed")
         try:
-            return self._zip.read(name)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise OSError(f"damaged or encrypted in the zip ({error})") from None
+            return _Entry(self._zip.open(info))
+        except DAMAGED as error:
+            raise _damaged(error) from None
+
+    def size(self, name: str) -> int:
+        """See ExportFiles."""
+        return self._infos[name].file_size
+
+    def stamp(self, name: str) -> str:
+        """See ExportFiles."""
+        return self._stamp
 
 
-class OneFile(ExportFiles):
-    """A bare .json."""
+class _Entry(io.BufferedIOBase):
+    """A stream of a zip's entry whose damages are OSErrors."""
+
+    def __init__(self, stream: BinaryIO):
+        self._stream = stream
+        self.tell = stream.tell
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, count: int | None = -1) -> bytes:
+        try:
+            return self._stream.read(count)
+        except DAMAGED as error:
+            raise _damaged(error) from None
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._stream.seek(offset, whence)
+        except DAMAGED as error:
+            raise _damaged(error) from None
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+class OneFile(FolderFiles):
+    """A bare file of labels."""
 
     def __init__(self, file: Path):
-        super().__init__(file.parent, [file.name])
+        ExportFiles.__init__(self, file.parent)
+        self._root = os.path.realpath(file.parent)
+        self.names = [file.name]
 
-    def read(self, name: str) -> bytes:
-        """See ExportFiles."""
-        return (self.place / name).read_bytes()
+
+def _damaged(error: Exception) -> OSError:
+    return OSError(f"damaged or encrypted in the zip ({error})")
 
 
 def open_export(export: str) -> ExportFiles:
-    """Opens a .zip, a folder or a bare .json.
+    """Opens a zip, a folder or a bare file of labels; which of them it is, its content says.
 
     Raises:
         ExportError: nothing is given, or nothing readable lies there.
@@ -92,114 +195,31 @@ def open_export(export: str) -> ExportFiles:
     if not export:
         raise ExportError("no export: give a Label Studio export with CAMPUS.EXPORT path/to/export.zip")
     path = Path(export)
-    if path.is_dir():
-        return FolderFiles(path)
-    if not path.is_file():
-        raise ExportError(f"{path}: no such file or folder; give a Label Studio export (.zip, folder or .json)")
-    if path.stat().st_size == 0:
-        raise ExportError(f"{path}: the file is empty; export it again from Label Studio")
-    return ZipFiles(path) if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip" else OneFile(path)
+    try:
+        if path.is_dir():
+            return FolderFiles(path)
+        if not path.is_file():
+            raise ExportError(f"{path}: no such file or folder; give a Label Studio export (.zip, folder or .json)")
+        if path.stat().st_size == 0:
+            raise ExportError(f"{path}: the file is empty; export it again from Label Studio")
+        if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip":
+            return ZipFiles(path)
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be read ({error.strerror}); give a Label Studio export") from None
+    return OneFile(path)
 
 
-_EXPORT_PREFIX = re.compile(r"^[0-9a-f]{8}__")  # differs from export to export
-_UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # tells uploads of one name apart
+def file_stamp(path: Path | str) -> str:
+    """Size, inode and times of a file; "" where it changed a moment ago and could once more without another time."""
+    status = os.stat(path)  # noqa: PTH116
+    if time.time() - max(status.st_mtime, status.st_ctime) < FRESH:
+        return ""
+    return f"{status.st_size} {status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
-class _File(NamedTuple):
-    """A file that may be a photo: the name it goes by, where it lies, and its base name in every form."""
-
-    name: str
-    place: ExportFiles
-    inner: str
-    forms: tuple[str, ...]
-
-
-class PhotoIndex:
-    """Finds the photos that an export means, in several places.
-
-    A photo goes by its name in its place; by its whole path where an earlier place has that name, too.
-    """
-
-    def __init__(self, places: Sequence[ExportFiles]):
-        self._places = places
-        self._files: dict[str, _File] = {}
-        self._by_form = [defaultdict(list) for _ in _base_forms("")]
-        names: dict[Any, str] = {}  # one file in two places, as of a folder within another, has one name
-        for place in places:
-            for inner in place.names:
-                unused = inner if inner not in self._files else (place.place / inner).as_posix()
-                name = names.setdefault(place.path(inner) or (place, inner), unused)
-                file = _File(name, place, inner, _base_forms(inner))
-                self._files.setdefault(name, file)
-                for files, form in zip(self._by_form, file.forms, strict=True):
-                    files[form].append(file)
-
-    def find(self, file_name: str) -> str | None:
-        """The name of the photo's file, or None where there is none.
-
-        One of the same base name: as it stands, else percent-decoded, else without the prefix of an export, else
-        without that of an upload where only one of the two has it. Of several the one whose folders agree best with
-        the path's; of equals that of the first place, if it is the only one there or lies at that very path.
-
-        Raises:
-            ExportError: several files could be meant.
-        """
-        forms = _base_forms(file_name)
-        for step, (files, form) in enumerate(zip(self._by_form, forms, strict=True)):
-            found = files.get(form, [])
-            if step == len(forms) - 1 and forms[-2] != form:  # another upload's prefix means another photo
-                found = [file for file in found if file.forms[-2] == form]
-            if found:
-                return self._best(file_name, found)
-        return None
-
-    def _best(self, file_name: str, found: list[_File]) -> str:
-        closeness = [_closeness(file_name, file) for file in found]
-        best = [file for file, close in zip(found, closeness, strict=True) if close == max(closeness)]
-        for place in self._places:
-            here = [file for file in best if file.place is place]
-            exact = [file for file in here if file.inner == file_name]
-            if exact or len(here) == 1:
-                return (exact or here)[0].name
-        raise ExportError(
-            f"{best[0].place.place}: {file_name} could be any of {', '.join(file.name for file in best)}; give "
-            "CAMPUS.IMAGE_ROOT a folder in which only one of them lies, or keep the folders of the export's paths"
-        )
-
-    def closeness(self, file_name: str, name: str) -> tuple[bool, int]:
-        """How well an export's path agrees with a file's: in its base name, then in how many folders above it."""
-        return _closeness(file_name, self._files[name])
-
-    def path(self, name: str) -> Path | None:
-        """Where the photo lies on disk by itself; None inside an archive."""
-        file = self._files[name]
-        return file.place.path(file.inner)
-
-    def read(self, name: str) -> bytes:
-        """The photo's bytes; OSError where it cannot be read."""
-        file = self._files[name]
-        return file.place.read(file.inner)
-
-    def open(self, name: str) -> io.BytesIO | io.BufferedReader:
-        """A stream of the photo's bytes; OSError where it cannot be read."""
-        path = self.path(name)
-        return path.open("rb") if path else io.BytesIO(self.read(name))
-
-
-def _base_forms(path: str) -> tuple[str, str, str, str]:
-    """A path's base name as it stands, percent-decoded, without an export's prefix, and without an upload's."""
-    base = path.rpartition("/")[2]
-    decoded = _plain(base)
-    upload = _EXPORT_PREFIX.sub("", decoded)
-    return unicodedata.normalize("NFC", base), decoded, upload, _UPLOAD_PREFIX.sub("", upload)
-
-
-def _plain(part: str) -> str:
-    return unicodedata.normalize("NFC", unquote(part))
-
-
-def _closeness(file_name: str, file: _File) -> tuple[bool, int]:
-    *folders, base = map(_plain, file_name.split("/"))
-    *others, other = map(_plain, (file.place.place.absolute() / file.inner).as_posix().split("/"))
-    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(reversed(folders), reversed(others), strict=False))
-    return base == other, sum(1 for _ in same)
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

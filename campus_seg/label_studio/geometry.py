@@ -5,7 +5,7 @@ Coordinates are continuous: x from 0 at the left edge to the width at the right,
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
@@ -21,6 +21,62 @@ def box_ring(x: float, y: float, width: float, height: float, rotation: float = 
     turn = np.radians(rotation)
     along, down = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
     return np.array([x, y]) + np.array([0 * along, width * along, width * along + height * down, height * down])
+
+
+def ellipse_ring(centre: np.ndarray, radii: np.ndarray, rotation: float = 0.0, corners: int = 96) -> np.ndarray:
+    """The outline, (corners, 2), of an ellipse with the area of the true one.
+
+    Args:
+        centre: (2,), x and y.
+        radii: (2,), along x and y before it is turned.
+        rotation: about its centre, clockwise in degrees.
+        corners: how many.
+    """
+    angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
+    # A polygon inscribed in a circle encloses less than it: sin(a) / a of it, a being the angle of a side.
+    step = 2 * np.pi / corners
+    along, down = radii[:, None] * np.stack([np.cos(angle), np.sin(angle)]) / np.sqrt(np.sin(step) / step)
+    turn = np.radians(rotation)
+    turned = np.stack([along * np.cos(turn) - down * np.sin(turn), along * np.sin(turn) + down * np.cos(turn)], axis=1)
+    return centre + turned
+
+
+class RingCheck(NamedTuple):
+    """What `check_rings` says of R rings: (R,) bool, (R, 4) boxes in XYWH_ABS, and (R,) areas in square pixels.
+
+    Boxes and areas are those of sound rings; of others they mean nothing.
+    """
+
+    sound: np.ndarray
+    boxes: np.ndarray
+    areas: np.ndarray
+
+
+def check_rings(rings: Sequence[np.ndarray], sizes: np.ndarray) -> RingCheck:
+    """Tells, all at once, which rings are valid polygons of at least MIN_AREA inside their photos.
+
+    `clean_rings` would give just these back unchanged.
+
+    Args:
+        rings: each (n, 2), in pixels, n of at least 1.
+        sizes: (R, 2), width and height of each one's photo in pixels.
+    """
+    if not rings:
+        return RingCheck(np.zeros(0, bool), np.zeros((0, 4)), np.zeros(0))
+    lengths = np.fromiter(map(len, rings), np.int64, len(rings))
+    starts = np.cumsum(lengths) - lengths
+    points = np.concatenate(rings)
+    low, high = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
+    inside = ((low >= 0) & (high <= sizes)).all(axis=1)  # which NaN is not
+    closed = (points[starts] == points[starts + lengths - 1]).all(axis=1)
+    sound = inside & (lengths - closed >= 3)
+    areas = np.zeros(len(rings))
+    if sound.any():
+        owners = np.repeat(np.arange(np.count_nonzero(sound)), lengths[sound])
+        polygons = shapely.polygons(shapely.linearrings(points[np.repeat(sound, lengths)], indices=owners))
+        areas[sound] = np.where(shapely.is_valid(polygons), shapely.area(polygons), 0)
+        sound &= areas >= MIN_AREA
+    return RingCheck(sound, np.concatenate([low, high - low], axis=1), areas)
 
 
 def clean_rings(rings: Sequence[np.ndarray], width: int, height: int) -> tuple[list[np.ndarray], set[str]]:
@@ -41,7 +97,7 @@ def clean_rings(rings: Sequence[np.ndarray], width: int, height: int) -> tuple[l
     cleaned, codes = [], set()
     frame = shapely.box(0, 0, width, height)
     for ring in rings:
-        if len(ring) < 3 or not np.isfinite(ring).all():
+        if len(ring) - np.array_equal(ring[:1], ring[-1:]) < 3 or not np.isfinite(ring).all():
             codes.add("annotation_degenerate")
             continue
         sticks_out = np.maximum(-ring, ring - (width, height)).max()
@@ -124,5 +180,22 @@ def rle_runs(counts: str) -> list[int]:
 
 def encode_mask(mask: np.ndarray) -> dict[str, Any]:
     """An (H, W) bool mask as COCO RLE, `counts` as str."""
-    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {"size": [int(v) for v in mask.shape], "counts": rle["counts"].decode("ascii")}
+    return _as_text(coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)))
+
+
+def mask_of_rings(rings: Sequence[np.ndarray], width: int, height: int) -> dict[str, Any]:
+    """The union of rings as COCO RLE, `counts` as str, of a photo of `width` x `height` pixels."""
+    # pycocotools walks along each edge in steps, however far it leads: the rings have to be inside.
+    polygons = [ring.ravel().tolist() for ring in clean_rings(rings, width, height)[0]]
+    if not polygons:
+        return encode_mask(np.zeros((height, width), bool))
+    return _as_text(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
+
+
+def merge_masks(masks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The union of COCO RLEs of one size, `counts` as str."""
+    return _as_text(coco_mask.merge(list(masks)))
+
+
+def _as_text(rle: dict[str, Any]) -> dict[str, Any]:
+    return {"size": [int(v) for v in rle["size"]], "counts": rle["counts"].decode("ascii")}

@@ -1,37 +1,61 @@
-"""One photo of an export: upright, of its true size, its objects in its own pixels."""
+"""The photos of an export: upright, of their true size, their objects in their own pixels."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from pycocotools import mask as coco_mask
 
 from campus_seg.errors import ExportError
-from campus_seg.label_studio.files import PhotoIndex
-from campus_seg.label_studio.geometry import MIN_AREA, box_ring, clean_rings, rings_area, rings_box, rle_runs
+from campus_seg.label_studio.facts import Header
+from campus_seg.label_studio.geometry import (
+    MIN_AREA,
+    box_ring,
+    check_rings,
+    clean_rings,
+    rings_area,
+    rings_box,
+    rle_runs,
+)
 from campus_seg.label_studio.options import ExportOptions
 from campus_seg.label_studio.raw import RawAnnotation, RawPhoto
 from campus_seg.label_studio.report import ImportReport
-from campus_seg.photos import PhotoError, photo_size
 
 ACTIONS = {
     "polygon_clipped": "clipped to the photo",
     "polygon_repaired": "crossed itself, made valid",
     "annotation_degenerate": "a part of it dropped",
 }
+BATCH = 10_000  # annotations whose outlines are checked at once
 Scale = tuple[float, float]
 
 
-@dataclass
+@dataclass(slots=True)
 class Annotation:
-    """An object: its label, its COCO segmentation (polygons, or RLE), box in XYWH_ABS and area, in upright pixels."""
+    """An object in upright pixels.
+
+    Attributes:
+        label: class name.
+        rings: its outline, each (n, 2), whose union it is; or None.
+        rle: its mask, where it is none of rings: COCO RLE, `counts` as str.
+        box: XYWH_ABS.
+        area: in square pixels.
+    """
 
     label: str
-    segmentation: list[list[float]] | dict[str, Any]
+    rings: list[np.ndarray] | None
+    rle: dict[str, Any] | None
     box: list[float]
     area: float
 
+    @property
+    def segmentation(self) -> list[list[float]] | dict[str, Any]:
+        """As COCO has it: polygons, or RLE."""
+        return self.rle if self.rings is None else [ring.ravel().tolist() for ring in self.rings]
 
-@dataclass
+
+@dataclass(slots=True)
 class Photo:
     """A photo that was found: `name` among the export's files, and its upright size in pixels."""
 
@@ -41,32 +65,39 @@ class Photo:
     annotations: list[Annotation] = field(default_factory=list)
 
 
-def read_photo(
-    name: str, raw: RawPhoto, index: PhotoIndex, options: ExportOptions, report: ImportReport
-) -> Photo | None:
-    """One photo upright with its objects; None where it cannot be read or is unwanted, which is reported."""
-    try:
-        with index.open(name) as stream:
-            width, height, orientation = photo_size(stream)
-    except (OSError, PhotoError) as error:
-        report.defect("photo_unreadable", name, None, f"left out ({error})")
-        return None
-    photo = Photo(name, width, height)
-    scales = _scales(raw, photo, orientation, report)
-    if scales is None:
-        return None
-    if orientation != 1:
-        report.counts["photos_turned_upright"] += 1
-    for annotation in raw.annotations:
-        done = _read_annotation(annotation, photo, *scales, options, report)
-        if done:
-            photo.annotations.append(done)
-    if raw.labelled and not photo.annotations:  # something is on it, so it is no background
-        report.defect("photo_emptied", name, None, "left out: none of its annotations could be used")
-        return None
-    if not photo.annotations and options.background == "drop":
-        report.defect("background_dropped", name, None, "left out")
-    return photo
+class _Entry(NamedTuple):
+    """A photo, what the export states of it, and what brings polygons and boxes to its upright pixels."""
+
+    photo: Photo
+    raw: RawPhoto
+    scale: Scale
+    box_scale: Scale
+
+
+def read_photos(
+    entries: Iterable[tuple[str, RawPhoto, Header]], options: ExportOptions, report: ImportReport
+) -> Iterator[Photo]:
+    """Photos upright with their objects; one that is unwanted or another than the export means is reported instead.
+
+    Args:
+        entries: name, what the export states, and header of each photo. What is stated is used up.
+        options: the policies.
+        report: for remarks.
+    """
+    batch, waiting = [], 0
+    for name, raw, header in entries:
+        photo = Photo(name, header.width, header.height)
+        scales = _scales(raw, photo, header.orientation, report)
+        if scales is None:
+            continue
+        if header.orientation != 1:
+            report.counts["photos_turned_upright"] += 1
+        batch.append(_Entry(photo, raw, *scales))
+        waiting += len(raw.annotations)
+        if waiting >= BATCH:
+            yield from _read_batch(batch, options, report)
+            batch, waiting = [], 0
+    yield from _read_batch(batch, options, report)
 
 
 def _scales(raw: RawPhoto, photo: Photo, orientation: int, report: ImportReport) -> tuple[Scale, Scale] | None:
@@ -94,21 +125,47 @@ def _same_shape(stated: tuple[int, int], size: tuple[int, int]) -> bool:
     return difference <= max(sum(stated), sum(size))
 
 
+def _read_batch(batch: Sequence[_Entry], options: ExportOptions, report: ImportReport) -> Iterator[Photo]:
+    rings, counts = [], []
+    for _, raw, scale, _ in batch:
+        own = [ring for annotation in raw.annotations for ring in annotation.rings]
+        rings += own if scale == (1, 1) else [ring * scale for ring in own]
+        counts.append(len(own))
+    sizes = np.repeat(np.array([(e.photo.width, e.photo.height) for e in batch]).reshape(-1, 2), counts, axis=0)
+    check = check_rings(rings, sizes)
+    sound, boxes, areas = check.sound.tolist(), check.boxes.tolist(), check.areas.tolist()
+    position = 0
+    for entry in batch:
+        photo, raw = entry.photo, entry.raw
+        for annotation in raw.annotations:
+            count = len(annotation.rings)
+            own = rings[position : position + count]
+            if count == 1 and sound[position] and annotation.rle is None:  # as nearly all are
+                done = Annotation(annotation.label, own, None, boxes[position], areas[position])
+            else:
+                done = _read_annotation(annotation, own, entry, options, report)
+            position += count
+            if done:
+                photo.annotations.append(done)
+        raw.annotations = []
+        if raw.labelled and not photo.annotations:  # something is on it, so it is no background
+            report.defect("photo_emptied", photo.name, None, "left out: none of its annotations could be used")
+        elif not photo.annotations and options.background == "drop":
+            report.defect("background_dropped", photo.name, None, "left out")
+        else:
+            yield photo
+
+
 def _read_annotation(
-    raw: RawAnnotation,
-    photo: Photo,
-    scale: Scale,
-    box_scale: Scale,
-    options: ExportOptions,
-    report: ImportReport,
+    raw: RawAnnotation, rings: list[np.ndarray], entry: _Entry, options: ExportOptions, report: ImportReport
 ) -> Annotation | None:
-    """One object in upright pixels; None where it is dropped, which is reported."""
+    """One object in upright pixels, whose rings are there already; None where it is dropped, which is reported."""
+    photo = entry.photo
+    if raw.problem or (not rings and raw.box is None and raw.rle is None):
+        report.defect("annotation_malformed", photo.name, raw.id, f"dropped: {raw.problem or 'it has no shape'}")
+        return None
     if raw.rle is not None:
         return _read_rle(raw, photo, report)
-    rings = [ring * scale for ring in raw.rings]
-    if raw.malformed or (not rings and raw.box is None):
-        report.defect("annotation_malformed", photo.name, raw.id, "dropped")
-        return None
     if not rings:
         if options.rectangles == "error":
             raise ExportError(
@@ -117,15 +174,14 @@ def _read_annotation(
         report.defect("rectangle", photo.name, raw.id, "dropped" if options.rectangles == "drop" else "filled")
         if options.rectangles == "drop":
             return None
-        rings = [box_ring(*raw.box, rotation=raw.rotation) * box_scale]
+        rings = [box_ring(*raw.box, rotation=raw.rotation) * entry.box_scale]
     cleaned, codes = clean_rings(rings, photo.width, photo.height)
     if not cleaned:
         report.defect("annotation_degenerate", photo.name, raw.id, "dropped")
         return None
     for code in sorted(codes):
         report.defect(code, photo.name, raw.id, ACTIONS[code])
-    polygons = [ring.ravel().tolist() for ring in cleaned]
-    return Annotation(raw.label, polygons, rings_box(cleaned), rings_area(cleaned))
+    return Annotation(raw.label, cleaned, None, rings_box(cleaned), rings_area(cleaned))
 
 
 def _read_rle(raw: RawAnnotation, photo: Photo, report: ImportReport) -> Annotation | None:
@@ -149,4 +205,4 @@ def _read_rle(raw: RawAnnotation, photo: Photo, report: ImportReport) -> Annotat
     if area < MIN_AREA:
         report.defect("annotation_degenerate", photo.name, raw.id, "dropped")
         return None
-    return Annotation(raw.label, rle, [float(v) for v in coco_mask.toBbox(rle)], area)
+    return Annotation(raw.label, None, rle, [float(v) for v in coco_mask.toBbox(rle)], area)

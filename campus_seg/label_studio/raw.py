@@ -1,13 +1,19 @@
 """What an export states, in the form all readers bring it to; nothing is repaired yet."""
 
+import json
 import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
+# What msgspec raises for what is no JSON, no text, or nested too deeply.
+NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+MAX_COORDINATE = 1e9  # pixels; what is beyond is no coordinate
 
-@dataclass
+
+@dataclass(slots=True)
 class RawAnnotation:
     """One annotation as the export states it, in pixels of the size that the export states.
 
@@ -18,7 +24,7 @@ class RawAnnotation:
         box: XYWH_ABS, or None.
         rotation: of the box about its first corner, clockwise in degrees.
         rle: COCO RLE ({"size": [height, width], "counts": …}), or None.
-        malformed: the segmentation is there but makes no sense.
+        problem: why it makes no sense, "" where it does.
     """
 
     id: Any
@@ -27,10 +33,10 @@ class RawAnnotation:
     box: list[float] | None = None
     rotation: float = 0.0
     rle: dict[str, Any] | None = None
-    malformed: bool = False
+    problem: str = ""
 
 
-@dataclass
+@dataclass(slots=True)
 class RawPhoto:
     """One entry of `images`: a photo as one annotator labelled it.
 
@@ -40,6 +46,7 @@ class RawPhoto:
         height: likewise.
         annotations: those that have a category.
         labelled: whether there are any at all, with or without a category.
+        time: when it was labelled, as text that sorts; "" where the form does not say.
     """
 
     file_name: str
@@ -47,10 +54,11 @@ class RawPhoto:
     height: int | None
     annotations: list[RawAnnotation] = field(default_factory=list)
     labelled: bool = False
+    time: str = ""
 
 
 class Stray(NamedTuple):
-    """Something that belongs to no photo or no category: a defect's code, the photo if known, its id, what was done."""
+    """A remark on what is in no photo's list: a defect's code, the photo if known, its id, what was done."""
 
     code: str
     photo: str | None
@@ -67,7 +75,7 @@ class RawExport:
         photos: of a photo labelled by several people one entry each, the newest first.
         labels: category names, also those that nobody used, where the form has them.
         annotations: how many there are in all.
-        strays: what is in no photo's list.
+        strays: remarks on what is in no photo's list.
     """
 
     form: str
@@ -79,9 +87,28 @@ class RawExport:
 
 def is_number(value: Any) -> bool:
     """Whether a JSON value is a number that a coordinate can be."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9 and not math.isnan(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) < MAX_COORDINATE and not math.isnan(value)
 
 
 def pixels(value: Any) -> int | None:
     """A JSON value as a size in pixels; None where it is none."""
     return int(value) if is_number(value) and value >= 1 else None
+
+
+def strict_json(content: bytes) -> bytes:
+    """JSON as some programs write it (a byte order mark, UTF-16, NaN) as JSON of the standard (RFC 8259).
+
+    NaN and infinite numbers become null, since no coordinate is either.
+
+    Raises:
+        ValueError: it is no JSON all the same.
+        RecursionError: it is nested too deeply.
+    """
+
+    def whole(digits: str) -> int | float:
+        return int(digits) if len(digits) < 16 else float(digits)
+
+    value = json.loads(content, parse_constant=lambda _: None, parse_int=whole)
+    return msgspec.json.encode(value)  # infinite numbers, as of 1e999, become null here

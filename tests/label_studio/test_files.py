@@ -121,14 +121,13 @@ def test_beside_a_json_lies_what_image_root_lacks(tmp_path):
 
 
 def two_of_one_name(tmp_path, *files):
-    """Writes an export of setB/IMG.jpg with a dog and setA/IMG.jpg with a car, one photo under the given names."""
+    """Writes an export of setB/IMG.jpg with a dog and setA/IMG.jpg with a car; photos lie under the given names."""
     export = draw_export(photos=2)
     export.coco["annotations"] = []
     for i, (part, label) in enumerate([("setB", "dog"), ("setA", "car")]):
         export.coco["images"][i]["file_name"] = f"../root/{part}/IMG.jpg"
         add_polygon(export, i, label, [[10, 10], [30, 10], [30, 40]])
-    content = export.photos["00000000-photo_0.jpg"]
-    export.photos = dict.fromkeys(files, content)
+    export.photos = dict(zip(files, export.photos.values(), strict=False))
     return export
 
 

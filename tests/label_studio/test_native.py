@@ -51,7 +51,7 @@ def task(number, *annotations, **keys):
 def read(tasks, tmp_path, **options):
     for number in range(6):
         name = f"{number:08x}-photo {number}.png"
-        (tmp_path / name).write_bytes(encode(np.full((HEIGHT, WIDTH, 3), 90, np.uint8), ending=".png"))
+        (tmp_path / name).write_bytes(encode(np.full((HEIGHT, WIDTH, 3), 90 + number, np.uint8), ending=".png"))
     (tmp_path / "native.json").write_text(json.dumps(tasks))
     return read_export(str(tmp_path / "native.json"), ExportOptions(**options))
 

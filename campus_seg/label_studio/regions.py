@@ -1,0 +1,157 @@
+"""The regions of one annotation in Label Studio's own JSON: which of them are objects, and of what shape."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from campus_seg.label_studio.brush import decode_brush
+from campus_seg.label_studio.geometry import ellipse_ring, encode_mask, mask_of_rings, merge_masks
+from campus_seg.label_studio.raw import RawAnnotation, RawPhoto, Stray, is_number, pixels
+
+# A control such as PolygonLabels writes "polygonlabels"; Polygon writes "polygon", with its label in a result of type
+# "labels" and of the same id.
+SHAPES = ("polygon", "brush", "rectangle", "ellipse")
+# Regions of an image that are no masks, or whose form is none that we know.
+UNSUPPORTED = ("keypoint", "vector", "bitmask", "cuboid", "magicwand")
+
+
+def read_regions(regions: list[Any], photo: RawPhoto, strays: list[Stray]) -> None:
+    """Fills in a photo's size and annotations; texts, choices and relations among the regions are no objects.
+
+    Args:
+        regions: the `result` of an annotation.
+        photo: whose annotations they are.
+        strays: remarks on regions that do not become an annotation of their own.
+    """
+    regions = [region for region in regions if isinstance(region, dict)]
+    labels = _labels_by_id(regions)
+    parents: dict[str, str] = {}
+    found: list[RawAnnotation] = []
+    for region in regions:
+        kind = region.get("type") if isinstance(region.get("type"), str) else ""
+        shape = kind.removesuffix("labels")
+        if shape not in (*SHAPES, *UNSUPPORTED):
+            continue
+        photo.labelled = True
+        key = region.get("id")
+        if shape in UNSUPPORTED:
+            strays.append(Stray("annotation_unsupported", photo.file_name, key, f"dropped: a {shape} has no mask here"))
+            continue
+        value = region.get("value") if isinstance(region.get("value"), dict) else {}
+        names = _names(value.get(kind)) or labels.get(str(key), [])
+        if not names:
+            strays.append(Stray("annotation_without_category", photo.file_name, key, "dropped"))
+            continue
+        if len(names) > 1:
+            action = f"taken as {names[0]!r}, the first of {len(names)} labels"
+            strays.append(Stray("annotation_of_several_classes", photo.file_name, key, action))
+        annotation = RawAnnotation(key, names[0])
+        _read_shape(annotation, shape, region, value, photo)
+        found.append(annotation)
+        if isinstance(region.get("parentID"), str):
+            parents[str(key)] = region["parentID"]
+    photo.annotations = _join_parts(found, parents, photo, strays) if parents else found
+
+
+def _labels_by_id(regions: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
+    """Labels that stand in a result of their own, by the id that they share with their shape."""
+    found = {}
+    for region in regions:
+        value = region.get("value")
+        if region.get("type") == "labels" and isinstance(value, dict):
+            found[str(region.get("id"))] = _names(value.get("labels"))
+    return found
+
+
+def _names(value: Any) -> list[str]:
+    names = value if isinstance(value, list) else []
+    return [name.strip() for name in names if isinstance(name, str) and name.strip()]
+
+
+def _read_shape(
+    annotation: RawAnnotation, shape: str, region: dict[str, Any], value: dict[str, Any], photo: RawPhoto
+) -> None:
+    """Fills in one region's shape, in pixels of the photo as seen."""
+    width, height = pixels(region.get("original_width")), pixels(region.get("original_height"))
+    if width is None or height is None:
+        annotation.problem = "it does not say how large its photo is"
+        return
+    if region.get("image_rotation"):
+        annotation.problem = "drawn while the photo was turned in Label Studio; turn it back there and draw it again"
+        return
+    photo.width, photo.height = width, height
+    size = np.array([width, height]) / 100
+    if shape == "polygon":
+        points = value.get("points")
+        if _is_points(points):
+            annotation.rings = [np.array(points, dtype=np.float64) * size]
+        else:
+            annotation.problem = "its outline is no list of points"
+    elif shape == "brush":
+        try:
+            annotation.rle = encode_mask(decode_brush(value.get("rle"), width, height))
+        except ValueError as error:
+            annotation.problem = str(error)
+    elif shape == "rectangle":
+        box, turn = [value.get(key) for key in ("x", "y", "width", "height")], value.get("rotation", 0)
+        if all(is_number(v) for v in [*box, turn]):
+            annotation.box = [*(np.array(box[:2]) * size).tolist(), *(np.array(box[2:]) * size).tolist()]
+            annotation.rotation = float(turn)
+        else:
+            annotation.problem = "its box is no four numbers"
+    else:
+        numbers, turn = [value.get(key) for key in ("x", "y", "radiusX", "radiusY")], value.get("rotation", 0)
+        if all(is_number(v) for v in [*numbers, turn]):
+            centre, radii = np.array(numbers[:2]) * size, np.array(numbers[2:]) * size
+            annotation.rings = [ellipse_ring(centre, radii, float(turn))]
+        else:
+            annotation.problem = "its centre and radii are no numbers"
+
+
+def _is_points(points: Any) -> bool:
+    return (
+        isinstance(points, list)
+        and len(points) > 0
+        and all(isinstance(p, list) and len(p) == 2 and all(is_number(v) for v in p) for p in points)
+    )
+
+
+def _join_parts(
+    found: list[RawAnnotation], parents: dict[str, str], photo: RawPhoto, strays: list[Stray]
+) -> list[RawAnnotation]:
+    """Regions of one class below one another in Label Studio's outliner are parts of one object.
+
+    A region below one of another class is an object of its own (a backpack on a person), and so is a rectangle.
+    """
+    by_id = {str(a.id): a for a in found if a.box is None and not a.problem}
+
+    def whole(annotation: RawAnnotation) -> RawAnnotation:
+        top, seen = annotation, set()
+        while str(top.id) not in seen:
+            seen.add(str(top.id))
+            above = by_id.get(parents.get(str(top.id), ""))
+            if above is None or above.label != top.label:
+                return top
+            top = above
+        return annotation  # they stand below one another in a circle
+
+    parts = defaultdict(list)
+    for annotation in found:
+        top = whole(annotation) if by_id.get(str(annotation.id)) is annotation else annotation
+        parts[id(top)].append(annotation)
+    joined = []
+    for annotation in found:
+        own = parts.get(id(annotation))
+        if not own:
+            strays.append(Stray("annotation_joined", photo.file_name, annotation.id, "a part of the region above it"))
+            continue
+        joined.append(annotation)
+        others = [part for part in own if part is not annotation]
+        if others and all(part.rle is None for part in own):
+            annotation.rings = [ring for part in own for ring in part.rings]
+        elif others:
+            masks = [part.rle or mask_of_rings(part.rings, photo.width, photo.height) for part in own]
+            annotation.rle, annotation.rings = merge_masks(masks), []
+    return joined
