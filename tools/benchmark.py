@@ -2,10 +2,16 @@
 """Measures what this project claims about speed; only the ratios carry over to another machine.
 
     python tools/benchmark.py mapper --export my_export.zip --json output/mapper.json
+    python tools/benchmark.py import --photos 100000 --annotations 1000000 --json output/import.json
 
 mapper: the training mapper with the default pipeline, against the same pipeline on the photo alone (the cost of
 taking the objects along) and against Detectron2's own DatasetMapper with flip and resize. Without --export it draws
 its own photos. All sides take turns on the same photos with the same draws, one thread each.
+
+import: `label_studio.py check`, with an empty cache and again with what that left there, against pycocotools.COCO of
+the same file and Pillow's reading of the photos' headers in as many threads as there are cores. Without --export it
+draws one. Each side has a process of its own, and all files have been read once before. import_vs_pycocotools is
+(check - headers) / coco, import_again_vs_pycocotools is check_again / coco.
 """
 
 import argparse
@@ -38,26 +44,45 @@ def get_parser() -> argparse.ArgumentParser:
     mapper.add_argument("--repeats", type=at_least_one, default=3, metavar="N", help="the median counts (3)")
     mapper.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     mapper.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last")
+    importing = commands.add_parser("import", help="the check of a large export against pycocotools and Pillow")
+    importing.set_defaults(measure=measure_import)
+    where = importing.add_mutually_exclusive_group()
+    where.add_argument("--export", default="", help="'COCO with images', folder or .zip; a drawn one where not given")
+    where.add_argument("--keep", default="", metavar="DIR", help="draw here, or use what was drawn here (temporary)")
+    importing.add_argument("--photos", type=at_least_one, default=100_000, metavar="N", help="to draw (100000)")
+    importing.add_argument("--annotations", type=at_least_one, default=1_000_000, metavar="N", help="to draw (1000000)")
+    importing.add_argument("--repeats", type=at_least_one, default=3, metavar="N", help="the median counts (3)")
+    importing.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     return parser
 
 
 def measure_mapper(args: argparse.Namespace) -> dict:
     """Figures of the subcommand `mapper`; imported late, so that --help is fast."""
+    require_detectron2()
     from campus_seg.benchmarks import mapper
 
     return mapper.measure_mapper(args)
+
+
+def measure_import(args: argparse.Namespace) -> dict:
+    """Figures of the subcommand `import`, which needs no Detectron2."""
+    from campus_seg.benchmarks import importing
+
+    return importing.measure_import(args)
 
 
 @exits_on_bad_input
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand, prints its figures and writes them as JSON where asked."""
     args = get_parser().parse_args(argv)
-    require_detectron2()
     if args.json:
         check_output_folder(args.json.parent)
     figures = args.measure(args)
-    for name, value in {**figures.get("ms_per_photo", {}), **figures["ratios"]}.items():
-        print(f"{name:<36}{value:8.3f}")
+    for section, values in figures.items():
+        if isinstance(values, dict):
+            print(section)
+            for name, value in values.items():
+                print(f"  {name:<36}{value:10.3f}")
     if args.json:
         write_json(args.json, figures)
     return 0

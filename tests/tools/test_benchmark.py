@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -7,6 +8,8 @@ import pytest
 import torch
 from drawn import draw_export
 
+from campus_seg.benchmarks import importing
+from campus_seg.benchmarks.drawn_export import draw_export as draw_drawn
 from campus_seg.tools.benchmark import main
 
 TOOL = Path(__file__).parents[2] / "tools" / "benchmark.py"
@@ -56,6 +59,95 @@ def test_bad_commands_have_status_2_and_one_line(more, message, capsys):
     said = capsys.readouterr().err.strip()
     assert message in said.splitlines()[-1]
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("source", ["temporary", "kept", "zip"])
+def test_the_import_is_compared(source, tmp_path, capfd):
+    kept = str(tmp_path / "kept")
+    argv = ["import", "--photos", "20", "--annotations", "200", "--repeats", "1"]
+    if source != "temporary":
+        argv += ["--keep", kept]
+    if source == "zip":
+        draw_drawn(Path(kept), 30, 100)
+        argv = ["import", "--repeats", "1", "--export", shutil.make_archive(str(tmp_path / "drawn"), "zip", kept)]
+    assert main([*argv, "--json", str(tmp_path / "new" / "import.json")]) == 0
+    figures = json.loads((tmp_path / "new" / "import.json").read_text())
+    assert (figures["photos"], figures["annotations"]) == ((30, 100) if source == "zip" else (20, 200))
+    said = capfd.readouterr().out
+    for section in ("seconds", "process_seconds", "peak_mb"):
+        assert list(figures[section]) == ["coco", "headers", "check", "check_again"]
+        assert section in said
+    for side, seconds in figures["seconds"].items():
+        assert 0 < seconds < figures["process_seconds"][side]
+        assert figures["peak_mb"][side] > 5
+    seconds, ratios = figures["seconds"], figures["ratios"]
+    assert ratios["import_vs_pycocotools"] == (seconds["check"] - seconds["headers"]) / seconds["coco"]
+    assert ratios["import_again_vs_pycocotools"] == seconds["check_again"] / seconds["coco"]
+    assert "import_vs_pycocotools" in said
+    assert (tmp_path / "kept").exists() == (source != "temporary")
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_of_several_repeats_the_median_counts_and_the_order_changes(repeats, tmp_path, monkeypatch):
+    taken = iter([5.0, 1.0, 20.0, 6.0, 2.0, 30.0, 7.0, 9.0, 3.0, 70.0, 4.0, 8.0])  # headers first, then check first
+    order = []
+
+    def run(side, export, labels, cache):
+        order.append((side, cache))
+        seconds = next(taken)
+        return {
+            "seconds": seconds,
+            "process_seconds": seconds,
+            "peak_mb": 1.0,
+            "counts": {"photos": 2, "annotations": 3},
+        }
+
+    monkeypatch.setattr(importing, "_run_side", run)
+    argv = ["import", "--photos", "2", "--annotations", "3", "--repeats", str(repeats)]
+    assert main([*argv, "--json", str(tmp_path / "import.json")]) == 0
+    figures = json.loads((tmp_path / "import.json").read_text())
+    turns = ["coco", "headers", "check", "check_again"]
+    turns += ["headers", "check", "check_again", "coco", "check", "check_again", "coco", "headers"]
+    assert [side for side, _ in order] == turns[: 4 * repeats]
+    caches = [cache for side, cache in order if side == "check"]
+    assert caches == [cache for side, cache in order if side == "check_again"]
+    assert len(set(caches)) == repeats
+    medians = {1: (5, 1, 20, 6), 3: (5, 2, 20, 7)}  # (5, 9, 4), (1, 2, 8), (20, 30, 3) and (6, 7, 70) of three
+    assert tuple(figures["seconds"].values()) == medians[repeats]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--photos", "0"], "0 is less than 1"),
+        (["--annotations", "-1"], "-1 is less than 1"),
+        (["--repeats", "none"], "invalid at_least_one value"),
+        (["--export", "nowhere.zip"], "nowhere.zip"),
+        (["--export", f"{__file__}"], "zip"),
+        (["--export", str(Path(__file__).parent)], "no photos in images/"),
+        (["--keep", str(Path(__file__).parent)], "is not empty"),
+        (["--keep", "a", "--export", "b"], "not allowed with"),
+        (["--json", f"{__file__}/a.json"], "cannot be written to"),
+    ],
+)
+def test_bad_imports_have_status_2_and_one_line(more, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["import", *more])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err.strip()
+    assert message in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
+def test_an_export_that_a_side_refuses_says_so(tmp_path, capsys):
+    draw_drawn(tmp_path / "export", 2, 3)
+    (tmp_path / "export" / "result.json").write_text("{}")
+    with pytest.raises(SystemExit) as stopped:
+        main(["import", "--export", str(tmp_path / "export")])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert "check ended with status 2" in said
+    assert "is other JSON" in said
 
 
 def test_it_can_be_run_as_a_program():
