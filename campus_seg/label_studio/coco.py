@@ -14,6 +14,7 @@ import numpy as np
 from campus_seg.errors import ExportError
 from campus_seg.label_studio.index import photo_path
 from campus_seg.label_studio.raw import MAX_COORDINATE, NO_JSON, RawAnnotation, RawExport, RawPhoto, Stray, pixels
+from campus_seg.label_studio.tracing import fill_tracing, find_brushed
 
 BATCH = 10_000  # annotations
 MALFORMED = "its outline is no list of points"
@@ -57,6 +58,7 @@ def read_coco(parts: Mapping[str, msgspec.Raw], source: str) -> RawExport:
         if key in photos:
             raise ExportError(f"{source}: two images have the id {key}; export it again")
         photos[key] = RawPhoto(_file_name(image, source), pixels(image.get("width")), pixels(image.get("height")))
+        photos[key].traced = isinstance(image.get("path"), str)
     annotations = _entries(parts, "annotations", _Annotation, source)
     count, strays = len(annotations), []
     for start in range(0, count, BATCH):
@@ -72,6 +74,9 @@ def read_coco(parts: Mapping[str, msgspec.Raw], source: str) -> RawExport:
                 continue
             raw.label = label
             photo.annotations.append(raw)
+    for photo in photos.values():
+        if photo.traced:
+            _fill_tracings(photo)
     labels = sorted(set(names.values()), key=str.casefold)
     return RawExport("COCO", list(photos.values()), labels, count, strays)
 
@@ -82,6 +87,17 @@ def _file_name(image: dict[str, Any], source: str) -> str:
     if not isinstance(name, str) or not name:
         raise ExportError(f"{source}: image {image.get('id')} has no file_name; export it again")
     return photo_path(path if isinstance(path, str) and path.endswith(f"/{name}") else name)
+
+
+def _fill_tracings(photo: RawPhoto) -> None:
+    """Makes masks of those outlines of a BRUSH_TO_COCO photo that were traced around brush masks."""
+    outlined = [a for a in photo.annotations if len(a.rings) == 1]
+    if not photo.width or not photo.height or not outlined:
+        return
+    for annotation, is_brush in zip(outlined, find_brushed([a.rings[0] for a in outlined]), strict=True):
+        if is_brush:
+            annotation.rle = fill_tracing(annotation.rings[0], photo.width, photo.height)
+            annotation.rings = []
 
 
 def _read_batch(batch: Sequence[_Annotation]) -> list[RawAnnotation]:

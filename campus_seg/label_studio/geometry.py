@@ -5,11 +5,10 @@ Coordinates are continuous: x from 0 at the left edge to the width at the right,
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import shapely
-from pycocotools import mask as coco_mask
 
 MIN_AREA = 1.0  # square pixels; smaller shapes are slips of the mouse
 EDGE_TOLERANCE = 0.01  # pixels; what leaves the photo by less is rounding, and is pushed in instead of being cut
@@ -151,51 +150,3 @@ def rings_box(rings: Sequence[np.ndarray]) -> list[float]:
 def rings_area(rings: Sequence[np.ndarray]) -> float:
     """Area of the rings' union in square pixels."""
     return float(shapely.union_all([shapely.make_valid(shapely.polygons(ring)) for ring in rings]).area)
-
-
-def rle_runs(counts: str) -> list[int]:
-    """Run lengths of a compressed COCO RLE (maskApi.c, rleFrString), which pycocotools reads without any check.
-
-    Raises:
-        ValueError: no such string.
-    """
-    runs: list[int] = []
-    value = shift = 0
-    for character in counts:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64:
-            raise ValueError(f"{character!r} does not occur in an RLE")
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if bits & 0x20:  # more follow
-            continue
-        if bits & 0x10:
-            value -= 1 << shift
-        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-        value = shift = 0
-    if shift:
-        raise ValueError("the RLE is cut short")
-    return runs
-
-
-def encode_mask(mask: np.ndarray) -> dict[str, Any]:
-    """An (H, W) bool mask as COCO RLE, `counts` as str."""
-    return _as_text(coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)))
-
-
-def mask_of_rings(rings: Sequence[np.ndarray], width: int, height: int) -> dict[str, Any]:
-    """The union of rings as COCO RLE, `counts` as str, of a photo of `width` x `height` pixels."""
-    # pycocotools walks along each edge in steps, however far it leads: the rings have to be inside.
-    polygons = [ring.ravel().tolist() for ring in clean_rings(rings, width, height)[0]]
-    if not polygons:
-        return encode_mask(np.zeros((height, width), bool))
-    return _as_text(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
-
-
-def merge_masks(masks: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The union of COCO RLEs of one size, `counts` as str."""
-    return _as_text(coco_mask.merge(list(masks)))
-
-
-def _as_text(rle: dict[str, Any]) -> dict[str, Any]:
-    return {"size": [int(v) for v in rle["size"]], "counts": rle["counts"].decode("ascii")}

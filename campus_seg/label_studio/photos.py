@@ -16,8 +16,8 @@ from campus_seg.label_studio.geometry import (
     clean_rings,
     rings_area,
     rings_box,
-    rle_runs,
 )
+from campus_seg.label_studio.masks import checked_rle, resized_mask
 from campus_seg.label_studio.options import ExportOptions
 from campus_seg.label_studio.raw import RawAnnotation, RawPhoto
 from campus_seg.label_studio.report import ImportReport
@@ -165,7 +165,7 @@ def _read_annotation(
         report.defect("annotation_malformed", photo.name, raw.id, f"dropped: {raw.problem or 'it has no shape'}")
         return None
     if raw.rle is not None:
-        return _read_rle(raw, photo, report)
+        return _read_rle(raw, entry, report)
     if not rings:
         if options.rectangles == "error":
             raise ExportError(
@@ -184,23 +184,16 @@ def _read_annotation(
     return Annotation(raw.label, cleaned, None, rings_box(cleaned), rings_area(cleaned))
 
 
-def _read_rle(raw: RawAnnotation, photo: Photo, report: ImportReport) -> Annotation | None:
-    """An object given as COCO RLE, whose size must be the upright photo's."""
-    size, counts = [photo.height, photo.width], raw.rle.get("counts")
-    if raw.rle.get("size") != size or not isinstance(counts, str | list):
-        report.defect("annotation_malformed", photo.name, raw.id, "dropped: its RLE is not of the photo's size")
-        return None
+def _read_rle(raw: RawAnnotation, entry: _Entry, report: ImportReport) -> Annotation | None:
+    """An object given as COCO RLE of the photo as the export states it."""
+    photo = entry.photo
     try:
-        runs = rle_runs(counts) if isinstance(counts, str) else counts
+        rle = checked_rle(raw.rle, entry.raw.width or photo.width, entry.raw.height or photo.height)
     except ValueError as error:
         report.defect("annotation_malformed", photo.name, raw.id, f"dropped: {error}")
         return None
-    # pycocotools decodes whatever it is given, beyond the photo's end or with chance values where runs are missing.
-    if not all(type(n) is int and n >= 0 for n in runs) or sum(runs) != photo.height * photo.width:
-        report.defect("annotation_malformed", photo.name, raw.id, "dropped: its RLE does not fill the photo")
-        return None
-    rle = coco_mask.frPyObjects({"size": size, "counts": runs}, *size)
-    rle["counts"] = rle["counts"].decode("ascii")
+    if rle["size"] != [photo.height, photo.width]:
+        rle = resized_mask(rle, photo.width, photo.height)
     area = float(coco_mask.area(rle))
     if area < MIN_AREA:
         report.defect("annotation_degenerate", photo.name, raw.id, "dropped")

@@ -47,6 +47,7 @@ class RawPhoto:
         annotations: those that have a category.
         labelled: whether there are any at all, with or without a category.
         time: when it was labelled, as text that sorts; "" where the form does not say.
+        traced: its outlines may have been traced around brush masks.
     """
 
     file_name: str
@@ -55,6 +56,7 @@ class RawPhoto:
     annotations: list[RawAnnotation] = field(default_factory=list)
     labelled: bool = False
     time: str = ""
+    traced: bool = False
 
 
 class Stray(NamedTuple):

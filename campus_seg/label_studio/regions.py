@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from campus_seg.label_studio.brush import decode_brush
-from campus_seg.label_studio.geometry import ellipse_ring, encode_mask, mask_of_rings, merge_masks
+from campus_seg.label_studio.geometry import ellipse_ring
+from campus_seg.label_studio.masks import encode_mask, mask_of_rings, merge_masks
 from campus_seg.label_studio.raw import RawAnnotation, RawPhoto, Stray, is_number, pixels
 
 # A control such as PolygonLabels writes "polygonlabels"; Polygon writes "polygon", with its label in a result of type

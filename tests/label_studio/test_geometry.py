@@ -3,9 +3,15 @@ import pytest
 import shapely
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from pycocotools import mask as coco_mask
 
-from campus_seg.label_studio.geometry import clean_rings, rings_area, rings_box, rle_runs, without_holes
+from campus_seg.label_studio.geometry import (
+    check_rings,
+    clean_rings,
+    ellipse_ring,
+    rings_area,
+    rings_box,
+    without_holes,
+)
 
 CLIPPED, REPAIRED, DROPPED = "polygon_clipped", "polygon_repaired", "annotation_degenerate"
 
@@ -22,6 +28,8 @@ CLIPPED, REPAIRED, DROPPED = "polygon_clipped", "polygon_repaired", "annotation_
         ([[2, 2], [3, 3]], [], {DROPPED}),  # two points
         ([[2, 2], [2.5, 2], [2.5, 2.5]], [], {DROPPED}),  # a slip of the mouse
         ([[2, 2], [float("nan"), 2], [2, 9]], [], {DROPPED}),
+        ([[2, 2], [9, 9], [2, 2]], [], {DROPPED}),  # closed, and two points all the same
+        ([[1, 1], [9, 1], [9, 5], [1, 1]], [16.0], set()),  # closed
     ],
 )
 def test_clean_rings(ring, expected_areas, expected_codes):
@@ -129,16 +137,38 @@ def test_holes_of_rounding_are_filled():
     assert piece.area == 100
 
 
-@given(st.integers(0, 2**32 - 1), st.floats(0, 1))
-def test_rle_runs(seed, share):
-    mask = np.random.default_rng(seed).random((40, 50)) < share
-    flat = mask.ravel(order="F").astype(int)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flat]))).tolist()  # the first run is of zeros
-    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-    assert rle_runs(rle["counts"].decode()) == np.diff([0, *edges, flat.size]).tolist()
+corner = st.one_of(
+    st.sampled_from([-3.0, 0.0, 0.4, 5.0, 60.0, 100.0, 103.0, float("nan")]), st.floats(-20, 120, width=32)
+)
 
 
-@pytest.mark.parametrize("counts", ["ü", "12 3", "1o", "p"])
-def test_strings_that_are_no_rle(counts):
-    with pytest.raises(ValueError):
-        rle_runs(counts)
+@settings(deadline=None)
+@given(st.lists(st.lists(st.tuples(corner, corner), min_size=1, max_size=8), min_size=1, max_size=6))
+def test_rings_checked_together_are_sound_where_cleaning_leaves_them_alone(rings):
+    rings = [np.array(ring, dtype=float) for ring in rings]
+    check = check_rings(rings, np.array([[100, 80]] * len(rings)))
+    for ring, sound, box, area in zip(rings, check.sound, check.boxes, check.areas, strict=True):
+        cleaned, codes = clean_rings([ring], 100, 80)
+        unchanged = not codes and len(cleaned) == 1 and np.array_equal(cleaned[0], ring)
+        assert sound == unchanged
+        if sound:
+            assert box.tolist() == rings_box([ring])
+            assert area == pytest.approx(rings_area([ring]))
+
+
+def test_no_rings_are_checked():
+    assert [len(part) for part in check_rings([], np.zeros((0, 2)))] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("rotation, extent", [(0, (40, 20)), (90, (20, 40)), (180, (40, 20))])
+def test_an_ellipse(rotation, extent):
+    ring = ellipse_ring(np.array([50.0, 40.0]), np.array([20.0, 10.0]), rotation)
+    assert shapely.Polygon(ring).area == pytest.approx(np.pi * 20 * 10)
+    np.testing.assert_allclose(ring.mean(axis=0), (50, 40), atol=1e-9)
+    np.testing.assert_allclose(np.ptp(ring, axis=0), extent, rtol=2e-3)
+
+
+def test_an_ellipse_is_turned_clockwise():
+    ring = ellipse_ring(np.array([0.0, 0.0]), np.array([20.0, 1.0]), 45)
+    tip = ring[np.argmax(ring[:, 0])]
+    np.testing.assert_allclose(tip, np.array([20, 20]) / np.sqrt(2), rtol=2e-2)  # down to the right, as y grows
