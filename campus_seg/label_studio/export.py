@@ -133,7 +133,8 @@ def read_export(export: str, options: ExportOptions) -> Export:
         raise ExportError(f"{source}: no photo in it; label some and export again")
     report = ImportReport()
     distinct = len({photo.file_name for photo in raw.photos})
-    report.counts.update(photos_in_export=distinct, annotations_in_export=raw.annotations)
+    tasks = sum(stray.code.startswith("task") for stray in raw.strays)
+    report.counts.update(photos_in_export=distinct + tasks, annotations_in_export=raw.annotations)
     for stray in raw.strays:
         report.defect(*stray)
     index = PhotoIndex(_photo_places(files, options.image_root))

@@ -42,13 +42,15 @@ class ImportReport:
         }
 
     def table(self) -> list[tuple[str, int, str, str]]:
-        """(code, how often, what was done, the first photo or annotation) for each kind of defect, worst first."""
-        kinds: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        """(code, how often, what was mostly done, the first photo or annotation) of each code, worst first."""
+        by_code: dict[str, list[dict[str, Any]]] = {}
         for defect in self.defects:
-            kinds.setdefault((defect["code"], defect["action"]), []).append(defect)
-        order = {code: i for i, code in enumerate(SEVERITY)}
-        rows = [
-            (code, len(found), action, str(found[0]["photo"] or found[0]["annotation"]))
-            for (code, action), found in kinds.items()
-        ]
-        return sorted(rows, key=lambda row: (order[row[0]], -row[1], row))
+            by_code.setdefault(defect["code"], []).append(defect)
+        rows = []
+        for code in sorted(by_code, key=SEVERITY.index):
+            found = by_code[code]
+            actions = Counter(defect["action"] for defect in found)
+            example = next(defect for defect in found if defect["action"] == actions.most_common(1)[0][0])
+            others = f", and {len(actions) - 1} other ways" if len(actions) > 1 else ""
+            rows.append((code, len(found), example["action"] + others, str(example["photo"] or example["annotation"])))
+        return rows

@@ -53,6 +53,29 @@ def test_an_unusable_export_is_reported_to_programs_too(tmp_path, capsys):
     assert "absent.zip: no such file" in json.loads((tmp_path / "report.json").read_text())["error"]
 
 
+def test_a_stopped_check_is_reported_to_programs_too(tmp_path, capsys, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("campus_seg.label_studio.export.read_export", stop)
+    with pytest.raises(SystemExit) as stopped:
+        main(["check", str(tmp_path), "--json", str(tmp_path / "report.json")])
+    assert stopped.value.code == 130
+    assert json.loads((tmp_path / "report.json").read_text())["error"] == "stopped"
+
+
+def test_a_kind_of_defect_has_one_line(tmp_path, capsys):
+    """Whatever was done about each: of two photos labelled twice, one loses two annotations and one a single one."""
+    export = draw_export(photos=4)
+    for image in (0, 1):
+        export.coco["images"].append({**export.coco["images"][image], "id": 7 + image})
+        for _ in range(image + 1):
+            add_polygon(export, 7 + image, "dog", [[1, 1], [9, 1], [9, 9]])
+    assert main(["check", str(export.write_zip(tmp_path / "export.zip"))]) == 1
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if "several_annotators" in line]
+    assert len(rows) == 1 and rows[0][0] == "2" and "other" in rows[0]
+
+
 @pytest.mark.parametrize("form", ["zip", "folder"])
 def test_clean_writes_plain_coco_with_its_photos(form, tmp_path):
     drawn = draw_export(photos=3)
@@ -93,7 +116,13 @@ def test_every_code_has_its_place():
     assert [row[0] for row in report.table()] == list(SEVERITY)
 
 
+def test_help_imports_nothing_large():
+    code = "import sys, campus_seg.tools.label_studio as t; t.get_parser(); print({'numpy', 'PIL'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 def test_checking_imports_neither_torch_nor_detectron2():
-    code = "import sys, campus_seg.tools.label_studio; print({'torch', 'detectron2'} & set(sys.modules))"
+    code = "import sys, campus_seg.label_studio.export; print({'torch', 'detectron2'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
