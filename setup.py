@@ -49,6 +49,7 @@ setup(
         "msgspec>=0.19",
         "pycocotools>=2.0.8",
         "PyYAML>=6",
+        "scipy>=1.11",
         "shapely>=2",
         "torch>=2.4",
         "torchvision>=0.19",

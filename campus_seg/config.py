@@ -12,7 +12,7 @@ from campus_seg.errors import ConfigError
 from campus_seg.label_studio.options import ExportOptions
 
 CONFIG_DIR = Path(campus_seg.configs.__file__).parent
-CLASSES_FILE = "classes.json"  # beside every run's config.yaml
+CLASSES_FILE, SPLIT_FILE = "classes.json", "split.json"  # beside every run's config.yaml
 RUN_WEIGHTS = ("model_best.pth", "model_final.pth")
 
 
@@ -34,9 +34,16 @@ def add_campus_config(cfg: CfgNode) -> None:
     # Photos without objects: "keep" as background, which teaches what is no object, or "drop".
     cfg.CAMPUS.BACKGROUND = "keep"
 
-    # Shares of the photos in train, val and test, and the seed of the draw.
+    # Shares of the photos, and of each class among them, in train, val and test, and the seed of the draw.
     cfg.CAMPUS.SPLIT = [0.7, 0.1, 0.2]
     cfg.CAMPUS.SPLIT_SEED = 0
+    # Photos that stay on one side, or the figures would praise what was learned by heart: "perceptual" = those that
+    # look alike (bursts, copies); a regular expression = those whose names agree in its groups, such as "^(.*)_[0-9]+";
+    # "" = only the very same photo.
+    cfg.CAMPUS.GROUP_BY = "perceptual"
+    # An earlier run's split.json: none of its photos moves, whatever it is called now, and new ones fill up. "" = none;
+    # with a run's config.yaml it is the one beside that.
+    cfg.CAMPUS.SPLIT_FILE = ""
 
     # Size of what the model sees, in pixels, in training and prediction alike. "fit" makes the longest side
     # INPUT_SIZE and keeps the aspect; "stretch" makes both sides INPUT_SIZE (as in 2023).
@@ -112,8 +119,12 @@ def load_config(config_file: str, opts: list[str] = ()) -> CfgNode:
         raise ConfigError(f"arguments {' '.join(opts)}: {_reason(error)}; check the KEY VALUE pairs") from None
     if "MODEL.DEVICE" not in opts[::2]:
         cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-    if "OUTPUT_DIR" not in opts[::2] and (path.parent / CLASSES_FILE).is_file():
-        cfg.OUTPUT_DIR = str(path.parent)  # a run's own config, wherever the run was moved to
+    if (path.parent / CLASSES_FILE).is_file():  # a run's own config, wherever the run was moved to
+        if "OUTPUT_DIR" not in opts[::2]:
+            cfg.OUTPUT_DIR = str(path.parent)
+        if "CAMPUS.SPLIT_FILE" not in opts[::2]:
+            split_file = path.parent / SPLIT_FILE
+            cfg.CAMPUS.SPLIT_FILE = str(split_file) if split_file.is_file() else ""
     return cfg
 
 

@@ -58,6 +58,18 @@ def test_a_runs_weights_lie_beside_its_config(tmp_path):
     assert cfg.MODEL.WEIGHTS == "mine.pth"
 
 
+def test_a_runs_split_lies_beside_its_config(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(load_config("mask_rcnn_mini_FPN.yaml", ["CAMPUS.SPLIT_FILE", "earlier/split.json"]).dump())
+    assert load_config(str(config)).CAMPUS.SPLIT_FILE == "earlier/split.json"  # not a run's folder yet
+    (tmp_path / "classes.json").touch()
+    assert load_config(str(config)).CAMPUS.SPLIT_FILE == ""
+    (tmp_path / "split.json").touch()
+    assert str(tmp_path / "split.json") == load_config(str(config)).CAMPUS.SPLIT_FILE
+    for given in ("other.json", ""):
+        assert given == load_config(str(config), ["CAMPUS.SPLIT_FILE", given]).CAMPUS.SPLIT_FILE
+
+
 def test_policies_are_translated():
     opts = ["CAMPUS.RECTANGLES", "drop", "CAMPUS.CLASSES", "['car', 'dog']", "CAMPUS.BACKGROUND", "drop"]
     options = export_options(load_config("mask_rcnn_mini_FPN.yaml", opts))

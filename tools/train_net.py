@@ -42,9 +42,8 @@ def main(argv=None):
     cfg = load_config(args.config_file, args.opts)
     if args.eval_only:
         use_run_weights(cfg, args.config_file, args.opts)
-    config_file = find_config_file(args.config_file)
-    args.config_file = str(config_file)
-    checkpoint = prepare_run(cfg, config_file, eval_only=args.eval_only, resume=args.resume)
+    args.config_file = str(find_config_file(args.config_file))
+    checkpoint = prepare_run(cfg, eval_only=args.eval_only, resume=args.resume)
     cfg.freeze()
     launch(
         run,

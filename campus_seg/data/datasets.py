@@ -1,21 +1,22 @@
 """From an export to the datasets `campus_train`, `campus_val` and `campus_test` that Detectron2 knows."""
 
-import json
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import load_coco_json
 
-from campus_seg.config import CLASSES_FILE
-from campus_seg.data.splits import SPLITS, split_photos
-from campus_seg.errors import ConfigError
+from campus_seg.config import CLASSES_FILE, SPLIT_FILE
+from campus_seg.data.groups import group_photos
+from campus_seg.data.split_file import Placed, absent_photos, write_split
+from campus_seg.data.splits import SPLITS, SplitPhoto, split_photos
 from campus_seg.label_studio.export import Export
 from campus_seg.palette import class_colors
 from campus_seg.storage import write_json
 
 # What an import leaves in a run's folder.
 IMPORT_FOLDER = "import"  # images/ and campus_<split>.json
-SPLIT_FILE = "split.json"
 REPORT_FILE = "import_report.json"
 
 
@@ -34,32 +35,50 @@ def coco_file(output_dir: Path, split: str) -> Path:
     return output_dir / IMPORT_FOLDER / f"{dataset_name(split)}.json"
 
 
-def choose_splits(export: Export, shares: list[float], seed: int, saved: Path | None = None) -> dict[str, list[str]]:
-    """The split of an export's photos: that of an earlier run where it knows them, else a new draw.
+def choose_splits(
+    export: Export, shares: list[float], seed: int, earlier: Mapping[str, Placed] | None = None, group_by: str = ""
+) -> dict[str, list[str]]:
+    """The split of an export's photos: where an earlier run put those it knew, a new draw for the others.
+
+    The export's report counts the groups, the photos of the largest and those that the earlier split knew.
 
     Args:
         export: the photos.
-        shares: of train, val and test.
+        shares: of train, val and test; see `split_photos`.
         seed: of the draw.
-        saved: an earlier run's split.json; a file that is not there is no split.
+        earlier: the earlier split, as `read_split` gives it.
+        group_by: CAMPUS.GROUP_BY. A pattern of names finds absent photos of the earlier split, too; looks are compared
+            of the photos that are there.
 
     Raises:
-        ConfigError: the saved split is damaged, or shares are no shares.
+        ConfigError: `group_by` is no pattern, or shares are no shares.
     """
-    names = [photo.name for photo in export.photos]
-    if saved is None or not saved.is_file():
-        return split_photos(names, shares, seed)
-    try:
-        splits = json.loads(saved.read_text(encoding="utf-8"))
-        home = {name: split for split in SPLITS for name in splits[split]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{saved}: no split that can be read ({error}); give another --config-file") from None
-    drawn = split_photos([name for name in names if name not in home], shares, seed)
-    kept = {split: [name for name in names if home.get(name) == split] for split in SPLITS}
-    return {split: sorted(kept[split] + drawn[split]) for split in SPLITS}
+    earlier = earlier or {}
+    hashes = export.content_hashes()
+    absent = absent_photos(earlier, hashes)
+    groups = group_photos(export, hashes, absent, group_by)
+    sizes = Counter(groups[name] for name in hashes)
+    export.report.counts["photo_groups"] = len(sizes)
+    export.report.counts["largest_photo_group"] = max(sizes.values())
+    photos = []
+    for photo in export.photos:
+        sha256 = hashes[photo.name]
+        known = earlier.get(sha256) or earlier.get(photo.name)  # files of earlier versions know names alone
+        labels = frozenset(annotation.label for annotation in photo.annotations)
+        photos.append(SplitPhoto(photo.name, labels, sha256, groups[photo.name], known.split if known else ""))
+    if earlier:
+        export.report.counts["photos_in_earlier_split"] = sum(bool(photo.home) for photo in photos)
+    others = [SplitPhoto(known.name, group=groups[each], home=known.split) for each, known in absent.items()]
+    return split_photos(photos, shares, seed, others)
 
 
-def write_datasets(export: Export, splits: dict[str, list[str]], output_dir: Path, source: str = "") -> None:
+def write_datasets(
+    export: Export,
+    splits: dict[str, list[str]],
+    output_dir: Path,
+    source: str = "",
+    earlier: Mapping[str, Placed] | None = None,
+) -> None:
     """Writes a run's photos, one COCO file a split, classes.json, split.json and import_report.json.
 
     Args:
@@ -67,14 +86,15 @@ def write_datasets(export: Export, splits: dict[str, list[str]], output_dir: Pat
         splits: split -> names of photos.
         output_dir: the run's folder.
         source: where the export came from, for the report.
+        earlier: the split that this one extends, as `read_split` gives it.
     """
     file_names = export.place_photos(image_folder(output_dir))
     photos = {photo.name: photo for photo in export.photos}
     for split, names in splits.items():
         coco = export.to_coco([photos[name] for name in names], file_names)
-        write_json(coco_file(output_dir, split), coco)
+        write_json(coco_file(output_dir, split), coco, indent=None)
     write_json(output_dir / CLASSES_FILE, export.classes)
-    write_json(output_dir / SPLIT_FILE, splits)
+    write_split(output_dir / SPLIT_FILE, splits, export.content_hashes(), earlier or {})
     # Last, so that where it lies the import is whole.
     write_json(output_dir / REPORT_FILE, {"export": source, **export.report.as_dict()})
 

@@ -16,14 +16,15 @@ from detectron2.utils.logger import setup_logger
 from campus_seg.config import CLASSES_FILE, export_options
 from campus_seg.data.datasets import (
     REPORT_FILE,
-    SPLIT_FILE,
     choose_splits,
     coco_file,
     dataset_name,
     image_folder,
     write_datasets,
 )
+from campus_seg.data.groups import name_pattern
 from campus_seg.data.mapper import CampusMapper
+from campus_seg.data.split_file import read_split
 from campus_seg.data.splits import SPLITS
 from campus_seg.errors import ConfigError
 from campus_seg.label_studio.export import Export, read_export
@@ -34,16 +35,13 @@ from campus_seg.storage import check_output_folder
 logger = logging.getLogger(__name__)
 
 
-def prepare_run(
-    cfg: CfgNode, config_file: Path, *, eval_only: bool = False, resume: bool = False
-) -> dict[str, Any] | None:
+def prepare_run(cfg: CfgNode, *, eval_only: bool = False, resume: bool = False) -> dict[str, Any] | None:
     """Checks the whole input, then imports the export into OUTPUT_DIR and fits `cfg` to it.
 
     A run that goes on, or is evaluated in its own folder, keeps what it imported: the export is not read again.
 
     Args:
         cfg: not frozen; CLASSES, NUM_CLASSES and DATASETS.TEST are set from the data.
-        config_file: where `cfg` came from; an evaluation elsewhere keeps the split.json beside it.
         eval_only: the model is evaluated, not trained.
         resume: a run in OUTPUT_DIR goes on, if there is one.
 
@@ -64,16 +62,16 @@ def prepare_run(
         _take_earlier_import(cfg, output_dir)
         _check_model(cfg, eval_only)
         return None
+    earlier = read_split(Path(cfg.CAMPUS.SPLIT_FILE)) if cfg.CAMPUS.SPLIT_FILE else {}
     export = read_export(cfg.CAMPUS.EXPORT, export_options(cfg))
-    saved = config_file.with_name(SPLIT_FILE) if eval_only else None
-    splits = choose_splits(export, list(cfg.CAMPUS.SPLIT), cfg.CAMPUS.SPLIT_SEED, saved)
+    splits = choose_splits(export, list(cfg.CAMPUS.SPLIT), cfg.CAMPUS.SPLIT_SEED, earlier, cfg.CAMPUS.GROUP_BY)
     _fit_config(cfg, export.classes, splits)
     checkpoint = None
     if not eval_only:
-        _check_training_split(export, splits)
+        _check_training_split(cfg, export, splits)
         checkpoint = read_checkpoint(cfg.MODEL.WEIGHTS) if cfg.MODEL.WEIGHTS else None
     _check_model(cfg, eval_only)
-    write_datasets(export, splits, output_dir, cfg.CAMPUS.EXPORT)
+    write_datasets(export, splits, output_dir, cfg.CAMPUS.EXPORT, earlier)
     # Of a run that stopped before its first checkpoint; its losses are not this run's.
     (output_dir / "metrics.json").unlink(missing_ok=True)
     return checkpoint
@@ -101,16 +99,20 @@ def _take_earlier_import(cfg: CfgNode, output_dir: Path) -> None:
             f"{output_dir}: trained for the classes {classes}, CAMPUS.CLASSES says {list(cfg.CAMPUS.CLASSES)}; "
             "their order is frozen with the run"
         )
-    _fit_config(cfg, classes, _read_json(output_dir / SPLIT_FILE))
-    _check_photos(output_dir)
+    photos = _imported_photos(output_dir)
+    _fit_config(cfg, classes, photos)
+    _check_photos(output_dir, [name for names in photos.values() for name in names])
 
 
-def _check_photos(output_dir: Path) -> None:
+def _imported_photos(output_dir: Path) -> dict[str, list[str]]:
+    """Split -> file names."""
+    files = {split: _read_json(coco_file(output_dir, split)) for split in SPLITS}
+    return {split: [image["file_name"] for image in coco.get("images", [])] for split, coco in files.items()}
+
+
+def _check_photos(output_dir: Path, names: list[str]) -> None:
     """The photos of an import that was no zip lie elsewhere, and may have been moved since."""
     folder = image_folder(output_dir)
-    names = [
-        image["file_name"] for split in SPLITS for image in _read_json(coco_file(output_dir, split)).get("images", [])
-    ]
     gone = [name for name in names if not (folder / name).is_file()]
     if gone:
         raise ConfigError(
@@ -135,15 +137,16 @@ def _check_keys(cfg: CfgNode, eval_only: bool) -> None:
     unknown = sorted({*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST} - known)
     if unknown:
         raise ConfigError(f"DATASETS: no dataset is called {unknown[0]}; there are {', '.join(sorted(known))}")
+    name_pattern(cfg.CAMPUS.GROUP_BY)
     CampusMapper(cfg, is_train=not eval_only)  # says what is wrong with sizes and augmentations
 
 
-def _check_training_split(export: Export, splits: dict[str, list[str]]) -> None:
+def _check_training_split(cfg: CfgNode, export: Export, splits: dict[str, list[str]]) -> None:
     train = set(splits["train"])
     if not any(photo.annotations for photo in export.photos if photo.name in train):
         raise ConfigError(
-            f"none of the {len(train)} photos drawn for training holds an object; label more, or try another "
-            "CAMPUS.SPLIT_SEED or CAMPUS.SPLIT"
+            "no photo for training holds an object: those that do are in val and test by CAMPUS.SPLIT_FILE "
+            f"{cfg.CAMPUS.SPLIT_FILE}; label more photos, or set it to ''"
         )
 
 
@@ -198,13 +201,20 @@ def log_import(output_dir: Path) -> None:
         f"{counts['annotations_in_export']} annotations imported; {len(report['defects'])} remarks in "
         f"{output_dir / REPORT_FILE}"
     )
-    splits = _read_json(output_dir / SPLIT_FILE)
-    logger.info("Photos: " + ", ".join(f"{len(names)} {split}" for split, names in splits.items()))
+    photos = _imported_photos(output_dir)
+    logger.info("Photos: " + ", ".join(f"{len(names)} {split}" for split, names in photos.items()))
+    if "photos_in_earlier_split" in counts:
+        logger.info(f"{counts['photos_in_earlier_split']} of them stay where an earlier run's split.json has them")
+    largest = counts.get("largest_photo_group", 1)
+    if 1 < largest > counts["photos"] / 2:
+        logger.warning(
+            f"{largest} of the photos are one group by CAMPUS.GROUP_BY and lie in one split; choose a pattern that "
+            "parts them, or '' for none"
+        )
     training = _read_json(coco_file(output_dir, "train"))
     there = {annotation["category_id"] for annotation in training["annotations"]}
     missing = [category["name"] for category in training["categories"] if category["id"] not in there]
     if missing:
         logger.warning(
-            f"No training photo holds {', '.join(missing)}: the model cannot learn these classes; another "
-            "CAMPUS.SPLIT_SEED draws the splits anew"
+            f"No training photo holds {', '.join(missing)}: the model cannot learn these classes; label more of them"
         )

@@ -1,13 +1,16 @@
+import hashlib
+import io
 import json
 
 import numpy as np
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from drawn import draw_export
+from drawn import draw_export, encode, read_drawn
+from PIL import Image
 from pycocotools.coco import COCO
 
 from campus_seg.data.datasets import choose_splits, register_datasets, write_datasets
-from campus_seg.errors import ConfigError
+from campus_seg.data.split_file import Placed, read_split
 from campus_seg.label_studio.export import read_export
 from campus_seg.label_studio.options import ExportOptions
 
@@ -43,7 +46,9 @@ def test_written_and_registered(export, tmp_path):
             for a, b in zip(photo["annotations"], source.annotations, strict=True):
                 np.testing.assert_allclose(a["bbox"], b.box)
     assert sorted(seen) == [photo.name for photo in export.photos]
-    assert json.loads((output / "split.json").read_text()) == splits
+    hashes = {f"images/{n}": hashlib.sha256(b).hexdigest() for n, b in draw_export(photos=10).photos.items()}
+    written = {split: {name: hashes[name] for name in names} for split, names in splits.items()}
+    assert json.loads((output / "split.json").read_text()) == written
     assert json.loads((output / "classes.json").read_text()) == export.classes
     report = json.loads((output / "import_report.json").read_text())
     assert report["counts"]["photos"] == 10 and report["unused_labels"] == ["bench"]
@@ -62,24 +67,86 @@ def test_two_photos_of_one_name_in_a_zip_are_both_kept(tmp_path):
 
 
 def test_a_saved_split_is_kept_and_extended(export, tmp_path):
+    """In the form of earlier versions, by name."""
     saved = tmp_path / "split.json"
     splits = choose_splits(export, SHARES, 0)
-    assert choose_splits(export, SHARES, 0, saved) == splits  # a file that is not there is no split
     saved.write_text(json.dumps(splits))
-    assert choose_splits(export, [1, 0, 0], 99, saved) == splits
+    assert choose_splits(export, [1, 0, 0], 99, read_split(saved)) == splits
     gone = export.photos.pop(0).name
-    kept = choose_splits(export, SHARES, 0, saved)
+    kept = choose_splits(export, SHARES, 0, read_split(saved))
     assert kept == {split: [name for name in names if name != gone] for split, names in splits.items()}
     test = [name for name in splits["test"] if name != gone]
     saved.write_text(json.dumps({**splits, "test": []}))
-    extended = choose_splits(export, [1, 0, 0], 0, saved)  # photos it does not know are drawn anew
+    extended = choose_splits(export, [1, 0, 0], 0, read_split(saved))  # photos it does not know are drawn anew
     assert set(test) <= set(extended["train"]) and set(kept["train"]) <= set(extended["train"])
     assert extended["val"] == kept["val"]
 
 
-@pytest.mark.parametrize("content", ["{", '{"train": []}', "[1]"])
-def test_a_split_that_cannot_be_read(export, content, tmp_path):
-    saved = tmp_path / "split.json"
-    saved.write_text(content)
-    with pytest.raises(ConfigError, match="no split that can be read"):
-        choose_splits(export, SHARES, 0, saved)
+def renamed(drawn, number):
+    """The same photos as a later export calls them, in another order."""
+    names = {name: f"{number:08x}__{name}" for name in drawn.photos}
+    later = draw_export(photos=0)
+    later.coco = json.loads(json.dumps(drawn.coco))
+    for image in later.coco["images"]:
+        folder, _, name = image["file_name"].rpartition("/")
+        image["file_name"] = f"{folder}/{names[name]}"
+    later.photos = {names[name]: content for name, content in reversed(drawn.photos.items())}
+    return later
+
+
+def by_content(splits, export):
+    hashes = export.content_hashes()
+    return {hashes[name]: split for split, names in splits.items() for name in names}
+
+
+@pytest.mark.parametrize("group_by", ["", "perceptual"])
+def test_photos_that_come_and_go_through_three_exports(group_by, tmp_path):
+    """Renamed each time; what is gone in the second comes back in the third where it was."""
+    drawn = draw_export(photos=30)
+    saved, homes = {}, {}
+    for number, photos in enumerate([range(0, 20), range(5, 25), range(0, 30)]):
+        later = renamed(drawn, number)
+        later.coco["images"] = [image for image in later.coco["images"] if image["id"] in photos]
+        later.coco["annotations"] = [a for a in later.coco["annotations"] if a["image_id"] in photos]
+        export = read_drawn(later, tmp_path)
+        splits = choose_splits(export, SHARES, number, saved, group_by)
+        write_datasets(export, splits, tmp_path / f"run{number}", earlier=saved)
+        now = by_content(splits, export)
+        assert len(now) == len(photos)
+        assert all(now[sha256] == split for sha256, split in homes.items() if sha256 in now)
+        assert export.report.counts["photos_in_earlier_split"] == len(now.keys() & homes.keys())
+        homes.update(now)
+        saved = read_split(tmp_path / f"run{number}" / "split.json")
+        assert {sha256: placed.split for sha256, placed in saved.items()} == homes
+    if not group_by:
+        assert [len(splits[split]) for split in ("train", "val", "test")] == [18, 6, 6]
+    assert "absent" not in json.loads((tmp_path / "run2/split.json").read_text())
+
+
+def test_names_alone_draw_no_other_split(tmp_path):
+    drawn = draw_export(photos=20)
+    first, second = (read_drawn(renamed(drawn, number), tmp_path) for number in range(2))
+    one, two = (by_content(choose_splits(export, SHARES, 0), export) for export in (first, second))
+    assert one == two
+
+
+def test_a_burst_goes_where_its_absent_photo_is(tmp_path):
+    export = read_drawn(draw_export(photos=6), tmp_path)
+    earlier = {"f" * 64: Placed("test", "images/photo_99.jpg")}
+    assert len(choose_splits(export, [0.8, 0.1, 0.1], 0, earlier, "^photo")["test"]) == 6
+    assert export.report.counts["largest_photo_group"] == 6 and export.report.counts["photo_groups"] == 1
+
+
+def test_a_burst_is_on_one_side(tmp_path):
+    drawn = draw_export(photos=12)
+    first, *others = list(drawn.photos)[:5]
+    pixels = np.asarray(Image.open(io.BytesIO(drawn.photos[first])))
+    for factor, name in zip([0.85, 0.9, 0.95, 1.1], others, strict=True):
+        drawn.photos[name] = encode((pixels * factor).clip(0, 255).astype(np.uint8))
+    export = read_drawn(drawn, tmp_path)
+    for seed in range(5):
+        splits = choose_splits(export, SHARES, seed, group_by="perceptual")
+        assert export.report.counts["largest_photo_group"] == 5 and export.report.counts["photo_groups"] == 8
+        burst = {f"images/{name}" for name in (first, *others)}
+        assert [burst & {*names} for names in splits.values() if burst & {*names}] == [burst]
+        assert all(splits.values())

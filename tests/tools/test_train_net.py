@@ -17,7 +17,6 @@ from pycocotools.cocoeval import COCOeval
 
 from campus_seg.config import load_config
 from campus_seg.data.mapper import CampusMapper
-from campus_seg.data.splits import split_photos
 from campus_seg.engine.trainer import Trainer
 from campus_seg.tools.train_net import main
 from campus_seg.tools.visualize import main as visualize
@@ -112,6 +111,60 @@ def test_an_evaluation_elsewhere_keeps_the_runs_split(run, export, tmp_path):
     assert sum(map(len, new.values())) == 24
     assert (tmp_path / "eval/inference/campus_test/metrics.json").is_file()
     assert not (tmp_path / "eval/model_final.pth").exists()
+
+
+def test_a_second_run_on_a_renamed_and_larger_export_moves_no_photo(run, tmp_path):
+    drawn = draw_export(photos=26)  # the same 20 photos and six new ones
+    for image in drawn.coco["images"]:
+        image["file_name"] = f"../ls/data/media/upload/9/{99 - image['id']:08x}-IMG_{image['id']}.jpg"
+    names = [image["file_name"].rpartition("/")[2] for image in drawn.coco["images"]]
+    drawn.photos = dict(zip(names, drawn.photos.values(), strict=True))
+    saved = tmp_path / "earlier.json"
+    shutil.copy(run / "split.json", saved)
+    output = tmp_path / "output"
+    opts = ["CAMPUS.SPLIT_FILE", saved, "CAMPUS.SPLIT_SEED", 3, "DATASETS.TEST", "()"]
+    newer = drawn.write_zip(tmp_path / "newer.zip")
+    train(newer, output, "SOLVER.MAX_ITER", 1, *opts)
+    old, new = (json.loads((folder / "split.json").read_text()) for folder in (run, output))
+    assert all(set(old[split].values()) <= set(new[split].values()) for split in old)
+    assert sum(map(len, new.values())) == 26 and set(new) == {"train", "val", "test"}
+    assert not {name for names in old.values() for name in names} & {name for names in new.values() for name in names}
+    assert "20 of them stay where an earlier run's split.json has them" in (output / "log.txt").read_text()
+
+    saved.unlink()  # the run's own split.json holds all of it now
+    train(newer, output, "SOLVER.MAX_ITER", 2, *opts, flags=["--resume"])
+    moved = tmp_path / "moved"
+    output.rename(moved)
+    main(["--config-file", str(moved / "config.yaml"), "--eval-only"])
+    assert json.loads((moved / "split.json").read_text()) == new
+
+    fewer = draw_export(photos=5).write_zip(tmp_path / "fewer.zip")
+    arguments = ["--config-file", str(moved / "config.yaml"), "OUTPUT_DIR", str(tmp_path / "third")]
+    main([*arguments, "CAMPUS.EXPORT", str(fewer), "SOLVER.MAX_ITER", "1"])  # a run's config stands for its split, too
+    third = json.loads((tmp_path / "third/split.json").read_text())
+    for split in old:
+        assert {*third[split].values(), *third["absent"][split]} == {*new[split].values()}
+
+
+def test_a_run_that_stopped_before_its_first_checkpoint_keeps_its_split(run, tmp_path):
+    stopped = tmp_path / "stopped"
+    shutil.copytree(run, stopped, ignore=shutil.ignore_patterns("*.pth", "last_checkpoint", "inference"))
+    main(
+        [
+            *("--config-file", str(stopped / "config.yaml"), "--resume", "CAMPUS.SPLIT_SEED", "9"),
+            *("SOLVER.MAX_ITER", "1", "DATASETS.TEST", "()"),
+        ]
+    )
+    assert (stopped / "model_final.pth").is_file()
+    assert (stopped / "split.json").read_bytes() == (run / "split.json").read_bytes()
+
+
+def test_one_large_group_is_named_in_the_log(tmp_path):
+    drawn = draw_export(photos=6).write_zip(tmp_path / "e.zip")
+    for pattern, named in [("^photo_[0-4]", False), ("^(photo)_[0-3]", True)]:
+        output = tmp_path / f"output{named}"
+        train(drawn, output, "SOLVER.MAX_ITER", 1, "CAMPUS.GROUP_BY", pattern, "DATASETS.TEST", "()")
+        assert ("4 of the photos are one group by CAMPUS.GROUP_BY" in (output / "log.txt").read_text()) == named
 
 
 def test_checkpoints_hold_the_class_names(run, tmp_path, capsys):
@@ -260,12 +313,11 @@ def without_objects(export, tmp_path):
     return no_change(export, tmp_path)
 
 
-def only_the_last(export, tmp_path):
-    """Objects only where the seed puts no training photo."""
-    names = sorted(export.photos)
-    train_names = split_photos([f"images/{name}" for name in names], [0.3, 0.3, 0.4], 0)["train"]
-    keep = {i for i, name in enumerate(names) if f"images/{name}" not in train_names}
-    export.coco["annotations"] = [a for a in export.coco["annotations"] if a["image_id"] in keep]
+def objects_in_test_alone(export, tmp_path):
+    """Objects only where an earlier split has its test photos."""
+    names = [f"images/{name}" for name in export.photos]
+    (tmp_path / "split.json").write_text(json.dumps({"train": [], "val": [], "test": names[:2]}))
+    export.coco["annotations"] = [a for a in export.coco["annotations"] if a["image_id"] in (0, 1)]
     return no_change(export, tmp_path)
 
 
@@ -304,10 +356,22 @@ BAD = {
     "backbone": (no_change, ["MODEL.BACKBONE.NAME", "foo"], "the model cannot be built"),
     "device": (no_change, ["MODEL.DEVICE", "nonsense"], "the model cannot be built"),
     "labels outside training": (
-        only_the_last,
-        ["CAMPUS.SPLIT", "[0.3, 0.3, 0.4]"],
-        "drawn for training holds an object",
+        objects_in_test_alone,
+        ["CAMPUS.SPLIT_FILE", "split.json"],
+        "no photo for training holds an object",
     ),
+    "no such split": (
+        no_change,
+        ["CAMPUS.SPLIT_FILE", "absent.json"],
+        "absent.json: no split that can be read (No such",
+    ),
+    "text as split": (no_change, ["CAMPUS.SPLIT_FILE", "words.pth"], "words.pth: no split that can be read"),
+    "evaluate on no split": (
+        no_change,
+        ["--eval-only", "MODEL.WEIGHTS", "words.pth", "CAMPUS.SPLIT_FILE", "words.pth"],
+        "words.pth: no split that can be read",
+    ),
+    "name pattern": (no_change, ["CAMPUS.GROUP_BY", "("], "CAMPUS.GROUP_BY '(': no regular expression"),
     "evaluate text": (no_change, ["--eval-only", "MODEL.WEIGHTS", "words.pth"], "neither a torch checkpoint"),
     "evaluate nothing": (no_change, ["--eval-only", "MODEL.WEIGHTS", ""], "MODEL.WEIGHTS is empty"),
     "shares": (no_change, ["CAMPUS.SPLIT", "[1.0, 1.0, 1.0]"], "CAMPUS.SPLIT"),
