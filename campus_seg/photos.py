@@ -1,5 +1,6 @@
 """The one reader of photos, shared by import, training and prediction; without torch and Detectron2."""
 
+import io
 import os
 import struct
 from collections.abc import Iterator
@@ -8,8 +9,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+# What Pillow may read here (MPO is read as JPEG): others of its formats start programs (EPS) or are no photos.
+Image.init()
+_WANTED = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", "GIF", "JPEG2000", "PPM")
+FORMATS = tuple(name for name in _WANTED if name in Image.OPEN)
+UPRIGHT_QUALITY = 95  # of a JPEG or WebP that is saved anew, which no eye tells from the first
 MAX_SIDE = 65500  # of a JPEG, which the overlay is
 END_MARKERS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
 TAIL = 64 * 1024  # bytes in which the end marker is looked for
@@ -62,7 +68,7 @@ def read_photo(path: Path, image_format: str = "BGR") -> np.ndarray:
     with _named_errors():
         if path.stat().st_size == 0:
             raise PhotoError("the file is empty")
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             _check_side(image)
             image.load()
             pixels = np.asarray(_upright_rgb(image))
@@ -86,7 +92,7 @@ def photo_size(stream: BinaryIO) -> tuple[int, int, int]:
     Raises:
         PhotoError: as of `read_photo`.
     """
-    with _named_errors(), Image.open(stream) as image:
+    with _named_errors(), Image.open(stream, formats=FORMATS) as image:
         _check_side(image)
         if image.mode == "F":
             raise PhotoError(NO_WHITE)
@@ -104,10 +110,24 @@ def photo_size(stream: BinaryIO) -> tuple[int, int, int]:
 def photo_ending(stream: BinaryIO) -> str:
     """The usual ending, such as ".jpg", of a photo's format, by its content; "" where it is no photo."""
     try:
-        with _named_errors(), Image.open(stream) as image:
+        with _named_errors(), Image.open(stream, formats=FORMATS) as image:
             return {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}.get(image.format, f".{image.format.lower()}")
     except PhotoError:
         return ""
+
+
+def upright_photo(content: bytes) -> bytes:
+    """A photo's bytes with its pixels turned as its EXIF orientation says, in its own format, without that orientation.
+
+    Raises:
+        PhotoError: it cannot be read.
+    """
+    stream = io.BytesIO()
+    with _named_errors(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        upright = ImageOps.exif_transpose(image)
+        kept = {key: upright.info[key] for key in ("exif", "icc_profile") if upright.info.get(key)}
+        upright.save(stream, "JPEG" if image.format == "MPO" else image.format, quality=UPRIGHT_QUALITY, **kept)
+    return stream.getvalue()
 
 
 def _ends_with(stream: BinaryIO, marker: bytes) -> bool:

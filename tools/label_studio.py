@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from campus_seg.errors import CampusError, ExportError, exits_on_bad_input
+from campus_seg.errors import ConfigError, ExportError, exits_on_bad_input
 from campus_seg.storage import check_output_folder, write_json
 
 WIDEST = 60  # letters of a column in the table of defects
@@ -56,6 +56,26 @@ def run_clean(args: argparse.Namespace):
     return export
 
 
+def check_report_file(path: Path, export: str) -> None:
+    """Makes sure, before any work, that the report can be written and overwrites nothing that it should not.
+
+    Raises:
+        ConfigError: it cannot, or would.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder; give a file with --json")
+    if path.resolve() == Path(export).resolve():
+        raise ConfigError(f"{path}: is the export itself; give another file with --json")
+    check_output_folder(path.parent)
+
+
+def printable(text: str) -> str:
+    """Text without what would move the terminal's cursor, and as much of it as the terminal can show."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
+
+
 def show(export) -> None:
     """Prints what was read and a table of the defects, the worst first."""
     counts = export.report.counts
@@ -64,9 +84,9 @@ def show(export) -> None:
         f"objects), {counts['objects']} of {counts['annotations_in_export']} annotations"
     )
     objects = Counter(annotation.label for photo in export.photos for annotation in photo.annotations)
-    print("classes: " + ", ".join(f"{name} ({objects[name]})" for name in export.classes))
+    print(printable("classes: " + ", ".join(f"{name} ({objects[name]})" for name in export.classes)))
     if export.report.unused_labels:
-        print("labels without objects: " + ", ".join(export.report.unused_labels))
+        print(printable("labels without objects: " + ", ".join(export.report.unused_labels)))
     for note in export.report.notes:
         print(note)
     rows = [("how often", "defect", "what was done", "such as")]
@@ -74,7 +94,8 @@ def show(export) -> None:
     if len(rows) > 1:
         widths = [min(WIDEST, max(map(len, column))) for column in zip(*rows, strict=True)]
         for row in rows:
-            print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+            columns = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+            print(printable("  ".join(columns)).rstrip())
 
 
 @exits_on_bad_input
@@ -82,12 +103,12 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
     args = get_parser().parse_args(argv)
     if args.json:
-        check_output_folder(args.json.parent)
+        check_report_file(args.json, args.export)
     try:
         export = args.run(args)
-    except (CampusError, KeyboardInterrupt) as error:
+    except BaseException as error:
         if args.json:
-            reason = str(error) or "stopped"
+            reason = str(error) or ("stopped" if isinstance(error, KeyboardInterrupt) else type(error).__name__)
             write_json(args.json, {"error": reason, "counts": {}, "unused_labels": [], "notes": [], "defects": []})
         raise
     if args.json:

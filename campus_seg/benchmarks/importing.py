@@ -161,6 +161,7 @@ def _headers_side(export: Path, labels: Path) -> Callable[[], dict[str, int]]:
 
 def _check_side(export: Path, labels: Path) -> Callable[[], dict[str, int]]:
     """The export checked by this project."""
+    import campus_seg.label_studio.export  # noqa: F401 - which `check` imports late
     from campus_seg.tools.label_studio import main
 
     return lambda: {"status": main(["check", str(export)])}

@@ -15,7 +15,7 @@ from campus_seg.errors import ConfigError
 from campus_seg.label_studio.export import Export
 from campus_seg.label_studio.facts import Unreadable
 from campus_seg.label_studio.index import PhotoIndex, given_name
-from campus_seg.photos import DAMAGED, UPRIGHT, PhotoError, photo_size
+from campus_seg.photos import DAMAGED, FORMATS, UPRIGHT, PhotoError, photo_size
 
 PERCEPTUAL = "perceptual"
 
@@ -131,7 +131,7 @@ def perceptual_hash(stream: BinaryIO) -> str:
     orientation = photo_size(stream)[2]
     stream.seek(0)
     try:
-        with Image.open(stream) as image:
+        with Image.open(stream, formats=FORMATS) as image:
             image.draft("L", (4 * SIDE, 4 * SIDE))  # a JPEG is then decoded at down to an eighth of its size
             wide = image.mode.startswith("I")  # 16-bit grey, which convert would clip
             grey = (

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from campus_seg.label_studio.masks import MAX_PIXELS
+
 HEADER_BITS = 32 + 5 + 4 * 4
-MAX_PIXELS = 2**28  # a few bytes can claim any size
 
 
 def decode_brush(rle: Any, width: int, height: int) -> np.ndarray:

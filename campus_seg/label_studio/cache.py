@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 MAX_ROWS = 2_000_000  # some 400 MB
@@ -14,9 +14,16 @@ SCHEMA = (
 
 
 def cache_folder() -> Path:
-    """Where this project keeps what it can find out again (XDG Base Directory Specification)."""
+    """Where this project keeps what it can find out again (XDG Base Directory Specification).
+
+    Raises:
+        OSError: the user has no home.
+    """
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "campus_seg"
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "campus_seg"
+    except RuntimeError as error:
+        raise OSError(str(error)) from None
 
 
 class PhotoCache:
@@ -27,7 +34,7 @@ class PhotoCache:
     """
 
     def __init__(self, file: Path | None = None):
-        self._file = file or cache_folder() / "photos-1.sqlite"
+        self._file = file
 
     def get(self, kind: str, stamps: Mapping[str, str]) -> dict[str, str]:
         """What is known of photos: place -> value, of those whose stamp (place -> stamp) is still the same."""
@@ -56,12 +63,14 @@ class PhotoCache:
             self._transaction(work)
 
     def _transaction(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self._file, timeout=10)) as database, database:
-                database.execute(SCHEMA)
-                work(database)
-        except (OSError, sqlite3.OperationalError):  # no such folder, no permission, a full disk, locked for long
-            return
-        except sqlite3.DatabaseError:  # damaged
-            self._file.unlink(missing_ok=True)
+        with suppress(OSError, sqlite3.OperationalError):  # no home, no permission, a full disk, locked for long
+            file = self._file or cache_folder() / "photos-1.sqlite"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with closing(sqlite3.connect(file, timeout=10)) as database, database:
+                    database.execute(SCHEMA)
+                    work(database)
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:  # damaged
+                file.unlink()

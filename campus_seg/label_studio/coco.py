@@ -13,10 +13,12 @@ import numpy as np
 
 from campus_seg.errors import ExportError
 from campus_seg.label_studio.index import photo_path
+from campus_seg.label_studio.masks import MAX_PIXELS
 from campus_seg.label_studio.raw import MAX_COORDINATE, NO_JSON, RawAnnotation, RawExport, RawPhoto, Stray, pixels
 from campus_seg.label_studio.tracing import fill_tracing, find_brushed
 
 BATCH = 10_000  # annotations
+CROWD = "dropped: a crowd (iscrowd) is no single object"
 MALFORMED = "its outline is no list of points"
 
 _outlines = msgspec.json.Decoder(list[list[list[float]]])
@@ -30,6 +32,7 @@ class _Annotation(msgspec.Struct, gc=False):
     category_id: Any = None
     bbox: msgspec.Raw = msgspec.Raw(b"null")
     segmentation: msgspec.Raw = msgspec.Raw(b"null")
+    iscrowd: Any = 0
 
 
 def is_coco(parts: Mapping[str, msgspec.Raw]) -> bool:
@@ -51,13 +54,20 @@ def read_coco(parts: Mapping[str, msgspec.Raw], source: str) -> RawExport:
     for category in _entries(parts, "categories", dict[str, Any], source):
         if not isinstance(category.get("name"), str) or not category["name"].strip():
             raise ExportError(f"{source}: a category without a name ({category}); export it again")
-        names[_key(category.get("id"), "category", source)] = category["name"].strip()
+        key = _key(category.get("id"), "category", source)
+        if key in names:
+            raise ExportError(
+                f"{source}: {names[key]} and {category['name']} have both the category id {key}; "
+                "give each label another in the labelling interface and export again, or export as JSON"
+            )
+        names[key] = category["name"].strip()
     photos = {}
     for image in _entries(parts, "images", dict[str, Any], source):
         key = _key(image.get("id"), "image", source)
         if key in photos:
             raise ExportError(f"{source}: two images have the id {key}; export it again")
         photos[key] = RawPhoto(_file_name(image, source), pixels(image.get("width")), pixels(image.get("height")))
+        photos[key].boxes_as_seen = True
         photos[key].traced = isinstance(image.get("path"), str)
     annotations = _entries(parts, "annotations", _Annotation, source)
     count, strays = len(annotations), []
@@ -68,6 +78,9 @@ def read_coco(parts: Mapping[str, msgspec.Raw], source: str) -> RawExport:
             photo, label = _get(photos, annotation.image_id), _get(names, annotation.category_id)
             if photo is not None:
                 photo.labelled = True
+            if photo is not None and annotation.iscrowd in (1, True):
+                strays.append(Stray("annotation_unsupported", photo.file_name, annotation.id, CROWD))
+                continue
             if photo is None or label is None:
                 code = "annotation_without_category" if label is None else "annotation_without_photo"
                 strays.append(Stray(code, photo.file_name if photo else None, annotation.id, "dropped"))
@@ -92,7 +105,7 @@ def _file_name(image: dict[str, Any], source: str) -> str:
 def _fill_tracings(photo: RawPhoto) -> None:
     """Makes masks of those outlines of a BRUSH_TO_COCO photo that were traced around brush masks."""
     outlined = [a for a in photo.annotations if len(a.rings) == 1]
-    if not photo.width or not photo.height or not outlined:
+    if not photo.width or not photo.height or photo.width * photo.height > MAX_PIXELS or not outlined:
         return
     for annotation, is_brush in zip(outlined, find_brushed([a.rings[0] for a in outlined]), strict=True):
         if is_brush:
@@ -147,7 +160,7 @@ def _take_rings(raws: Sequence[RawAnnotation], outlines: Sequence[list[list[floa
     ]
     position = 0
     for raw, outline in zip(raws, outlines, strict=True):
-        raw.rings = views[position : position + len(outline)]
+        raw.rings = views[position : position + len(outline)] if any(outline) else []
         position += len(outline)
         if any(ring is None for ring in raw.rings):
             raw.rings, raw.problem = [], MALFORMED

@@ -38,6 +38,9 @@ def group_by_photo(
             )
         chosen[name] = by_path[paths[0]]
         missing += [raw for path in paths[1:] for raw in by_path[path]]
+    for name, entries in chosen.items():
+        if index.is_elsewhere(entries[0].file_name, name):
+            report.defect("photo_elsewhere", name, None, f"taken for {entries[0].file_name}")
     for raw in missing:
         report.defect("photo_missing", raw.file_name, None, f"left out with {len(raw.annotations)} annotations")
     return chosen
@@ -72,7 +75,8 @@ def join_same_photos(
                 f"{labelled[0]}: is the same photo as {labelled[1]}, and both are labelled; "
                 "set CAMPUS.ANNOTATORS newest or oldest"
             )
-        order = sorted(labelled, key=lambda name: groups[name][0].time)  # stable, so that later uploads stay later
+        # Stable, so that later uploads stay later; of each file's entries the newest stands first.
+        order = sorted(labelled, key=lambda name: groups[name][-1 if policy == "oldest" else 0].time)
         kept = order[0 if policy == "oldest" else -1]
         for name in names:
             if name != kept:
@@ -83,7 +87,13 @@ def join_same_photos(
 
 
 def choose_annotator(name: str, entries: list[RawPhoto], policy: str, report: ImportReport) -> RawPhoto:
-    """One entry of a photo labelled by several people; Label Studio writes the newest first."""
+    """One entry of a photo labelled by several people; Label Studio writes the newest first.
+
+    Of several tasks with the same photo, one that has annotations goes before one that has none.
+    """
+    entries = sorted(entries, key=lambda entry: entry.time, reverse=True)
+    if len({str(entry.task) for entry in entries}) > 1:
+        entries.sort(key=lambda entry: entry.labelled == (policy == "oldest"))
     if len(entries) > 1 and policy == "error":
         raise ExportError(f"{name}: labelled by {len(entries)} people; set CAMPUS.ANNOTATORS newest or oldest")
     chosen = entries[0 if policy == "newest" else -1]

@@ -3,6 +3,7 @@
 import gc
 import io
 import itertools
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from campus_seg.label_studio.labels import find_labels
 from campus_seg.label_studio.options import ExportOptions
 from campus_seg.label_studio.photos import Photo, read_photos
 from campus_seg.label_studio.report import ImportReport
-from campus_seg.photos import photo_ending
+from campus_seg.photos import photo_ending, upright_photo
 from campus_seg.storage import replacing
 
 MAX_NAME = 200  # bytes of a file's name before its ending; file systems take 255 in all
@@ -50,7 +51,8 @@ class Export:
 
         Args:
             folder: made where it is missing.
-            copy: also those that are files already, so that all lie in `folder`.
+            copy: also those that are files already, so that all lie in `folder`; those that lie on their side are
+                saved anew, upright, for programs that do not look at the EXIF orientation.
 
         Returns:
             name -> COCO file_name: relative to `folder` where written there, else the absolute path.
@@ -63,6 +65,8 @@ class Export:
                 placed[photo.name] = str(path)
                 continue
             content = self._content(photo.name)
+            if copy and photo.orientation != 1:
+                content = upright_photo(content)
             unique = _unused(_file_name(photo.name, content), taken)
             with replacing(folder / unique) as temporary:
                 temporary.write_bytes(content)
@@ -180,7 +184,7 @@ def read_export(export: str, options: ExportOptions) -> Export:
         objects=sum(len(photo.annotations) for photo in photos),
         unused_labels=len(report.unused_labels),
     )
-    if raw.form == "COCO" and report.counts["photos_without_objects"]:
+    if raw.form == "COCO" and (report.counts["photos_without_objects"] or report.counts["background_dropped"]):
         report.notes.append(COCO_NOTE)
     return Export(photos, classes, report, index, facts)
 
@@ -201,7 +205,7 @@ def _classes(used: set[str], frozen: Sequence[str], source: str) -> list[str]:
 def _photo_places(files: ExportFiles, image_root: str) -> list[ExportFiles]:
     """Where to look for photos: among the export's own files, then in IMAGE_ROOT."""
     root = Path(image_root) if image_root else None
-    if root and not root.is_dir():
+    if root and not os.path.isdir(root):  # noqa: PTH112 - unlike Path's, it takes any text
         raise ExportError(f"{root}: no such folder; CAMPUS.IMAGE_ROOT must be the folder with the photos")
     given = [FolderFiles(root)] if root else []
     if isinstance(files, OneFile):  # what lies beside a .json may be anything, so it comes last

@@ -1,13 +1,15 @@
 """The files of an export: a zip, a folder or a bare file, read through one face and never unpacked."""
 
+import contextlib
 import io
+import lzma
 import os
 import stat
 import time
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,10 +19,14 @@ from campus_seg.errors import ExportError
 # photos do not shrink, and JSON shrinks to a tenth.
 MAX_RATIO = 100
 ALLOWANCE = 2**30
+SMALL = 2**24  # bytes; what is so small may shrink to whatever it likes
 FRESH = 2.0  # seconds; the coarsest time stamps of file systems in use are that far apart
 
 # What zipfile raises for damaged, encrypted and unknown entries, besides OSError.
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError)
+DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
+    *(NotImplementedError, RuntimeError, ValueError, OverflowError),
+)
 
 
 class ExportFiles(ABC):
@@ -43,6 +49,10 @@ class ExportFiles(ABC):
     @abstractmethod
     def stamp(self, name: str) -> str:
         """Differs when the file may have changed, "" where that cannot be told; OSError where it cannot be read."""
+
+    def shrinks_too_much(self, name: str) -> bool:
+        """Whether a file is packed as tightly as nothing but a bomb is."""
+        return False
 
     def read(self, name: str) -> bytes:
         """The bytes of one file; OSError where it cannot be read."""
@@ -110,7 +120,7 @@ class ZipFiles(ExportFiles):
         super().__init__(archive)
         try:
             self._zip = zipfile.ZipFile(archive)
-            self._stamp = file_stamp(archive)
+            self._stamp = _stamp_of(os.fstat(self._zip.fp.fileno()))  # of what was opened, whatever lies there now
             size = archive.stat().st_size
         except (*DAMAGED, OSError) as error:
             raise ExportError(f"{archive}: cannot be opened as a zip ({error}); export it again") from None
@@ -121,12 +131,19 @@ class ZipFiles(ExportFiles):
                 f"{archive}: claims to hold {unpacked / 2**30:.0f} GiB in {size / 2**20:.1f} MiB, which no export "
                 "does; unpack it by other means and give the folder"
             )
-        self._infos: Mapping[str, zipfile.ZipInfo] = {info.filename.replace("\\", "/"): info for info in infos}
+        self._infos: dict[str, zipfile.ZipInfo] = {}
+        self._twice: set[str] = set()
+        for info in infos:
+            name = _entry_name(info)
+            if self._infos.setdefault(name, info).CRC != info.CRC:
+                self._twice.add(name)
         self.names = sorted(self._infos)
 
     def open(self, name: str) -> BinaryIO:
         """See ExportFiles."""
         info = self._infos[name]
+        if name in self._twice:
+            raise OSError("twice in the zip, and not the same")
         if stat.S_ISLNK(info.external_attr >> 16):
             raise OSError("a link in the zip, which is not followed")
         try:
@@ -137,6 +154,11 @@ class ZipFiles(ExportFiles):
     def size(self, name: str) -> int:
         """See ExportFiles."""
         return self._infos[name].file_size
+
+    def shrinks_too_much(self, name: str) -> bool:
+        """See ExportFiles."""
+        info = self._infos[name]
+        return info.file_size > MAX_RATIO * info.compress_size + SMALL
 
     def stamp(self, name: str) -> str:
         """See ExportFiles."""
@@ -182,6 +204,15 @@ class OneFile(FolderFiles):
         self.names = [file.name]
 
 
+def _entry_name(info: zipfile.ZipInfo) -> str:
+    """An entry's name, with "/" between its parts; some programs write UTF-8 and do not say so (flag 0x800)."""
+    name = info.filename
+    if not info.flag_bits & 0x800 and not name.isascii():
+        with contextlib.suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return name.replace("\\", "/")
+
+
 def _damaged(error: Exception) -> OSError:
     return OSError(f"damaged or encrypted in the zip ({error})")
 
@@ -211,7 +242,10 @@ def open_export(export: str) -> ExportFiles:
 
 def file_stamp(path: Path | str) -> str:
     """Size, inode and times of a file; "" where it changed a moment ago and could once more without another time."""
-    status = os.stat(path)  # noqa: PTH116
+    return _stamp_of(os.stat(path))  # noqa: PTH116
+
+
+def _stamp_of(status: os.stat_result) -> str:
     if time.time() - max(status.st_mtime, status.st_ctime) < FRESH:
         return ""
     return f"{status.st_size} {status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"

@@ -72,14 +72,21 @@ class PhotoIndex:
             exact = [file for file in here if file.inner == file_name]
             if exact or len(here) == 1:
                 return (exact or here)[0].name
+        names = ", ".join(dict.fromkeys(file.name for file in best))
         raise ExportError(
-            f"{best[0].place.place}: {file_name} could be any of {', '.join(file.name for file in best)}; give "
+            f"{best[0].place.place}: {file_name} could be any of {names}; give "
             "CAMPUS.IMAGE_ROOT a folder in which only one of them lies, or keep the folders of the export's paths"
         )
 
     def closeness(self, file_name: str, name: str) -> tuple[bool, int]:
         """How well an export's path agrees with a file's: in its base name, then in how many folders above it."""
         return _closeness(file_name, self._files[name])
+
+    def is_elsewhere(self, file_name: str, name: str) -> bool:
+        """Whether a photo was found by a name that others may have, and in a folder of another name."""
+        folders = file_name.split("/")[:-1]
+        uploaded = _base_forms(file_name)[-2] != _base_forms(file_name)[-1]
+        return folders[-1:] not in ([], ["images"]) and not uploaded and self.closeness(file_name, name)[1] == 0
 
     def path(self, name: str) -> Path | None:
         """Where the photo lies on disk by itself; None inside an archive."""
@@ -122,24 +129,22 @@ def photo_path(address: str) -> str:
     Returns:
         The path with "/" between its parts; of an address without its query, percent-decoded.
     """
-    if "://" in address or "?" in address:
+    scheme, separator, rest = address.partition("://")
+    if separator and scheme not in ("http", "https"):
+        return rest.replace("\\", "/")  # of a bucket, whose keys stand there as they are, "#" and "?" too
+    if separator or address.startswith("/data/"):  # an address of the server itself
         try:
             parts = urlsplit(address)
         except ValueError:  # "[" in a host
             return address.replace("\\", "/")
         local = parse_qs(parts.query).get("d")
-        if local:
-            return local[0].replace("\\", "/")
-        if parts.scheme:
-            return unquote(parts.path).replace("\\", "/") or address
-        if address.startswith("/data/"):  # an address of the server itself
-            return unquote(parts.path)
+        return (local[0] if local else unquote(parts.path) or address).replace("\\", "/")
     return address.replace("\\", "/")
 
 
 def _base_forms(path: str) -> tuple[str, str, str, str]:
     """A path's base name as it stands, percent-decoded, without an export's prefix, and without an upload's."""
-    base = path.rpartition("/")[2]
+    base = path.replace("\\", "/").rpartition("/")[2]  # a file's name, too: unpacked from a zip of Windows
     decoded = _plain(base)
     upload = _EXPORT_PREFIX.sub("", decoded)
     return unicodedata.normalize("NFC", base), decoded, upload, _UPLOAD_PREFIX.sub("", upload)
@@ -151,6 +156,6 @@ def _plain(part: str) -> str:
 
 def _closeness(file_name: str, file: _File) -> tuple[bool, int]:
     *folders, base = map(_plain, file_name.split("/"))
-    *others, other = map(_plain, f"{file.place.absolute}/{file.inner}".split("/"))
+    *others, other = map(_plain, f"{file.place.absolute}/{file.inner}".replace("\\", "/").split("/"))
     same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(reversed(folders), reversed(others), strict=False))
     return base == other, sum(1 for _ in same)

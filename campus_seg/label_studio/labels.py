@@ -23,6 +23,9 @@ def find_labels(files: ExportFiles) -> tuple[RawExport, str]:
     found, reasons = [], []
     for name in _candidates(files):
         source = str(files.place / name)
+        if files.shrinks_too_much(name):
+            reasons.append(f"{source} is packed as no labels are")
+            continue
         try:
             value = _parse(files.read(name))
         except (OSError, ValueError, RecursionError) as error:

@@ -9,6 +9,8 @@ from pycocotools import mask as coco_mask
 
 from campus_seg.label_studio.geometry import clean_rings
 
+MAX_PIXELS = 2**28  # of a mask; a few bytes can claim any size
+
 
 def rle_runs(counts: str) -> list[int]:
     """Run lengths of a compressed COCO RLE (maskApi.c, rleFrString), which pycocotools reads without any check.
@@ -52,6 +54,8 @@ def checked_rle(rle: dict[str, Any], width: int, height: int) -> dict[str, Any]:
         ValueError: it is none, or of another size.
     """
     size, counts = [height, width], rle.get("counts")
+    if width * height > MAX_PIXELS:
+        raise ValueError("its photo is stated to be too large")
     if rle.get("size") != size or not isinstance(counts, str | list):
         raise ValueError("its RLE is not of the photo's size")
     runs = rle_runs(counts) if isinstance(counts, str) else counts

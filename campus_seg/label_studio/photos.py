@@ -57,11 +57,12 @@ class Annotation:
 
 @dataclass(slots=True)
 class Photo:
-    """A photo that was found: `name` among the export's files, and its upright size in pixels."""
+    """A photo that was found: `name` among the export's files, its upright size in pixels, its EXIF orientation."""
 
     name: str
     width: int
     height: int
+    orientation: int = 1
     annotations: list[Annotation] = field(default_factory=list)
 
 
@@ -86,7 +87,7 @@ def read_photos(
     """
     batch, waiting = [], 0
     for name, raw, header in entries:
-        photo = Photo(name, header.width, header.height)
+        photo = Photo(name, header.width, header.height, header.orientation)
         scales = _scales(raw, photo, header.orientation, report)
         if scales is None:
             continue
@@ -109,7 +110,7 @@ def _scales(raw: RawPhoto, photo: Photo, orientation: int, report: ImportReport)
         # Label Studio states the stored size, but draws on the photo as seen: its percentages are of the latter.
         # Rectangles alone are written in the size as seen.
         report.defect("orientation_squashed", photo.name, None, "polygons brought to the photo as seen")
-        return scale, (size[0] / stated[1], size[1] / stated[0])
+        return scale, (size[0] / stated[1], size[1] / stated[0]) if raw.boxes_as_seen else scale
     if not _same_shape(stated, size):
         action = f"left out: stated as {stated[0]} x {stated[1]}, found as {size[0]} x {size[1]}"
         report.defect("photo_of_other_shape", photo.name, None, action)

@@ -46,8 +46,10 @@ class RawPhoto:
         height: likewise.
         annotations: those that have a category.
         labelled: whether there are any at all, with or without a category.
+        task: which task of Label Studio's it is; None where the form does not say.
         time: when it was labelled, as text that sorts; "" where the form does not say.
         traced: its outlines may have been traced around brush masks.
+        boxes_as_seen: rectangles stand in the size as seen, where the polygons of a photo on its side do not.
     """
 
     file_name: str
@@ -55,8 +57,10 @@ class RawPhoto:
     height: int | None
     annotations: list[RawAnnotation] = field(default_factory=list)
     labelled: bool = False
+    task: Any = None
     time: str = ""
     traced: bool = False
+    boxes_as_seen: bool = False
 
 
 class Stray(NamedTuple):

@@ -8,14 +8,17 @@ import numpy as np
 
 from campus_seg.label_studio.brush import decode_brush
 from campus_seg.label_studio.geometry import ellipse_ring
-from campus_seg.label_studio.masks import encode_mask, mask_of_rings, merge_masks
+from campus_seg.label_studio.masks import MAX_PIXELS, encode_mask, mask_of_rings, merge_masks, resized_mask
 from campus_seg.label_studio.raw import RawAnnotation, RawPhoto, Stray, is_number, pixels
 
 # A control such as PolygonLabels writes "polygonlabels"; Polygon writes "polygon", with its label in a result of type
 # "labels" and of the same id.
 SHAPES = ("polygon", "brush", "rectangle", "ellipse")
-# Regions of an image that are no masks, or whose form is none that we know.
-UNSUPPORTED = ("keypoint", "vector", "bitmask", "cuboid", "magicwand")
+# Results that say something about a region or the whole photo and are none.
+NO_REGIONS = (
+    *("labels", "choices", "textarea", "rating", "number", "datetime", "taxonomy", "relation", "pairwise", "ranker"),
+    *("list", "table", "hypertext"),
+)
 
 
 def read_regions(regions: list[Any], photo: RawPhoto, strays: list[Stray]) -> None:
@@ -32,12 +35,12 @@ def read_regions(regions: list[Any], photo: RawPhoto, strays: list[Stray]) -> No
     found: list[RawAnnotation] = []
     for region in regions:
         kind = region.get("type") if isinstance(region.get("type"), str) else ""
-        shape = kind.removesuffix("labels")
-        if shape not in (*SHAPES, *UNSUPPORTED):
+        if not kind or kind in NO_REGIONS:
             continue
+        shape = kind.removesuffix("labels")
         photo.labelled = True
         key = region.get("id")
-        if shape in UNSUPPORTED:
+        if shape not in SHAPES:
             strays.append(Stray("annotation_unsupported", photo.file_name, key, f"dropped: a {shape} has no mask here"))
             continue
         value = region.get("value") if isinstance(region.get("value"), dict) else {}
@@ -58,11 +61,11 @@ def read_regions(regions: list[Any], photo: RawPhoto, strays: list[Stray]) -> No
 
 def _labels_by_id(regions: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
     """Labels that stand in a result of their own, by the id that they share with their shape."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for region in regions:
         value = region.get("value")
         if region.get("type") == "labels" and isinstance(value, dict):
-            found[str(region.get("id"))] = _names(value.get("labels"))
+            found.setdefault(str(region.get("id")), []).extend(_names(value.get("labels")))
     return found
 
 
@@ -82,7 +85,9 @@ def _read_shape(
     if region.get("image_rotation"):
         annotation.problem = "drawn while the photo was turned in Label Studio; turn it back there and draw it again"
         return
-    photo.width, photo.height = width, height
+    if width * height > MAX_PIXELS:
+        annotation.problem = "its photo is stated to be too large"
+        return
     size = np.array([width, height]) / 100
     if shape == "polygon":
         points = value.get("points")
@@ -109,6 +114,22 @@ def _read_shape(
             annotation.rings = [ellipse_ring(centre, radii, float(turn))]
         else:
             annotation.problem = "its centre and radii are no numbers"
+    if not annotation.problem:
+        _bring_to_size(annotation, width, height, photo)
+
+
+def _bring_to_size(annotation: RawAnnotation, width: int, height: int, photo: RawPhoto) -> None:
+    """Brings a shape to the size that the photo's first region states; predictions may state another."""
+    if photo.width is None:
+        photo.width, photo.height = width, height
+    if (photo.width, photo.height) == (width, height):
+        return
+    scale = np.array([photo.width / width, photo.height / height])
+    annotation.rings = [ring * scale for ring in annotation.rings]
+    if annotation.box:
+        annotation.box = (annotation.box * np.tile(scale, 2)).tolist()
+    if annotation.rle:
+        annotation.rle = resized_mask(annotation.rle, photo.width, photo.height)
 
 
 def _is_points(points: Any) -> bool:

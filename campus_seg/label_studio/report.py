@@ -7,12 +7,13 @@ from typing import Any
 # Codes of defects by what they cost, the worst first: photos, objects, what was mended, what a policy decided.
 SEVERITY = (
     *("task_without_photo", "photo_missing", "photo_unreadable", "photo_of_other_shape", "photo_emptied"),
-    *("annotation_without_photo", "annotation_without_category", "annotation_unsupported"),
+    *("task_of_several_photos", "annotation_without_photo", "annotation_without_category", "annotation_unsupported"),
     *("annotation_malformed", "annotation_degenerate", "annotation_of_several_classes"),
     *("orientation_squashed", "size_differs", "polygon_repaired", "polygon_clipped"),
-    *("photo_twice", "several_annotators", "rectangle", "annotation_joined", "background_dropped"),
-    *("task_skipped", "task_unlabelled"),
+    *("photo_elsewhere", "photo_twice", "several_annotators", "rectangle", "annotation_joined", "background_dropped"),
+    *("annotation_skipped", "task_skipped", "task_unlabelled"),
 )
+LONGEST = 300  # letters of a name in a report; an address may hold a whole photo
 
 
 @dataclass
@@ -26,8 +27,11 @@ class ImportReport:
 
     def defect(self, code: str, photo: str | None, annotation: Any, action: str) -> None:
         """Counts and lists one defect: what it is, where, and what was done about it."""
-        if not isinstance(annotation, int | str | None):
-            annotation = str(annotation)[:80]
+        if code not in SEVERITY:
+            raise ValueError(f"{code} has no place in SEVERITY")
+        if not isinstance(annotation, int | None):
+            annotation = str(annotation)[:LONGEST]
+        photo = photo and photo[:LONGEST]
         self.counts[code] += 1
         self.defects.append({"code": code, "photo": photo, "annotation": annotation, "action": action})
 

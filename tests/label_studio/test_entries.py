@@ -62,6 +62,23 @@ def test_own_json_says_which_was_labelled_later(policy, label, tmp_path):
     assert [[a.label for a in photo.annotations] for photo in result.photos] == [[label]]
 
 
+def test_the_oldest_of_copies_is_the_oldest_annotation_of_all(tmp_path):
+    photo = draw_export(photos=1).photos.popitem()[1]
+    tasks = []
+    for name, labels in {"p1": [("cat", "2026-10-10"), ("car", "2026-01-01")], "p2": [("dog", "2026-05-05")]}.items():
+        (tmp_path / f"{name}.jpg").write_bytes(photo)
+        annotations = []
+        for label, time in labels:
+            shape = {"points": [[10, 10], [50, 10], [50, 50]], "polygonlabels": [label]}
+            region = {"type": "polygonlabels", "original_width": 128, "original_height": 96, "value": shape}
+            annotations.append({"id": len(annotations), "result": [region], "updated_at": time})
+        tasks.append({"data": {}, "file_upload": f"{name}.jpg", "annotations": annotations})
+    (tmp_path / "tasks.json").write_text(json.dumps(tasks))
+    for policy, label in (("oldest", "car"), ("newest", "cat")):
+        (kept,) = read_export(str(tmp_path / "tasks.json"), ExportOptions(annotators=policy)).photos
+        assert [a.label for a in kept.annotations] == [label]
+
+
 def test_photos_of_one_size_are_not_taken_for_one(tmp_path):
     export = draw_export(photos=2)
     first, second = export.photos

@@ -3,14 +3,16 @@
 import json
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 from drawn import draw_export, read_drawn
 
-from campus_seg.errors import ExportError
+from campus_seg.errors import ConfigError, ExportError
 from campus_seg.label_studio.export import read_export
 from campus_seg.label_studio.options import ExportOptions
+from campus_seg.label_studio.report import ImportReport
 
 
 def test_ids_and_categories(tmp_path):
@@ -90,6 +92,55 @@ def test_coco_that_cannot_be_used(change, message, tmp_path):
     with pytest.raises(ExportError, match=message) as error:
         read_drawn(export, tmp_path)
     assert "export.zip" in str(error.value)
+
+
+def test_two_labels_of_one_number_are_refused(tmp_path):
+    export = draw_export(photos=2)
+    export.coco["categories"][2]["id"] = export.coco["categories"][1]["id"]
+    with pytest.raises(ExportError, match="car and dog have both the category id 1; give each label another"):
+        read_drawn(export, tmp_path)
+
+
+def test_a_crowd_is_no_object_and_is_named(tmp_path):
+    export = draw_export(photos=2)
+    crowd = {"image_id": 0, "category_id": 1, "iscrowd": 1, "bbox": [0, 0, 9, 9], "id": 77}
+    crowd["segmentation"] = {"size": [96, 128], "counts": [0, 96 * 128]}
+    export.coco["annotations"].append(crowd)
+    report = read_drawn(export, tmp_path).report
+    assert [(d["code"], d["annotation"]) for d in report.defects] == [("annotation_unsupported", 77)]
+    assert report.counts["objects"] == len(export.coco["annotations"]) - 1
+
+
+@pytest.mark.parametrize("background", ["keep", "drop"])
+def test_what_coco_cannot_tell_is_noted(background, tmp_path):
+    export = draw_export(photos=3)
+    assert read_drawn(export, tmp_path, background=background).report.notes == []
+    export.coco["annotations"] = [a for a in export.coco["annotations"] if a["image_id"]]
+    (note,) = read_drawn(export, tmp_path, background=background).report.notes
+    assert "cannot tell a photo without objects from one that nobody labelled" in note
+
+
+@pytest.mark.parametrize("policy", ["rectangles", "annotators", "background"])
+def test_policies_that_do_not_exist(policy):
+    with pytest.raises(ConfigError, match=f"CAMPUS.{policy.upper()} 'Drop': choose one of"):
+        ExportOptions(**{policy: "Drop"})
+    with pytest.raises(ConfigError, match="stands there twice"):
+        ExportOptions(classes=("car", "car"))
+
+
+def test_a_report_takes_no_unknown_code():
+    with pytest.raises(ValueError, match="brand_new has no place"):
+        ImportReport().defect("brand_new", None, None, "left out")
+
+
+def test_a_photo_that_vanishes_while_it_is_copied(tmp_path):
+    folder = tmp_path / "e"
+    with zipfile.ZipFile(draw_export(photos=2).write_zip(tmp_path / "e.zip")) as archive:
+        archive.extractall(folder)
+    export = read_export(str(folder), ExportOptions())
+    (folder / export.photos[1].name).unlink()
+    with pytest.raises(ExportError, match="photo_1.jpg: cannot be read"):
+        export.place_photos(tmp_path / "out", copy=True)
 
 
 def test_no_photos_in_it(tmp_path):

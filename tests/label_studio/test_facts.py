@@ -117,6 +117,35 @@ def test_a_damaged_cache_is_made_anew(tmp_path):
     assert cache.get("header", {"/a": "1"}) == {"/a": "x"}
 
 
+def test_a_damaged_cache_that_cannot_be_removed_is_left(tmp_path, monkeypatch):
+    file = tmp_path / "cache.sqlite"
+    file.write_bytes(b"no database" * 1000)
+
+    def refuse(*_, **__):
+        raise PermissionError
+
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    assert PhotoCache(file).get("header", {"/a": "1"}) == {}
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch, photos):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("pathlib.Path.home", homeless)
+    assert PhotoFacts(photos()).hashes(NAMES) == HASHES
+
+
+def test_a_zip_is_known_by_what_was_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr("campus_seg.label_studio.files.FRESH", -1)
+    archive = draw_export(photos=1).write_zip(tmp_path / "e.zip")
+    index = PhotoIndex([ZipFiles(archive)])
+    archive.unlink()
+    draw_export(photos=2).write_zip(archive)
+    assert index.stamp(NAMES[0]) != PhotoIndex([ZipFiles(archive)]).stamp(NAMES[0])
+
+
 def test_without_a_place_for_the_cache_all_is_found_out_anew(tmp_path, photos):
     (tmp_path / "file").touch()
     cache = PhotoCache(tmp_path / "file" / "cache.sqlite")

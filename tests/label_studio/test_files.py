@@ -4,11 +4,9 @@ import json
 import zipfile
 from urllib.parse import unquote
 
-import cv2
 import numpy as np
 import pytest
 from drawn import add_polygon, annotations_of, draw_export, encode, read_drawn
-from pycocotools import mask as coco_mask
 
 from campus_seg.errors import ExportError
 from campus_seg.label_studio.export import read_export
@@ -246,6 +244,78 @@ def test_links_in_a_folder_lead_to_photos_inside_it_alone(tmp_path):
         read_export(str(folder), ExportOptions())
 
 
+def test_a_zip_whose_labels_are_packed_as_tightly_as_a_bomb(tmp_path):
+    with zipfile.ZipFile(tmp_path / "e.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("result.json", b"[" + b"[]," * 15_000_000 + b"[]]")
+    with pytest.raises(ExportError, match="is packed as no labels are"):
+        read_export(str(tmp_path / "e.zip"), ExportOptions())
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_inside_a_zip(method, tmp_path):
+    export = draw_export(photos=3)
+    with zipfile.ZipFile(tmp_path / "e.zip", "w") as archive:
+        archive.writestr("result.json", json.dumps(export.coco))
+        for name, content in export.photos.items():
+            archive.writestr(f"images/{name}", content, compress_type=method)
+    content = bytearray((tmp_path / "e.zip").read_bytes())
+    with zipfile.ZipFile(tmp_path / "e.zip") as archive:
+        info = archive.infolist()[2]
+    middle = info.header_offset + 30 + len(info.filename) + info.compress_size // 2
+    content[middle : middle + 40] = bytes(40)
+    (tmp_path / "e.zip").write_bytes(content)
+    report = read_export(str(tmp_path / "e.zip"), ExportOptions()).report
+    assert [(d["code"], d["photo"]) for d in report.defects] == [("photo_unreadable", info.filename)]
+
+
+def test_a_name_twice_in_a_zip(tmp_path):
+    export = draw_export(photos=3)
+    archive = export.write_zip(tmp_path / "e.zip")
+    names = [f"images/{name}" for name in export.photos]
+    contents = list(export.photos.values())
+    with zipfile.ZipFile(archive, "a") as z, pytest.warns(UserWarning, match="Duplicate name"):
+        z.writestr(names[0], contents[0])  # the same once more does no harm
+        z.writestr(names[1], contents[2])
+    (defect,) = read_export(str(archive), ExportOptions()).report.defects
+    assert (defect["code"], defect["photo"]) == ("photo_unreadable", names[1]) and "twice" in defect["action"]
+
+
+def test_utf8_names_that_a_zip_does_not_declare(tmp_path, monkeypatch):
+    """As macOS packs them."""
+    export = draw_export(photos=1)
+    export.coco["images"][0]["file_name"] = "x/Süd.jpg"
+    export.photos = {"Süd.jpg": export.photos.popitem()[1]}
+    monkeypatch.setattr(zipfile.ZipInfo, "_encodeFilenameFlags", lambda self: (self.filename.encode(), self.flag_bits))
+    archive = export.write_zip(tmp_path / "e.zip")
+    assert [photo.name for photo in read_export(str(archive), ExportOptions()).photos] == ["images/Süd.jpg"]
+
+
+def test_a_zip_of_windows_that_was_unpacked_with_its_backslashes(tmp_path):
+    folder = one_photo(tmp_path, r"images\a.jpg", r"images\a.jpg")
+    assert [photo.name for photo in read_export(str(folder), ExportOptions()).photos] == [r"images\a.jpg"]
+
+
+def test_an_image_root_that_is_no_path(tmp_path):
+    folder = one_photo(tmp_path, "a.jpg", "a.jpg")
+    with pytest.raises(ExportError, match="no such folder; CAMPUS.IMAGE_ROOT"):
+        read_export(str(folder), ExportOptions(image_root="x" * 5000))
+
+
+@pytest.mark.parametrize(
+    "file_name, file, named",
+    [
+        ("../root/b/IMG_1.jpg", "a/IMG_1.jpg", True),
+        ("../root/b/IMG_1.jpg", "b/IMG_1.jpg", False),
+        ("images/IMG_1.jpg", "a/IMG_1.jpg", False),  # as COCO with images calls them all
+        ("../data/media/upload/1/e65ead5a-IMG_1.jpg", "a/e65ead5a-IMG_1.jpg", False),  # a name of its own
+        ("IMG_1.jpg", "a/IMG_1.jpg", False),
+    ],
+)
+def test_a_photo_found_in_a_folder_of_another_name_is_named(file_name, file, named, tmp_path):
+    counts = read_export(str(one_photo(tmp_path, file_name, file)), ExportOptions()).report.counts
+    assert counts["photos"] == 1 and counts["photo_elsewhere"] == named
+
+
 def test_names_that_a_zip_of_windows_has(tmp_path):
     export = draw_export(photos=2)
     for image in export.coco["images"]:
@@ -283,87 +353,3 @@ def test_a_url_is_a_name_and_is_not_fetched(tmp_path, monkeypatch):
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("it was fetched"))
     folder = one_photo(tmp_path, "https://example.org/bucket/a%20b.jpg?signature=x/y", "images/a b.jpg")
     assert read_export(str(folder), ExportOptions()).photos[0].name == "images/a b.jpg"
-
-
-FORMS = ["native.json", "coco.zip", "coco_with_images.zip", "coco_with_images_host.zip", "coco_snapshot.zip"]
-FORMS += ["brush_to_coco.zip"]
-# Photos that a form cannot carry beyond those that nobody labelled or that were skipped.
-WITHOUT = {"coco_snapshot.zip": {"brush"}, "brush_to_coco.zip": {"empty"}}
-
-
-@pytest.fixture(scope="module")
-def by_form(real_exports, tmp_path_factory):
-    """Each form of the real export as it is read, with the photos from a folder."""
-    root = tmp_path_factory.mktemp("photos")
-    with zipfile.ZipFile(real_exports / "coco_with_images_host.zip") as archive:
-        archive.extractall(root, [name for name in archive.namelist() if name.startswith("images/")])
-    return {f: read_export(str(real_exports / f), ExportOptions(image_root=str(root / "images"))) for f in FORMS}
-
-
-def photos_by_id(export):
-    """The photos by the number that their names end with, which truth.json has too."""
-    return {p.name.rsplit("-", 1)[-1].rsplit("_", 1)[-1].rsplit(".", 1)[0]: p for p in export.photos}
-
-
-def masks_of(photo):
-    for annotation in photo.annotations:
-        shape = annotation.segmentation
-        if not isinstance(shape, dict):
-            shape = coco_mask.merge(coco_mask.frPyObjects(shape, photo.height, photo.width))
-        yield annotation.label, coco_mask.decode(shape).astype(bool)
-
-
-def parts(mask):
-    """The connected parts of a mask, their holes filled, as BRUSH_TO_COCO writes them."""
-    for outline in cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]:
-        yield cv2.fillPoly(np.zeros(mask.shape, np.uint8), [outline], 1).astype(bool)
-
-
-def best_iou(label, mask, found):
-    return max(((mask & m).sum() / (mask | m).sum() for other, m in found if other == label), default=0)
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_every_form_carries_what_own_json_carries(form, by_form, real_exports):
-    """Each object of the native JSON is in each form that can carry it, with a mask IoU of at least 0.97."""
-    truth = json.loads((real_exports / "truth.json").read_text(encoding="utf-8"))["items"]
-    roles = {item["coco"]: item["role"] for item in truth}
-    native, export = photos_by_id(by_form["native.json"]), photos_by_id(by_form[form])
-    left_out = {"unannotated", "skipped", *WITHOUT.get(form, ())}
-    assert set(export) == {name for name, role in roles.items() if role not in left_out}
-    matched, short = 0, []
-    for name, photo in native.items():
-        found = list(masks_of(export[name])) if name in export else []
-        for annotation, (label, mask) in zip(photo.annotations, masks_of(photo), strict=True):
-            is_brush = annotation.rle is not None
-            if roles[name] == "rect_rotated" and form != "native.json":
-                continue  # COCO has its envelope alone
-            if is_brush and form.startswith("coco"):
-                continue  # dropped by the server without a word
-            wanted = parts(mask) if is_brush and form == "brush_to_coco.zip" else [mask]
-            for part in wanted:
-                if part.sum() < 6:
-                    continue  # specks that the server leaves out
-                iou = best_iou(label, part, found)
-                matched += iou >= 0.97
-                short += [(name, int(part.sum()), round(float(iou), 3))] if iou < 0.97 else []
-    # Small brush masks on a photo without a large one cannot be told from polygons of few points: half a pixel short.
-    if form == "brush_to_coco.zip":
-        assert {name for name, _, _ in short} == {"000000000247"} and len(short) == 6
-    else:
-        assert short == []
-    assert matched == {"native.json": 252, "brush_to_coco.zip": 254}.get(form, 228)
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_every_form_loses_nothing_it_carries(form, by_form):
-    """All annotations but the five of the photo that was labelled twice; the photo on its side is upright."""
-    counts = by_form[form].report.counts
-    assert counts["objects"] == counts["annotations_in_export"] - 5
-    assert counts["several_annotators"] == 1
-    turned = photos_by_id(by_form[form])["000000000089"]
-    assert (turned.width, turned.height) == (640, 480)
-    expected = [[477, 334, 90, 30], [477, 334, 90, 30], [497, 365, 114, 34], [513, 403, 127, 50]]
-    np.testing.assert_allclose(
-        sorted(a.box for a in turned.annotations), expected, atol=3
-    )  # outlines were drawn coarser than the masks

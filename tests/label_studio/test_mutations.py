@@ -9,6 +9,7 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from brush import pack
@@ -21,7 +22,8 @@ from campus_seg.label_studio.export import Export, read_export
 from campus_seg.label_studio.options import ExportOptions
 from campus_seg.storage import write_json
 
-EXAMPLES = 500  # a form; four forms
+METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+EXAMPLES = 340  # of each of the six forms
 DRAWN = draw_export(photos=4, width=64, height=48)
 SECRET = draw_export(photos=5, width=64, height=48).photos["00000004-photo_4.jpg"]
 NASTY = [
@@ -58,6 +60,33 @@ def native_tasks():
     return tasks
 
 
+def brush_coco():
+    """As BRUSH_TO_COCO writes it: paths of the server, and masks traced around their pixels."""
+    value = copy.deepcopy(DRAWN.coco)
+    mask = np.zeros((48, 64), np.uint8)
+    mask[5:40:2, 5:60] = mask[5:40, 30] = 1
+    (outline,), _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    for image in value["images"]:
+        image["path"] = image["file_name"]
+        image["file_name"] = image["file_name"].rpartition("/")[2]
+    for annotation in value["annotations"]:
+        annotation["segmentation"] = [outline.ravel().tolist()]
+    return value
+
+
+def enlarge(value, rng):
+    """States every size, and that of every RLE, many times as large."""
+    factor = rng.choice([2, 100, 10**6])
+    for container, key in places(value, []):
+        if key in ("width", "height", "original_width", "original_height") and type(container[key]) is int:
+            container[key] *= factor
+        elif key == "counts" and isinstance(container, dict):
+            container.update(size=[48 * factor, 64 * factor], counts=[48 * 64 * factor**2])
+
+
+FORMS = {"coco": lambda: copy.deepcopy(DRAWN.coco), "brush": brush_coco, "native": native_tasks}
+
+
 def places(value, found):
     """Every (container, key) in a JSON value."""
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
@@ -69,7 +98,9 @@ def places(value, found):
 
 def mutate(value, rng):
     """Changes a JSON value in up to six places."""
-    for _ in range(rng.randint(0, 6)):
+    if rng.random() < 0.1:
+        enlarge(value, rng)
+    for _ in range(rng.choice([0, 1, 1, 2, 2, 3, 6])):
         found = places(value, [])
         if not found:
             return
@@ -88,7 +119,7 @@ def mutate(value, rng):
 
 def spoil_bytes(content, rng):
     """Cuts, overwrites or pads bytes; most of the time nothing."""
-    kind = rng.randrange(8)
+    kind = rng.randrange(24)
     if kind == 0:
         return content[: rng.randrange(len(content) + 1)]
     if kind == 1 and content:
@@ -110,7 +141,7 @@ def entry_name(name, rng):
 def write_zip(labels, photos, rng, path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of one name twice
-        with zipfile.ZipFile(path, "w", rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])) as archive:
+        with zipfile.ZipFile(path, "w", rng.choice(METHODS)) as archive:
             archive.writestr(rng.choice(["result.json", "../result.json", "labels", "a/b.JSON"]), labels)
             for name, content in photos.items():
                 info = zipfile.ZipInfo(entry_name(name, rng))
@@ -147,13 +178,13 @@ def snapshot(folder):
     return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and not p.is_symlink()}
 
 
-@pytest.mark.parametrize("labels", ["coco", "native"])
+@pytest.mark.parametrize("labels", FORMS)
 @pytest.mark.parametrize("container", ["zip", "folder"])
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_any_export_is_read_or_refused(labels, container, seed):
     rng = random.Random(seed)
-    value = copy.deepcopy(DRAWN.coco) if labels == "coco" else native_tasks()
+    value = FORMS[labels]()
     mutate(value, rng)
     text = spoil_bytes(json.dumps(value).encode(), rng)
     photos = {name: spoil_bytes(content, rng) for name, content in DRAWN.photos.items()}

@@ -124,6 +124,90 @@ def test_photos_by_their_address(data, found, tmp_path):
     assert [photo.name[-11:] for photo in result.photos] == ["photo 1.png", "photo 2.png"][: 1 + found]
 
 
+CAR = polygon("car", (10, 10), (40, 10), (40, 30))
+ONE, TWO = "00000001-photo 1.png", "00000002-photo 2.png"
+
+
+@pytest.mark.parametrize("upload", ["e65ead5a-tasks.json", "e65ead5a-tasks.csv", "e65ead5a-photos.txt", None])
+def test_tasks_that_came_from_a_list_have_their_photos_in_their_data(upload, tmp_path):
+    """`file_upload` is then the list, and the same for all of them."""
+    data = [{"captured": "2026-01-01T09:30:00.0Z", "image": f"s3://bucket/set #1/{name}"} for name in (ONE, TWO)]
+    tasks = [task(i, annotation(i, CAR), file_upload=upload, data=data[i]) for i in (0, 1)]
+    result = read(tasks, tmp_path)
+    assert [photo.name for photo in result.photos] == [ONE, TWO]
+    assert result.report.counts["photo_elsewhere"] == 0  # their upload prefixes tell them
+
+
+@pytest.mark.parametrize(
+    "data, changes",
+    [
+        ({"left": f"/data/upload/1/{ONE}", "right": f"/data/upload/1/{TWO}"}, {}),
+        ({"pages": [f"/data/upload/1/{ONE}", f"/data/upload/1/{TWO}"]}, {"item_index": 1}),
+        ({"image": f"/data/upload/1/{ONE}"}, {"to_name": "other"}),
+        ({"image": f"/data/upload/1/{ONE}"}, {"item_index": 1}),
+    ],
+)
+def test_a_task_of_several_photos_puts_no_object_on_the_wrong_one(data, changes, tmp_path):
+    dog = polygon("dog", (1, 1), (30, 1), (30, 20))
+    several = task(3, annotation(3, {"to_name": "image", **CAR}, {"to_name": "image", **dog, **changes}))
+    several |= {"file_upload": None, "data": data}
+    good = task(5, annotation(5, CAR))
+    result = read([several, good], tmp_path)
+    assert [photo.name for photo in result.photos] == ["00000005-photo 5.png"]
+    (defect,) = result.report.defects
+    assert defect["code"] == "task_of_several_photos" and defect["photo"].endswith(ONE)
+
+
+def test_two_tasks_of_one_photo(tmp_path):
+    """The later one counts, unless it was submitted empty: then what is there is kept."""
+    dog = polygon("dog", (1, 1), (30, 1), (30, 20))
+    one = task(1, annotation(1, CAR, updated="2026-01-01"))
+    later = {**task(2, annotation(2, dog, updated="2026-05-05")), "file_upload": ONE}
+    for tasks in ([one, later], [later, one]):
+        for policy, label in (("newest", "dog"), ("oldest", "car")):
+            result = read(tasks, tmp_path, annotators=policy)
+            assert [a.label for a in annotations_of(result, ONE)] == [label]
+    empty = {**task(2, annotation(2, updated="2026-05-05")), "file_upload": ONE}
+    for policy in ("newest", "oldest"):
+        assert [a.label for a in annotations_of(read([one, empty], tmp_path, annotators=policy), ONE)] == ["car"]
+
+
+@pytest.mark.parametrize("times", [(None, "2026-01-01"), ("2026-01-01", "2026-01-01")])
+def test_without_a_time_of_change_that_of_creation_or_the_number_counts(times, tmp_path):
+    older = {**annotation(9, CAR), "updated_at": times[0], "created_at": "2025-12-31"}
+    newer = {**annotation(10, polygon("dog", (1, 1), (30, 1), (30, 20))), "updated_at": times[1]}
+    result = read([task(1, newer, older)], tmp_path)
+    assert [a.label for a in annotations_of(result, ONE)] == ["dog"]
+
+
+def test_an_annotation_that_is_left_out_beside_another_is_named(tmp_path):
+    broken = {**annotation(3), "result": None}
+    tasks = [task(1, annotation(1, CAR), annotation(2, CAR, cancelled=True), broken)]
+    defects = read(tasks, tmp_path).report.defects
+    assert [(d["code"], d["annotation"]) for d in defects] == [("annotation_skipped", 2), ("annotation_malformed", 3)]
+
+
+def test_a_photo_inside_the_json_is_none_that_is_found(tmp_path):
+    tasks = [
+        task(1, annotation(1, CAR)),
+        task(2, file_upload=None, data={"image": "data:image/png;base64," + "A" * 999}),
+    ]
+    (defect,) = read(tasks, tmp_path).report.defects
+    assert defect["code"] == "task_without_photo" and len(json.dumps(defect)) < 300
+
+
+def test_stored_sizes_of_predictions_are_those_of_the_photo_as_seen(tmp_path):
+    """Of a photo on its side, polygon and rectangle of the same percentages are the same: no quirk of COCO's here."""
+    (tmp_path / "side.png").write_bytes(encode(np.zeros((WIDTH, HEIGHT, 3), np.uint8), ending=".png", orientation=6))
+    stored = {"original_width": HEIGHT, "original_height": WIDTH}
+    box = {**rectangle("dog", 10, 10, 30, 20), **stored}
+    shape = {**polygon("dog", (10, 10), (40, 10), (40, 30), (10, 30)), **stored}
+    side = {**task(1, annotation(1, box, shape)), "file_upload": "side.png"}
+    first, second = annotations_of(read([side], tmp_path), "side.png")
+    np.testing.assert_allclose(first.box, [10, 10, 30, 20])
+    np.testing.assert_allclose(second.box, first.box)
+
+
 def spoil(path, value):
     def change(one):
         node = one

@@ -212,6 +212,37 @@ def test_stated_and_true_size(size, codes, tmp_path):
         np.testing.assert_allclose(dog.segmentation[0], ring.ravel())
 
 
+@pytest.mark.parametrize("size", [10**6, 2**14])
+def test_an_rle_of_a_size_that_no_photo_has(size, tmp_path):
+    export = draw_export(photos=2)
+    export.coco["images"][0].update(width=size, height=size * 3 // 4)
+    bad = add_polygon(export, 0, "dog", [[20, 10], [60, 10], [60, 40]])
+    bad["segmentation"] = {"size": [size * 3 // 4, size], "counts": [size * (size * 3 // 4)]}
+    report = read_drawn(export, tmp_path).report
+    code = "annotation_malformed" if size > 2**15 else "annotation_degenerate"
+    assert bad["id"] in [d["annotation"] for d in report.defects if d["code"] == code]
+
+
+def test_an_rle_of_a_photo_that_was_scaled_down(tmp_path):
+    export = draw_export(photos=2)
+    export.coco["images"][0].update(width=256, height=192)
+    mask = np.zeros((192, 256), np.uint8, order="F")
+    mask[20:80, 40:120] = 1
+    rle = coco_mask.encode(mask)
+    added = add_polygon(export, 0, "dog", [[20, 10], [60, 10], [60, 40]])
+    added["segmentation"] = {"size": [192, 256], "counts": rle["counts"].decode()}
+    done = annotations_of(read_drawn(export, tmp_path), "photo_0.jpg")[-1]
+    np.testing.assert_array_equal(coco_mask.decode(done.segmentation), mask[::2, ::2])
+
+
+def test_an_outline_without_points_is_a_rectangle(tmp_path):
+    export = draw_export(photos=2)
+    add_polygon(export, 0, "dog", [[20, 10], [60, 10], [60, 40]])["segmentation"] = [[]]
+    result = read_drawn(export, tmp_path)
+    assert result.report.counts["rectangle"] == 1
+    assert annotations_of(result, "photo_0.jpg")[-1].box == [20, 10, 40, 30]
+
+
 def without_category(annotation):
     annotation["category_id"] = 99
 

@@ -116,7 +116,29 @@ def test_of_several_labels_the_first_counts_and_is_named():
     assert strays == [("annotation_of_several_classes", "a")]
 
 
-@pytest.mark.parametrize("kind", ["keypointlabels", "keypoint", "bitmask", "vectorlabels"])
+def test_two_labels_of_one_region_are_several():
+    bare = {**square("a", "", 0, 0), "type": "polygon"}
+    marks = [{"id": "a", "type": "labels", "value": {"labels": [name]}} for name in ("car", "red")]
+    photo, strays = read(bare, *marks)
+    assert parts_of(photo) == [("a", "car", 1)] and strays == [("annotation_of_several_classes", "a")]
+
+
+def test_a_region_stated_in_another_size_is_brought_to_the_first_ones():
+    small = {"original_width": WIDTH // 2, "original_height": HEIGHT // 2}
+    other = [{**square("b", "dog", 20, 20), **small}, {**painted("c", "dog", 60, 30), **small}]
+    half = np.zeros((HEIGHT // 2, WIDTH // 2, 4), np.uint8)
+    half[10:20, 30:40, 3] = 255
+    other[1]["value"]["rle"] = pack(half)
+    box = {**region("r", "rectanglelabels", ["dog"], x=10, y=20, width=30, height=40), **small}
+    photo, _ = read(square("a", "dog", 0, 0), *other, box)
+    assert (photo.width, photo.height) == (WIDTH, HEIGHT)
+    assert photo.annotations[1].rings[0].tolist() == [[20, 20], [30, 20], [30, 30], [20, 30]]
+    expected = half[..., 3].repeat(2, axis=0).repeat(2, axis=1) > 0
+    np.testing.assert_array_equal(coco_mask.decode(photo.annotations[2].rle), expected)
+    assert photo.annotations[3].box == [10, 10, 30, 20]
+
+
+@pytest.mark.parametrize("kind", ["keypointlabels", "keypoint", "bitmask", "vectorlabels", "superpixellabels"])
 def test_what_has_no_mask_is_named(kind):
     photo, strays = read(region("k", kind, ["dog"], x=1, y=2, width=1))
     assert photo.annotations == [] and photo.labelled
