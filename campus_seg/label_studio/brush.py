@@ -1,4 +1,4 @@
-"""Label Studio's brush masks: run lengths of an RGBA picture, packed in bits.
+"""Label Studio's brush masks: run lengths of an RGBA picture, packed in bits; and its bitmasks, which are PNGs.
 
 The packing is that of thi.ng/rle-pack (https://github.com/thi-ng/umbrella/tree/develop/packages/rle-pack): a header of
 32 bits with the number of values, 5 bits with the width of a value less one, and four times 4 bits with the widths of
@@ -6,9 +6,13 @@ run lengths less one; then blocks of 1 bit "run or values", 2 bits that choose o
 one, and the value of the run, or each of the values.
 """
 
+import base64
+import binascii
+import io
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from campus_seg.label_studio.masks import MAX_PIXELS
 
@@ -37,6 +41,31 @@ def decode_brush(rle: Any, width: int, height: int) -> np.ndarray:
         raise ValueError("its RLE is no list of bytes") from None
     values = _unpack(packed, 4 * width * height)
     return values.reshape(height, width, 4)[..., 3] > 0
+
+
+def decode_bitmask(address: Any, width: int, height: int) -> np.ndarray:
+    """The mask of a bitmask region.
+
+    Args:
+        address: its `imageDataURL`, "data:image/png;base64,…".
+        width: of the photo as seen, in pixels.
+        height: likewise.
+
+    Returns:
+        (height, width) bool: where the picture is not wholly transparent; of one without transparency, not black.
+
+    Raises:
+        ValueError: no such picture, or one of another size.
+    """
+    head, _, content = address.partition(",") if isinstance(address, str) else ("", "", "")
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(content, validate=True)), formats=["PNG"]) as picture:
+            if head != "data:image/png;base64" or picture.size != (width, height):
+                raise ValueError("its picture is of another size")
+            shown = picture.convert("RGBA").getchannel("A") if "A" in picture.getbands() else picture.convert("L")
+            return np.asarray(shown) > 0
+    except (OSError, binascii.Error, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"its picture cannot be read ({error})") from None
 
 
 def _unpack(packed: bytes, expected: int) -> np.ndarray:

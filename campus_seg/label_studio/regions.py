@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from campus_seg.label_studio.brush import decode_brush
+from campus_seg.label_studio.brush import decode_bitmask, decode_brush
 from campus_seg.label_studio.geometry import ellipse_ring
 from campus_seg.label_studio.masks import MAX_PIXELS, encode_mask, mask_of_rings, merge_masks, resized_mask
 from campus_seg.label_studio.raw import RawAnnotation, RawPhoto, Stray, is_number, pixels
 
 # A control such as PolygonLabels writes "polygonlabels"; Polygon writes "polygon", with its label in a result of type
 # "labels" and of the same id.
-SHAPES = ("polygon", "brush", "rectangle", "ellipse")
+SHAPES = ("polygon", "brush", "bitmask", "rectangle", "ellipse")
 # Results that say something about a region or the whole photo and are none.
 NO_REGIONS = (
     *("labels", "choices", "textarea", "rating", "number", "datetime", "taxonomy", "relation", "pairwise", "ranker"),
@@ -95,9 +95,14 @@ def _read_shape(
             annotation.rings = [np.array(points, dtype=np.float64) * size]
         else:
             annotation.problem = "its outline is no list of points"
-    elif shape == "brush":
+    elif shape in ("brush", "bitmask"):
         try:
-            annotation.rle = encode_mask(decode_brush(value.get("rle"), width, height))
+            mask = (
+                decode_brush(value.get("rle"), width, height)
+                if shape == "brush"
+                else decode_bitmask(value.get("imageDataURL"), width, height)
+            )
+            annotation.rle = encode_mask(mask)
         except ValueError as error:
             annotation.problem = str(error)
     elif shape == "rectangle":

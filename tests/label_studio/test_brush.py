@@ -1,12 +1,16 @@
 """Brush masks against a packer of the same format, written here bit by bit."""
 
+import base64
+import io
+
 import numpy as np
 import pytest
 from brush import pack
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from campus_seg.label_studio.brush import decode_brush
+from campus_seg.label_studio.brush import decode_bitmask, decode_brush
 
 
 @given(
@@ -51,3 +55,27 @@ def test_any_bytes_are_read_or_refused(content):
     except ValueError:
         return
     assert mask.shape == (2, 3)
+
+
+def picture(mode, size=(6, 4)):
+    """A PNG as a data URL: two pixels of the middle row are painted."""
+    pixels = np.zeros((size[1], size[0], 4), np.uint8)
+    pixels[size[1] // 2, 2:4] = (200, 0, 0, 255)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(stream, "PNG")
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "L", "RGB"])
+def test_bitmasks(mode):
+    expected = np.zeros((4, 6), bool)
+    expected[2, 2:4] = True
+    np.testing.assert_array_equal(decode_bitmask(picture(mode), 6, 4), expected)
+
+
+@pytest.mark.parametrize(
+    "address", [None, "", "data:image/png;base64,???", "data:image/png;base64,aGVsbG8=", picture("L", (7, 4)), "x,AAAA"]
+)
+def test_pictures_that_are_no_bitmask(address):
+    with pytest.raises(ValueError, match="its picture"):
+        decode_bitmask(address, 6, 4)

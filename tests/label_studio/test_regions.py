@@ -138,7 +138,7 @@ def test_a_region_stated_in_another_size_is_brought_to_the_first_ones():
     assert photo.annotations[3].box == [10, 10, 30, 20]
 
 
-@pytest.mark.parametrize("kind", ["keypointlabels", "keypoint", "bitmask", "vectorlabels", "superpixellabels"])
+@pytest.mark.parametrize("kind", ["keypointlabels", "keypoint", "vectorlabels", "superpixellabels"])
 def test_what_has_no_mask_is_named(kind):
     photo, strays = read(region("k", kind, ["dog"], x=1, y=2, width=1))
     assert photo.annotations == [] and photo.labelled
