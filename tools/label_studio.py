@@ -5,6 +5,7 @@ Exit status: 0 clean; 1 usable, with defects that are named; 2 unusable.
 """
 
 import argparse
+import shutil
 import sys
 from collections import Counter
 from pathlib import Path
@@ -50,8 +51,12 @@ def run_clean(args: argparse.Namespace):
         raise ExportError(f"{args.output}: is not empty; give a new folder with --output")
     check_output_folder(args.output)
     export = run_check(args)
-    names = export.place_photos(args.output / "images", copy=True)
-    write_json(args.output / "annotations.json", export.to_coco(export.photos, names), indent=None)
+    try:
+        names = export.place_photos(args.output / "images", copy=True)
+        write_json(args.output / "annotations.json", export.to_coco(export.photos, names), indent=None)
+    except BaseException:
+        shutil.rmtree(args.output / "images", ignore_errors=True)  # half of it would pass for all
+        raise
     print(f"{args.output / 'annotations.json'} and {args.output / 'images'} written")
     return export
 

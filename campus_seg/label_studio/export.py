@@ -22,7 +22,7 @@ from campus_seg.label_studio.labels import find_labels
 from campus_seg.label_studio.options import ExportOptions
 from campus_seg.label_studio.photos import Photo, read_photos
 from campus_seg.label_studio.report import ImportReport
-from campus_seg.photos import photo_ending, upright_photo
+from campus_seg.photos import PhotoError, photo_ending, upright_photo
 from campus_seg.storage import replacing
 
 MAX_NAME = 200  # bytes of a file's name before its ending; file systems take 255 in all
@@ -56,6 +56,9 @@ class Export:
 
         Returns:
             name -> COCO file_name: relative to `folder` where written there, else the absolute path.
+
+        Raises:
+            ExportError: a photo is gone, or damaged behind its header.
         """
         placed = {}
         taken = set()
@@ -64,20 +67,19 @@ class Export:
             if path and not copy:
                 placed[photo.name] = str(path)
                 continue
-            content = self._content(photo.name)
-            if copy and photo.orientation != 1:
-                content = upright_photo(content)
+            content = self._content(photo, upright=copy)
             unique = _unused(_file_name(photo.name, content), taken)
             with replacing(folder / unique) as temporary:
                 temporary.write_bytes(content)
             placed[photo.name] = unique
         return placed
 
-    def _content(self, name: str) -> bytes:
+    def _content(self, photo: Photo, upright: bool) -> bytes:
         try:
-            return self.index.read(name)
-        except OSError as error:
-            raise ExportError(f"{name}: cannot be read ({error}); export it again") from None
+            content = self.index.read(photo.name)
+            return upright_photo(content) if upright and photo.orientation != 1 else content
+        except (OSError, PhotoError) as error:
+            raise ExportError(f"{photo.name}: cannot be read ({error}); export it again, or leave it out") from None
 
     def to_coco(self, photos: Sequence[Photo], file_names: dict[str, str]) -> dict[str, Any]:
         """COCO of some of the photos, with image, category and annotation ids from 1 (0 would mean "no match")."""

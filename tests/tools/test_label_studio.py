@@ -98,6 +98,17 @@ def test_clean_writes_plain_coco_with_its_photos(form, tmp_path):
         assert abs(coco.annToMask(annotation).sum() - annotation["area"]) < 0.1 * annotation["area"]
 
 
+def test_clean_leaves_nothing_half_done(tmp_path, capsys):
+    export = draw_export(photos=3)
+    last = list(export.photos)[2]
+    side = encode(np.zeros((128, 96, 3), np.uint8), orientation=6)
+    export.photos[last] = side[: len(side) // 2] + side[-2:]  # its header is sound, and so is its end
+    with pytest.raises(SystemExit) as stopped:
+        main(["clean", str(export.write_zip(tmp_path / "e.zip")), "--output", str(tmp_path / "out")])
+    assert stopped.value.code == 2 and f"{last}: cannot be read" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_clean_overwrites_nothing(tmp_path, capsys):
     export = draw_export(photos=2).write_zip(tmp_path / "export.zip")
     (tmp_path / "out").mkdir()
