@@ -38,8 +38,8 @@ def add_campus_config(cfg: CfgNode) -> None:
     cfg.CAMPUS.SPLIT = [0.7, 0.1, 0.2]
     cfg.CAMPUS.SPLIT_SEED = 0
     # Photos that stay on one side, or the figures would praise what was learned by heart: "perceptual" = those that
-    # look alike (bursts, copies); a regular expression = those whose names agree in its groups, such as "^(.*)_[0-9]+";
-    # "" = only the very same photo.
+    # look alike (bursts, copies); a regular expression = those whose names agree in its groups, such as "^(.*)_[0-9]+"
+    # (names without folders and Label Studio's prefix); "" = only the very same photo.
     cfg.CAMPUS.GROUP_BY = "perceptual"
     # An earlier run's split.json: none of its photos moves, whatever it is called now, and new ones fill up. "" = none;
     # with a run's config.yaml it is the one beside that.

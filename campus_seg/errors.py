@@ -1,6 +1,7 @@
 """Errors that are the input's fault: one clear line for the user, exit status 2, no traceback."""
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 
@@ -14,7 +15,11 @@ class ConfigError(CampusError):
 
 
 class ExportError(CampusError):
-    """A Label Studio export that cannot be used."""
+    """A Label Studio export that cannot be used; with the report on it, where the reading came so far."""
+
+    def __init__(self, message: str, report=None):
+        super().__init__(message)
+        self.report = report
 
 
 class WeightsError(CampusError):
@@ -36,6 +41,9 @@ def exits_on_bad_input(main: Callable | None = None, *, advice: str = "") -> Cal
         except CampusError as error:
             print(f"error: {_one_line(str(error))}", file=sys.stderr)
             raise SystemExit(2) from None
+        except BrokenPipeError:  # whoever read the output, such as `head`, wants no more of it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(141) from None  # as shells report SIGPIPE
         except KeyboardInterrupt:
             print(f"stopped; {advice}" if advice else "stopped", file=sys.stderr)
             raise SystemExit(130) from None  # as shells report an interrupt

@@ -5,14 +5,16 @@ Exit status: 0 clean; 1 usable, with defects that are named; 2 unusable.
 """
 
 import argparse
+import re
 import shutil
 import sys
 from collections import Counter
 from pathlib import Path
 
-from campus_seg.errors import ConfigError, ExportError, exits_on_bad_input
+from campus_seg.errors import CampusError, ConfigError, ExportError, exits_on_bad_input
 from campus_seg.storage import check_output_folder, write_json
 
+KEY = re.compile(r"CAMPUS\.([A-Z_]+)")
 WIDEST = 60  # letters of a column in the table of defects
 
 
@@ -61,17 +63,25 @@ def run_clean(args: argparse.Namespace):
     return export
 
 
-def check_report_file(path: Path, export: str) -> None:
+def check_report_file(args: argparse.Namespace) -> None:
     """Makes sure, before any work, that the report can be written and overwrites nothing that it should not.
 
     Raises:
         ConfigError: it cannot, or would.
     """
+    path = args.json.resolve()
     if path.is_dir():
-        raise ConfigError(f"{path}: is a folder; give a file with --json")
-    if path.resolve() == Path(export).resolve():
-        raise ConfigError(f"{path}: is the export itself; give another file with --json")
+        raise ConfigError(f"{args.json}: is a folder; give a file with --json")
+    if path == Path(args.export).resolve():
+        raise ConfigError(f"{args.json}: is the export itself; give another file with --json")
+    if args.command == "clean" and path.is_relative_to(args.output.resolve()):
+        raise ConfigError(f"{args.json}: lies in {args.output}, which is for the cleaned export; give another file")
     check_output_folder(path.parent)
+
+
+def as_argument(key: re.Match) -> str:
+    """A key of the config, as messages name it, as this tool's argument."""
+    return "EXPORT" if key[1] == "EXPORT" else "--" + key[1].lower().replace("_", "-")
 
 
 def printable(text: str) -> str:
@@ -94,7 +104,7 @@ def show(export) -> None:
         print(printable("labels without objects: " + ", ".join(export.report.unused_labels)))
     for note in export.report.notes:
         print(note)
-    rows = [("how often", "defect", "what was done", "such as")]
+    rows = [("how often", "defect", "what was done", "the first")]
     rows += [(str(number), code, action, example) for code, number, action, example in export.report.table()]
     if len(rows) > 1:
         widths = [min(WIDEST, max(map(len, column))) for column in zip(*rows, strict=True)]
@@ -108,13 +118,19 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
     args = get_parser().parse_args(argv)
     if args.json:
-        check_report_file(args.json, args.export)
+        check_report_file(args)
     try:
-        export = args.run(args)
+        try:
+            export = args.run(args)
+        except CampusError as error:
+            error.args = (KEY.sub(as_argument, str(error)),)
+            raise
     except BaseException as error:
         if args.json:
             reason = str(error) or ("stopped" if isinstance(error, KeyboardInterrupt) else type(error).__name__)
-            write_json(args.json, {"error": reason, "counts": {}, "unused_labels": [], "notes": [], "defects": []})
+            found = getattr(error, "report", None)
+            empty = {"counts": {}, "unused_labels": [], "notes": [], "defects": []}
+            write_json(args.json, {"error": reason, **(found.as_dict() if found else empty)})
         raise
     if args.json:
         write_json(args.json, {"error": None, **export.report.as_dict()})

@@ -49,20 +49,26 @@ def group_photos(
         pattern does not find, is alone.
 
     Raises:
-        ConfigError: `group_by` is no regular expression.
+        ConfigError: `group_by` is no regular expression, or finds no name.
     """
     marks: dict[str, list[Hashable]] = {name: [sha256] for name, sha256 in hashes.items()}
     marks.update({identity: [identity] for identity in absent})
     pattern = name_pattern(group_by)
     if pattern:
         names = {name: name for name in hashes} | {identity: known.name for identity, known in absent.items()}
-        for key, name in names.items():
-            mark = name_mark(pattern, given_name(name))
+        found = {key: name_mark(pattern, given_name(name)) for key, name in names.items()}
+        if not any(found.values()):
+            example = given_name(next(iter(names.values())))
+            raise ConfigError(
+                f"CAMPUS.GROUP_BY {group_by!r}: finds none of the photos' names, such as {example} (without Label "
+                f"Studio's prefix); correct it, or give {PERCEPTUAL}, or ''"
+            )
+        for key, mark in found.items():
             if mark:
                 marks[key].append(mark)
     elif group_by == PERCEPTUAL:
-        found = export.facts.find("looks", hashes, lambda name: _look(export.index, name))
-        looks = {name: look for name, look in found.items() if isinstance(look, str)}
+        seen = export.facts.find("looks", hashes, lambda name: _look(export.index, name))
+        looks = {name: look for name, look in seen.items() if isinstance(look, str)}
         for name, group in zip(looks, look_alikes(list(looks.values())), strict=True):
             marks[name].append(group)
     return dict(zip(marks, join(list(marks.values())), strict=True))

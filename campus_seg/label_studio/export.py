@@ -21,10 +21,14 @@ from campus_seg.label_studio.index import PhotoIndex
 from campus_seg.label_studio.labels import find_labels
 from campus_seg.label_studio.options import ExportOptions
 from campus_seg.label_studio.photos import Photo, read_photos
-from campus_seg.label_studio.report import ImportReport
+from campus_seg.label_studio.report import LONGEST, ImportReport
 from campus_seg.photos import PhotoError, photo_ending, upright_photo
 from campus_seg.storage import replacing
 
+BRUSH_NOTE = (
+    "BRUSH_TO_COCO has brush masks part by part and without holes, and no photos without objects; an export as JSON "
+    "has all of it"
+)
 MAX_NAME = 200  # bytes of a file's name before its ending; file systems take 255 in all
 COCO_NOTE = (
     "A COCO export cannot tell a photo without objects from one that nobody labelled or that has brush masks alone; "
@@ -173,9 +177,13 @@ def read_export(export: str, options: ExportOptions) -> Export:
     )
     photos = list(read_photos(entries, options, report))
     if not photos and not (report.counts["background_dropped"] or report.counts["photo_emptied"]):
+        counts = report.counts
         raise ExportError(
-            f"{source}: none of its {distinct} photos is there, readable and of the stated shape; export as "
-            "'COCO with images', or say where they lie with CAMPUS.IMAGE_ROOT path/to/photos"
+            f"{source}: none of its {distinct} photos is there, readable and of the stated shape "
+            f"({counts['photo_missing']} missing, such as {raw.photos[0].file_name[:LONGEST]}; "
+            f"{counts['photo_unreadable']} unreadable; {counts['photo_of_other_shape']} of another shape); say where "
+            "they lie with CAMPUS.IMAGE_ROOT path/to/photos",
+            report,
         )
     used = {annotation.label for photo in photos for annotation in photo.annotations}
     classes = _classes(used, options.classes, source)
@@ -186,7 +194,9 @@ def read_export(export: str, options: ExportOptions) -> Export:
         objects=sum(len(photo.annotations) for photo in photos),
         unused_labels=len(report.unused_labels),
     )
-    if raw.form == "COCO" and (report.counts["photos_without_objects"] or report.counts["background_dropped"]):
+    if any(photo.traced for photo in raw.photos):
+        report.notes.append(BRUSH_NOTE)
+    elif raw.form == "COCO" and (report.counts["photos_without_objects"] or report.counts["background_dropped"]):
         report.notes.append(COCO_NOTE)
     return Export(photos, classes, report, index, facts)
 
@@ -199,7 +209,7 @@ def _classes(used: set[str], frozen: Sequence[str], source: str) -> list[str]:
     if frozen and unknown:
         raise ExportError(
             f"{source}: the class {unknown[0]!r} is not one of CAMPUS.CLASSES {list(frozen)}; "
-            "rename it in Label Studio, or train a new model with CAMPUS.CLASSES []"
+            "rename it in Label Studio, or train a new model with it at their end, or with CAMPUS.CLASSES []"
         )
     return list(frozen) or sorted(used, key=lambda name: (name.casefold(), name))
 
@@ -211,7 +221,7 @@ def _photo_places(files: ExportFiles, image_root: str) -> list[ExportFiles]:
         raise ExportError(f"{root}: no such folder; CAMPUS.IMAGE_ROOT must be the folder with the photos")
     given = [FolderFiles(root)] if root else []
     if isinstance(files, OneFile):  # what lies beside a .json may be anything, so it comes last
-        return [*given, FolderFiles(files.place)]
+        return [*given, files.beside()]
     return [files, *given]
 
 

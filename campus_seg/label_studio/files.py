@@ -9,7 +9,7 @@ import time
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -65,14 +65,19 @@ class ExportFiles(ABC):
 
 
 class FolderFiles(ExportFiles):
-    """The files below a folder; links that lead out of it are not followed."""
+    """The files below a folder; links that lead out of it are not followed.
 
-    def __init__(self, folder: Path):
+    Args:
+        folder: where to look.
+        below: the folders in it to look below, None for all.
+    """
+
+    def __init__(self, folder: Path, below: Collection[str] | None = None):
         super().__init__(folder)
         self._root = os.path.realpath(folder)
-        self.names = sorted(self._walk())
+        self.names = sorted(self._walk(below))
 
-    def _walk(self) -> Iterator[str]:
+    def _walk(self, below: Collection[str] | None) -> Iterator[str]:
         """Names of all files; of those that no JSON can name, since they are no text, none."""
         folders = [""]
         while folders:
@@ -92,7 +97,8 @@ class FolderFiles(ExportFiles):
                     if target.startswith(f"{self._root}/") and os.path.isfile(target):  # noqa: PTH113
                         yield name
                 elif entry.is_dir(follow_symlinks=False):
-                    folders.append(f"{name}/")
+                    if folder or below is None or name in below:
+                        folders.append(f"{name}/")
                 elif entry.is_file(follow_symlinks=False):
                     yield name
 
@@ -199,9 +205,12 @@ class OneFile(FolderFiles):
     """A bare file of labels."""
 
     def __init__(self, file: Path):
-        ExportFiles.__init__(self, file.parent)
-        self._root = os.path.realpath(file.parent)
+        super().__init__(file.parent, below=())
         self.names = [file.name]
+
+    def beside(self) -> FolderFiles:
+        """What lies beside it and below images/; other folders there may be anything, such as masked photos."""
+        return FolderFiles(self.place, below=("images",))
 
 
 def _entry_name(info: zipfile.ZipInfo) -> str:

@@ -35,6 +35,8 @@ def find_labels(files: ExportFiles) -> tuple[RawExport, str]:
             found.append((read_coco, value, source))
         elif is_native(value):
             found.append((read_native, value, source))
+        elif value == []:
+            reasons.append(f"{source} is an empty list")
         elif is_native_min(value):
             reasons.append(f"{source} is JSON_MIN, which lacks what is wanted here")
         else:
@@ -47,7 +49,10 @@ def find_labels(files: ExportFiles) -> tuple[RawExport, str]:
         )
     if not found:
         why = "; ".join(reasons[:3]) or f"{files.place} holds no .json"
-        raise ExportError(f"{why}: no labels in it; export from Label Studio as 'COCO with images' or JSON")
+        raise ExportError(
+            f"{why}: no labels in it; export from Label Studio as JSON or 'COCO with images', "
+            "or download it again where it was cut short"
+        )
     reader, value, source = found[0]
     return reader(value, source), source
 

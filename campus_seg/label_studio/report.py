@@ -4,13 +4,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-# Codes of defects by what they cost, the worst first: photos, objects, what was mended, what a policy decided.
+# Codes of defects by what they cost, the worst first: photos, objects, what a policy decided, what was mended.
 SEVERITY = (
     *("task_without_photo", "photo_missing", "photo_unreadable", "photo_of_other_shape", "photo_emptied"),
+    "photo_elsewhere",
     *("task_of_several_photos", "annotation_without_photo", "annotation_without_category", "annotation_unsupported"),
     *("annotation_malformed", "annotation_degenerate", "annotation_of_several_classes"),
+    *("photo_twice", "several_annotators", "rectangle", "background_dropped", "annotation_joined"),
     *("orientation_squashed", "size_differs", "polygon_repaired", "polygon_clipped"),
-    *("photo_elsewhere", "photo_twice", "several_annotators", "rectangle", "annotation_joined", "background_dropped"),
     *("annotation_skipped", "task_skipped", "task_unlabelled"),
 )
 LONGEST = 300  # letters of a name in a report; an address may hold a whole photo

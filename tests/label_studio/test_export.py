@@ -111,6 +111,14 @@ def test_a_crowd_is_no_object_and_is_named(tmp_path):
     assert report.counts["objects"] == len(export.coco["annotations"]) - 1
 
 
+def test_what_brush_to_coco_lacks_is_noted(tmp_path):
+    export = draw_export(photos=2)
+    for image in export.coco["images"]:
+        image["path"] = image["file_name"]
+    (note,) = read_drawn(export, tmp_path).report.notes
+    assert "part by part and without holes" in note
+
+
 @pytest.mark.parametrize("background", ["keep", "drop"])
 def test_what_coco_cannot_tell_is_noted(background, tmp_path):
     export = draw_export(photos=3)

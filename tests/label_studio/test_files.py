@@ -120,6 +120,16 @@ def test_beside_a_json_lies_what_image_root_lacks(tmp_path):
     assert result.index.path(result.photos[0].name) == root / "a.jpg"
 
 
+def test_what_was_drawn_beside_a_json_is_not_taken_for_its_photos(tmp_path):
+    """As visualize_data.py leaves it, under the photos' own names."""
+    folder = one_photo(tmp_path, "upload/1/a.jpg", "output/look/a.jpg")
+    with pytest.raises(ExportError, match="none of its 1 photos is there"):
+        read_export(str(folder / "result.json"), ExportOptions())
+    (folder / "images").mkdir()
+    (folder / "images/a.jpg").write_bytes((folder / "output/look/a.jpg").read_bytes())
+    assert read_export(str(folder / "result.json"), ExportOptions()).photos[0].name == "images/a.jpg"
+
+
 def two_of_one_name(tmp_path, *files):
     """Writes an export of setB/IMG.jpg with a dog and setA/IMG.jpg with a car; photos lie under the given names."""
     export = draw_export(photos=2)

@@ -42,7 +42,7 @@ def test_defects_are_shown_worst_first(tmp_path, capsys):
     assert main(["check", str(export), "--json", str(tmp_path / "new/report.json")]) == 1
     lines = capsys.readouterr().out.splitlines()
     rows = [line.split()[:2] for line in lines if line.split()[1] in SEVERITY]
-    assert rows == [["1", "photo_missing"], ["2", "polygon_clipped"], ["1", "rectangle"]]
+    assert rows == [["1", "photo_missing"], ["1", "rectangle"], ["2", "polygon_clipped"]]
     defects = json.loads((tmp_path / "new/report.json").read_text())["defects"]
     assert len(defects) == 4 and all(set(d) == {"code", "photo", "annotation", "action"} for d in defects)
 
@@ -128,6 +128,42 @@ def test_a_report_overwrites_neither_a_folder_nor_the_export(target, tmp_path, m
         main(["check", "export.json", "--json", target])
     assert stopped.value.code == 2 and "with --json" in capsys.readouterr().err
     assert (tmp_path / "export.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("inside", ["out/annotations.json", "out/images/report.json", "out/report.json"])
+def test_a_report_is_not_written_into_the_cleaned_export(inside, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    draw_export(photos=1).write_zip(tmp_path / "e.zip")
+    with pytest.raises(SystemExit) as stopped:
+        main(["clean", "e.zip", "--output", "out", "--json", inside])
+    assert stopped.value.code == 2 and "lies in out" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_messages_name_this_tools_own_arguments_and_say_what_was_missing(tmp_path, capsys):
+    export = draw_export(photos=3)
+    names = list(export.photos)
+    export.photos = {names[0]: b"no photo", names[1]: encode(np.zeros((50, 50, 3), np.uint8))}
+    path = str(export.write_zip(tmp_path / "e.zip"))
+    with pytest.raises(SystemExit):
+        main(["check", path, "--json", str(tmp_path / "report.json")])
+    said = capsys.readouterr().err
+    assert "1 missing, such as" in said and "1 unreadable; 1 of another shape" in said
+    assert "with --image-root path/to/photos" in said and "CAMPUS." not in said
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["error"] in said
+    assert sorted(d["code"] for d in report["defects"]) == ["photo_missing", "photo_of_other_shape", "photo_unreadable"]
+    with pytest.raises(SystemExit):
+        main(["check", str(draw_export(photos=3).write_zip(tmp_path / "e.zip")), "--classes", "car"])
+    assert "is not one of --classes" in capsys.readouterr().err
+
+
+def test_a_reader_that_wants_no_more_is_no_crash(tmp_path):
+    path = draw_export(photos=2).write_zip(tmp_path / "e.zip")
+    command = [sys.executable, str(ROOT / "tools/label_studio.py"), "check", str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 141
 
 
 def test_names_that_the_terminal_cannot_show(tmp_path):
