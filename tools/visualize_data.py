@@ -58,9 +58,8 @@ def main(argv=None):
                 cv2.imwrite(str(temporary), picture)
     print(f"{len(names)} photos drawn in {output}")
     if export.report.defects:
-        print(
-            f"{len(export.report.defects)} remarks on the export; tools/label_studio.py check EXPORT --json FILE lists them"
-        )
+        remarks = len(export.report.defects)
+        print(f"{remarks} remarks on the export; tools/label_studio.py check EXPORT --json FILE lists them")
 
 
 def draw_annotations(photo):

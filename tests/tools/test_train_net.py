@@ -372,6 +372,7 @@ BAD = {
         "words.pth: no split that can be read",
     ),
     "name pattern": (no_change, ["CAMPUS.GROUP_BY", "("], "CAMPUS.GROUP_BY '(': no regular expression"),
+    "name pattern that finds nothing": (no_change, ["CAMPUS.GROUP_BY", "percptual"], "names, such as photo_0.jpg"),
     "evaluate text": (no_change, ["--eval-only", "MODEL.WEIGHTS", "words.pth"], "neither a torch checkpoint"),
     "evaluate nothing": (no_change, ["--eval-only", "MODEL.WEIGHTS", ""], "MODEL.WEIGHTS is empty"),
     "shares": (no_change, ["CAMPUS.SPLIT", "[1.0, 1.0, 1.0]"], "CAMPUS.SPLIT"),
