@@ -17,8 +17,24 @@ class ExportError(CampusError):
     """A Label Studio export that cannot be used."""
 
 
+class TrainingError(CampusError):
+    """A training that cannot go on; the message says what it was doing."""
+
+
 class WeightsError(CampusError):
     """A weights file that is missing, damaged or of another kind."""
+
+
+class OutputError(CampusError):
+    """A file that cannot be written."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that a run obeyed. The message says how to go on."""
+
+    def __init__(self, message: str, signal_number: int):
+        super().__init__(message)
+        self.signal_number = signal_number
 
 
 def exits_on_bad_input(main: Callable | None = None, *, advice: str = "") -> Callable:
@@ -36,6 +52,9 @@ def exits_on_bad_input(main: Callable | None = None, *, advice: str = "") -> Cal
         except CampusError as error:
             print(f"error: {_one_line(str(error))}", file=sys.stderr)
             raise SystemExit(2) from None
+        except Stopped as stopped:
+            print(_one_line(str(stopped)), file=sys.stderr)
+            raise SystemExit(128 + stopped.signal_number) from None
         except KeyboardInterrupt:
             print(f"stopped; {advice}" if advice else "stopped", file=sys.stderr)
             raise SystemExit(130) from None  # as shells report an interrupt
