@@ -1,6 +1,7 @@
 # Every target sets up what it needs in .venv, from the exact pins in requirements.lock.
 #   make demo     the main job on drawn photos, end to end, in output/demo
 #   make test     the tests, offline
+#   make kills    twenty kills and other ends of a run, and that it goes on as if there had been none
 #   make install  the environment alone
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ INSTALLED := $(VENV)/installed
 export OMP_NUM_THREADS ?= 2
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: install demo test overfit lint format lock clean
+.PHONY: install demo test overfit kills lint format lock clean
 
 install: $(INSTALLED)
 
@@ -28,11 +29,14 @@ demo: install
 	$(BIN)/python tools/demo.py
 
 test: install
-	$(BIN)/python -m pytest tests -m "not slow"
+	$(BIN)/python -m pytest tests -m "not slow and not kills"
 
 # Needs a real export (see tests/conftest.py); skipped where there is none.
 overfit: install
 	$(BIN)/python -m pytest tests -m slow
+
+kills: install
+	$(BIN)/python -m pytest tests -m kills
 
 lint: install
 	$(BIN)/ruff format --check .

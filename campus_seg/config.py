@@ -55,6 +55,23 @@ def add_campus_config(cfg: CfgNode) -> None:
     # "SGD" is Detectron2's own, right for fine-tuning; "AdamW" learns faster from scratch.
     cfg.CAMPUS.OPTIMIZER = "SGD"
 
+    # How long to train, in terms that fit any number of photos; engine/schedule.py turns each of these into the
+    # Detectron2 key named here once the photos are counted. 0 (or []) = that key counts as it stands, which is also
+    # what giving it with the command means.
+    # Passes over the training photos: SOLVER.MAX_ITER.
+    cfg.CAMPUS.EPOCHS = 0.0
+    # Where the learning rate drops by SOLVER.GAMMA, as shares of the whole: SOLVER.STEPS.
+    cfg.CAMPUS.STEPS = []
+    # Iterations in which the learning rate rises, at most a fifth of the whole: SOLVER.WARMUP_ITERS.
+    cfg.CAMPUS.WARMUP_ITERS = 0
+    # Epochs from one evaluation to the next, TEST.EVAL_PERIOD, and from one checkpoint to the next,
+    # SOLVER.CHECKPOINT_PERIOD.
+    cfg.CAMPUS.EVAL_EPOCHS = 1.0
+    cfg.CAMPUS.CHECKPOINT_EPOCHS = 1.0
+    # The batch that SOLVER.BASE_LR is for. Another SOLVER.IMS_PER_BATCH scales it: linearly for SGD, by the square
+    # root for AdamW.
+    cfg.CAMPUS.REFERENCE_BATCH = 0
+
     # The mini network, see modeling/mini_backbone.py: channels of its four stages (strides 4, 8, 16, 32) and
     # residual blocks in each.
     cfg.CAMPUS.MINI_BACKBONE = CfgNode()
@@ -62,6 +79,13 @@ def add_campus_config(cfg: CfgNode) -> None:
     cfg.CAMPUS.MINI_BACKBONE.BLOCKS = [1, 2, 2, 1]
     # Trained from scratch, its normalisation cannot be frozen as a pretrained ResNet's is.
     cfg.CAMPUS.MINI_BACKBONE.NORM = "BN"
+
+    # What the best model is best at, on the validation photos: "segm/AP", AP50 or AP75, the same of "bbox", or
+    # "val/total_loss", which is steadier on few photos, yet often rises while AP still grows. The photos for testing
+    # choose nothing, or their figures would flatter.
+    cfg.CAMPUS.BEST_METRIC = "segm/AP"
+    # Evaluations without a better one after which training ends early. 0 = never.
+    cfg.CAMPUS.PATIENCE = 0
 
 
 def find_config_file(name: str, kind: str = "") -> Path:

@@ -22,8 +22,24 @@ class ExportError(CampusError):
         self.report = report
 
 
+class TrainingError(CampusError):
+    """A training that cannot go on; the message says what it was doing."""
+
+
 class WeightsError(CampusError):
     """A weights file that is missing, damaged or of another kind."""
+
+
+class OutputError(CampusError):
+    """A file that cannot be written."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that a run obeyed. The message says how to go on."""
+
+    def __init__(self, message: str, signal_number: int):
+        super().__init__(message)
+        self.signal_number = signal_number
 
 
 def exits_on_bad_input(main: Callable | None = None, *, advice: str = "") -> Callable:
@@ -44,6 +60,9 @@ def exits_on_bad_input(main: Callable | None = None, *, advice: str = "") -> Cal
         except BrokenPipeError:  # whoever read the output, such as `head`, wants no more of it
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(141) from None  # as shells report SIGPIPE
+        except Stopped as stopped:
+            print(_one_line(str(stopped)), file=sys.stderr)
+            raise SystemExit(128 + stopped.signal_number) from None
         except KeyboardInterrupt:
             print(f"stopped; {advice}" if advice else "stopped", file=sys.stderr)
             raise SystemExit(130) from None  # as shells report an interrupt

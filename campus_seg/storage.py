@@ -1,6 +1,7 @@
 """Files written whole or not at all, and a look ahead at the folder for them."""
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -12,19 +13,50 @@ from campus_seg.errors import ConfigError
 
 
 @contextlib.contextmanager
-def replacing(path: Path | str) -> Iterator[Path]:
+def replacing(path: Path | str, *, durable: bool = False) -> Iterator[Path]:
     """Gives a temporary path beside `path`, which takes its place when the block ends without an error.
 
     The temporary name keeps the ending, since image writers choose their format by it. Parents are made.
+
+    Args:
+        path: of the file in the end.
+        durable: also over a power cut: the content is on the disk before the name is, and the name before this ends.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.part{path.suffix}")
     try:
         yield temporary
+        if durable:
+            _sync(temporary)
         temporary.replace(path)
+        if durable:
+            _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: Path | str) -> None:
+    """Removes the temporary files that killed processes left directly in a folder; no other may be writing there."""
+    for path in Path(folder).glob(".*.part*"):
+        path.unlink()
+
+
+def no_room(error: BaseException | None) -> OSError | None:
+    """The error, or one in whose handling it arose, that says that a disk is full, or a quota; None for others."""
+    while error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def write_json(path: Path | str, value: Any, *, indent: int | None = 1) -> None:

@@ -4,6 +4,7 @@ Coordinates are pixels of the upright photo, x to the right and y down, with (0,
 (not at the first pixel's centre). Silhouettes are kept at twice the photo's size: GRID grid cells to a pixel.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -255,7 +256,7 @@ def take_photo(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(picture, 0, 255, out=picture).astype(np.uint8)
 
 
-def draw_scene(seed: int, index: int, empty: bool = False) -> Scene:
+def draw_scene(seed: int, index: int, empty: bool = False, classes: Sequence[str] = tuple(WEIGHTS)) -> Scene:
     """Draw photo number `index` of a sample.
 
     Every random number comes from one generator of the seed and the index, so a photo does not depend on how many
@@ -265,13 +266,15 @@ def draw_scene(seed: int, index: int, empty: bool = False) -> Scene:
         seed: of the sample.
         index: of the photo, from 0.
         empty: draw the place without objects.
+        classes: what may stand there; the others do not occur.
     """
     rng = np.random.default_rng([seed, index])
     picture, line, has_wall = backdrop(rng)
     light, strength = (-1 if rng.random() < 0.5 else 1), rng.uniform(0.2, 0.55)
-    names = list(WEIGHTS)
+    names = [name for name in WEIGHTS if name in classes]
+    weights = np.array([WEIGHTS[name] for name in names])
     wanted = rng.choice(
-        names, rng.choice([1, 2, 3, 4, 5, 6], p=[0.12, 0.2, 0.24, 0.2, 0.14, 0.1]), p=[*WEIGHTS.values()]
+        names, rng.choice([1, 2, 3, 4, 5, 6], p=[0.12, 0.2, 0.24, 0.2, 0.14, 0.1]), p=weights / weights.sum()
     )
     depths = np.sort(rng.uniform(0, 1, 0 if empty else len(wanted)))[::-1]
     hidden = np.zeros((GRID * HEIGHT, GRID * WIDTH), np.uint8)

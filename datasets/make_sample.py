@@ -1,6 +1,6 @@
 """Draw a labelled sample and pack it exactly as Label Studio exports it.
 
-    python datasets/make_sample.py --output sample.zip [--photos 360] [--seed 0]
+    python datasets/make_sample.py --output sample.zip [--photos 360] [--seed 0] [--classes car dog …]
 
 The zip has the form of Label Studio's COCO_WITH_IMAGES export with the server's address configured: `result.json` and
 `images/`, with what such exports really contain: a label nobody used, photos without objects, rectangles without a
@@ -11,6 +11,7 @@ import argparse
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -98,13 +99,13 @@ def write_entry(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     archive.writestr(entry, data)
 
 
-def write_export(archive: zipfile.ZipFile, photos: int, seed: int) -> None:
+def write_export(archive: zipfile.ZipFile, photos: int, seed: int, classes: Sequence[str]) -> None:
     """Draw the photos one by one into the archive, then write what Label Studio says about them."""
     images, annotations = [], []
     write_entry(archive, "images/", b"")
     for index in tqdm(range(photos), desc="drawing", unit="photo", mininterval=2):
         role = index % CYCLE
-        scene = draw_scene(seed, index, empty=role in EMPTY)
+        scene = draw_scene(seed, index, empty=role in EMPTY, classes=classes)
         height, width = scene.photo.shape[:2]
         stored = (height, width) if role in TURNED else (width, height)
         file_name, zip_name = media_names(seed, index)
@@ -132,13 +133,13 @@ def write_export(archive: zipfile.ZipFile, photos: int, seed: int) -> None:
     write_entry(archive, "result.json", json.dumps(result, indent=2).replace("/", "\\/").encode())
 
 
-def make_sample(output: Path, photos: int = 360, seed: int = 0) -> None:
+def make_sample(output: Path, photos: int = 360, seed: int = 0, classes: Sequence[str] = tuple(CLASSES)) -> None:
     """Write the sample's zip, whole or not at all: under a temporary name first, then moved."""
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(f".{output.name}.partial")
     try:
         with zipfile.ZipFile(partial, "w") as archive:
-            write_export(archive, photos, seed)
+            write_export(archive, photos, seed, classes)
         partial.replace(output)
     finally:
         partial.unlink(missing_ok=True)
@@ -150,10 +151,13 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, required=True, help="the zip to write")
     parser.add_argument("--photos", type=int, default=360, help="how many photos to draw (default: 360)")
     parser.add_argument("--seed", type=int, default=0, help="another seed draws another sample (default: 0)")
+    parser.add_argument(
+        "--classes", nargs="+", choices=CLASSES, default=[*CLASSES], metavar="NAME", help="what is drawn (default: all)"
+    )
     return parser
 
 
 if __name__ == "__main__":
     args = get_parser().parse_args()
-    make_sample(args.output, args.photos, args.seed)
+    make_sample(args.output, args.photos, args.seed, args.classes)
     print(f"{args.photos} photos in {args.output}")

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Measures what this project claims about speed; only the ratios carry over to another machine.
+"""Measures what this project claims; of times only the ratios carry over to another machine.
 
     python tools/benchmark.py mapper --export my_export.zip --json output/mapper.json
     python tools/benchmark.py import --photos 100000 --annotations 1000000 --json output/import.json
+    python tools/benchmark.py transfer --json output/transfer.json
 
 mapper: the training mapper with the default pipeline, against the same pipeline on the photo alone (the cost of
 taking the objects along) and against Detectron2's own DatasetMapper with flip and resize. Without --export it draws
@@ -12,6 +13,11 @@ import: `label_studio.py check`, with an empty cache and again with what that le
 the same file and Pillow's reading of the photos' headers in as many threads as there are cores. Without --export it
 draws one. Each side has a process of its own, and all files have been read once before. import_vs_pycocotools is
 (check - headers) / coco, import_again_vs_pycocotools is check_again / coco.
+
+transfer: the mini network that has learned three drawn classes, fine-tuned on a few photos of three others, against
+training from scratch on the same photos, for the same iterations and in turn. Mask AP on test photos along the way.
+transfer_ap_gain is what it has more after the same time, in points; transfer_time_to_same_ap the share of the time
+that it takes to be as good as from scratch.
 """
 
 import argparse
@@ -53,6 +59,17 @@ def get_parser() -> argparse.ArgumentParser:
     importing.add_argument("--annotations", type=at_least_one, default=1_000_000, metavar="N", help="to draw (1000000)")
     importing.add_argument("--repeats", type=at_least_one, default=3, metavar="N", help="the median counts (3)")
     importing.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    transfer = commands.add_parser("transfer", help="fine-tuning on few photos against training from scratch")
+    transfer.set_defaults(measure=measure_transfer)
+    transfer.add_argument("--known-photos", type=at_least_one, default=200, metavar="N", help="to learn first (200)")
+    transfer.add_argument("--known-iterations", type=at_least_one, default=600, metavar="N", help="in which (600)")
+    transfer.add_argument("--photos", type=at_least_one, default=40, metavar="N", help="of the new classes (40)")
+    transfer.add_argument("--test-photos", type=at_least_one, default=60, metavar="N", help="likewise (60)")
+    transfer.add_argument("--iterations", type=at_least_one, default=300, metavar="N", help="of each side (300)")
+    transfer.add_argument("--checkpoints", type=at_least_one, default=6, metavar="N", help="that are tested (6)")
+    transfer.add_argument("--seeds", type=at_least_one, default=3, metavar="N", help="each has its own photos (3)")
+    transfer.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    transfer.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last")
     return parser
 
 
@@ -71,6 +88,16 @@ def measure_import(args: argparse.Namespace) -> dict:
     return importing.measure_import(args)
 
 
+def measure_transfer(args: argparse.Namespace) -> dict:
+    """Figures of the subcommand `transfer`, whose table it prints; imported late."""
+    require_detectron2()
+    from campus_seg.benchmarks import transfer
+
+    figures = transfer.measure_transfer(args)
+    print(figures["table"])
+    return figures
+
+
 @exits_on_bad_input
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand, prints its figures and writes them as JSON where asked."""
@@ -79,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_output_folder(args.json.parent)
     figures = args.measure(args)
     for section, values in figures.items():
-        if isinstance(values, dict):
+        if isinstance(values, dict) and section != "curves":
             print(section)
             for name, value in values.items():
                 print(f"  {name:<36}{value:10.3f}")

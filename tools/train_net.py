@@ -43,7 +43,7 @@ def main(argv=None):
     if args.eval_only:
         use_run_weights(cfg, args.config_file, args.opts)
     args.config_file = str(find_config_file(args.config_file))
-    checkpoint = prepare_run(cfg, eval_only=args.eval_only, resume=args.resume)
+    prepared = prepare_run(cfg, given=args.opts[::2], eval_only=args.eval_only, resume=args.resume)
     cfg.freeze()
     launch(
         run,
@@ -51,13 +51,14 @@ def main(argv=None):
         num_machines=args.num_machines,
         machine_rank=args.machine_rank,
         dist_url=args.dist_url,
-        args=(cfg, args, checkpoint),
+        args=(cfg, args, prepared),
     )
 
 
-def run(cfg, args, checkpoint):
+def run(cfg, args, prepared):
     """One process of a run."""
     from campus_seg.data.datasets import register_datasets
+    from campus_seg.engine.preflight import dry_run
     from campus_seg.engine.run import log_import, setup_run
     from campus_seg.engine.trainer import Trainer, evaluate
     from campus_seg.modeling.mini_backbone import register_mini_backbone
@@ -69,6 +70,8 @@ def run(cfg, args, checkpoint):
     register_datasets(output_dir, cfg.CAMPUS.CLASSES)
     setup_run(cfg, args)
     log_import(output_dir)
+    for level, remark in prepared.remarks:
+        logger.log(level, remark)
     if args.eval_only:
         return evaluate(cfg)
     trainer = Trainer(cfg)
@@ -77,10 +80,12 @@ def run(cfg, args, checkpoint):
         logger.info(f"Going on at iteration {trainer.start_iter} of {trainer.max_iter}")
         if trainer.start_iter >= trainer.max_iter:
             logger.warning("Nothing is left to train; a larger SOLVER.MAX_ITER would go on")
-    elif checkpoint:
-        trainer.start_from(checkpoint)
+    elif prepared.checkpoint:
+        trainer.start_from(prepared.checkpoint)
     else:
         logger.info("Starting from scratch: MODEL.WEIGHTS is empty")
+    if trainer.start_iter < trainer.max_iter:
+        dry_run(trainer.model, cfg)
     results = trainer.train()
     config = shlex.quote(str(output_dir / "config.yaml"))
     logger.info(

@@ -4,14 +4,15 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import load_coco_json
 
-from campus_seg.config import CLASSES_FILE, SPLIT_FILE
+from campus_seg.config import CLASSES_FILE, SPLIT_FILE, export_options
 from campus_seg.data.groups import group_photos
-from campus_seg.data.split_file import Placed, absent_photos, write_split
+from campus_seg.data.split_file import Placed, absent_photos, read_split, write_split
 from campus_seg.data.splits import SPLITS, SplitPhoto, split_photos
-from campus_seg.label_studio.export import Export
+from campus_seg.label_studio.export import Export, read_export
 from campus_seg.palette import class_colors
 from campus_seg.storage import write_json
 
@@ -97,6 +98,36 @@ def write_datasets(
     write_split(output_dir / SPLIT_FILE, splits, export.content_hashes(), earlier or {})
     # Last, so that where it lies the import is whole.
     write_json(output_dir / REPORT_FILE, {"export": source, **export.report.as_dict()})
+
+
+def register_export(cfg: CfgNode) -> None:
+    """Imports `cfg.CAMPUS.EXPORT` into OUTPUT_DIR and makes its splits known to Detectron2: for a script of one's own.
+
+    tools/train_net.py does the same, and checks more. Called again it keeps the photos where OUTPUT_DIR has them.
+
+    Args:
+        cfg: not frozen; it is fitted to the data, see `fit_config`.
+
+    Raises:
+        CampusError: the export cannot be used, or a key says what cannot be.
+    """
+    output_dir = Path(cfg.OUTPUT_DIR)
+    own = output_dir / SPLIT_FILE
+    split_file = cfg.CAMPUS.SPLIT_FILE or (own if own.is_file() else "")
+    earlier = read_split(Path(split_file)) if split_file else {}
+    export = read_export(cfg.CAMPUS.EXPORT, export_options(cfg))
+    splits = choose_splits(export, list(cfg.CAMPUS.SPLIT), cfg.CAMPUS.SPLIT_SEED, earlier, cfg.CAMPUS.GROUP_BY)
+    write_datasets(export, splits, output_dir, cfg.CAMPUS.EXPORT, earlier)
+    register_datasets(output_dir, export.classes)
+    fit_config(cfg, export.classes, splits)
+
+
+def fit_config(cfg: CfgNode, classes: list[str], splits: Mapping[str, list[str]]) -> None:
+    """Sets CAMPUS.CLASSES and MODEL.ROI_HEADS.NUM_CLASSES, and takes splits without a photo out of DATASETS.TEST."""
+    cfg.CAMPUS.CLASSES = list(classes)
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(classes)
+    filled = {dataset_name(split) for split in SPLITS if splits[split]}
+    cfg.DATASETS.TEST = tuple(name for name in cfg.DATASETS.TEST if name in filled)
 
 
 def register_datasets(output_dir: Path, classes: list[str]) -> None:

@@ -78,12 +78,17 @@ class CampusMapper:
         }
 
     def __call__(self, dataset_dict: dict) -> dict:
+        """What Detectron2's loaders call, see `map_photo`."""
+        return self.map_photo(dataset_dict)
+
+    def map_photo(self, dataset_dict: dict) -> dict:
         """Maps one photo.
 
         Args:
             dataset_dict: in Detectron2's standard form, polygons absolute and continuous in the upright photo or COCO
-                RLE; "epoch" (int, 0 where missing) and "image_id" (int or str) choose the random draw, so that
-                neither the worker nor the order matters. It is not changed.
+                RLE; "epoch", "copy" (int, 0 where missing) and "image_id" (int or str) choose the random draw, so that
+                neither the worker nor the order matters. Without "epoch", as in loaders that are not ours, numpy's
+                random state does, or each epoch would bring the same. It is not changed.
 
         Returns:
             A copy without "annotations", and with "image" (3, h, w) uint8 in `INPUT.FORMAT`, "height" and "width" of
@@ -110,8 +115,7 @@ class CampusMapper:
             annotations = [annotation for annotation in annotations if not annotation.get("iscrowd", 0)]
             segmentations = [annotation.get("segmentation") for annotation in annotations]
             _check_outlines(segmentations, dataset_dict["file_name"], height, width)
-            seed = (self.seed, dataset_dict.get("epoch", 0), _number(dataset_dict.get("image_id", 0)))
-            objects = None
+            seed, objects = self._draw_seed(dataset_dict), None
             if not self.wants_masks and not any(isinstance(segmentation, dict) for segmentation in segmentations):
                 new_height, new_width = image.shape[:2]
                 rings = Rings.from_polygons(segmentations).scaled(new_width / width, new_height / height)
@@ -128,7 +132,14 @@ class CampusMapper:
             dataset_dict["instances"] = _to_instances(objects, classes, image.shape[:2])
         return dataset_dict
 
-    def _augment(self, image: np.ndarray, objects: Rings | np.ndarray, seed: tuple[int, int, int]):
+    def _draw_seed(self, dataset_dict: dict) -> tuple[int, ...]:
+        epoch = dataset_dict.get("epoch", 0)
+        if self.augmentation and "epoch" not in dataset_dict:
+            epoch = np.random.randint(2**31)
+        seed = (self.seed, epoch, _number(dataset_dict.get("image_id", 0)))
+        return (*seed, dataset_dict["copy"]) if dataset_dict.get("copy") else seed
+
+    def _augment(self, image: np.ndarray, objects: Rings | np.ndarray, seed: tuple[int, ...]):
         if self.augmentation:
             return self.augmentation(image, objects, seed)
         return image, objects.without_specks() if isinstance(objects, Rings) else objects

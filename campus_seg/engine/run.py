@@ -4,16 +4,19 @@ import argparse
 import json
 import logging
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from detectron2.config import CfgNode
-from detectron2.engine import default_setup
 from detectron2.modeling import build_model
 from detectron2.utils import comm
+from detectron2.utils.collect_env import collect_env_info
+from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 
-from campus_seg.config import CLASSES_FILE, export_options
+from campus_seg.config import CLASSES_FILE, export_options, load_config
 from campus_seg.data.datasets import (
     REPORT_FILE,
     choose_splits,
@@ -24,71 +27,91 @@ from campus_seg.data.datasets import (
 )
 from campus_seg.data.groups import name_pattern
 from campus_seg.data.mapper import CampusMapper
+from campus_seg.data.sampler import SAMPLERS
 from campus_seg.data.split_file import read_split
 from campus_seg.data.splits import SPLITS
+from campus_seg.engine.best import BEST_FILE, check_best_keys
+from campus_seg.engine.metrics_file import METRICS_FILE
+from campus_seg.engine.preflight import log_counts
+from campus_seg.engine.schedule import Remark, keep_schedule, photos_an_epoch, resolve_schedule
 from campus_seg.errors import ConfigError
 from campus_seg.label_studio.export import Export, read_export
+from campus_seg.modeling.checkpoint import checkpoint_files, latest_checkpoint
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 from campus_seg.modeling.weights import load_weights, read_checkpoint
-from campus_seg.storage import check_output_folder
+from campus_seg.storage import check_output_folder, remove_leftovers, replacing
 
 logger = logging.getLogger(__name__)
 
 
-def prepare_run(cfg: CfgNode, *, eval_only: bool = False, resume: bool = False) -> dict[str, Any] | None:
+class Prepared(NamedTuple):
+    """What a run starts with.
+
+    Attributes:
+        checkpoint: to start a new training from; None for training from scratch, going on and evaluating.
+        remarks: for the log, which is not open yet.
+    """
+
+    checkpoint: dict[str, Any] | None = None
+    remarks: Sequence[Remark] = ()
+
+
+def prepare_run(
+    cfg: CfgNode, *, given: Collection[str] = (), eval_only: bool = False, resume: bool = False
+) -> Prepared:
     """Checks the whole input, then imports the export into OUTPUT_DIR and fits `cfg` to it.
 
     A run that goes on, or is evaluated in its own folder, keeps what it imported: the export is not read again.
 
     Args:
-        cfg: not frozen; CLASSES, NUM_CLASSES and DATASETS.TEST are set from the data.
+        cfg: not frozen; CLASSES, NUM_CLASSES, DATASETS.TEST and the schedule are set from the data.
+        given: the keys given with the command, which win.
         eval_only: the model is evaluated, not trained.
         resume: a run in OUTPUT_DIR goes on, if there is one.
-
-    Returns:
-        The checkpoint to start a new training from; None for training from scratch, going on and evaluating.
 
     Raises:
         CampusError: bad input; nothing has been written then.
     """
     output_dir = Path(cfg.OUTPUT_DIR)
     check_output_folder(output_dir)
-    begun = _last_checkpoint(output_dir)
+    begun = bool(checkpoint_files(output_dir))
     if begun and not (resume or eval_only):
         raise ConfigError(f"{output_dir}: holds a trained run already; go on with --resume, or give another OUTPUT_DIR")
-    goes_on = bool(begun) and resume and not eval_only
+    goes_on = begun and resume and not eval_only
     _check_keys(cfg, eval_only)
     if (goes_on or eval_only) and (output_dir / REPORT_FILE).is_file():
-        _take_earlier_import(cfg, output_dir)
+        training = _take_earlier_import(cfg, output_dir)
+        remarks = [] if eval_only else _fit_schedule(cfg, training, output_dir if goes_on else None, given)
         _check_model(cfg, eval_only)
-        return None
+        if goes_on:
+            latest_checkpoint(output_dir, cfg.CAMPUS.CLASSES)  # says what is wrong with it
+            remove_leftovers(output_dir)
+        return Prepared(remarks=remarks)
     earlier = read_split(Path(cfg.CAMPUS.SPLIT_FILE)) if cfg.CAMPUS.SPLIT_FILE else {}
     export = read_export(cfg.CAMPUS.EXPORT, export_options(cfg))
     splits = choose_splits(export, list(cfg.CAMPUS.SPLIT), cfg.CAMPUS.SPLIT_SEED, earlier, cfg.CAMPUS.GROUP_BY)
     _fit_config(cfg, export.classes, splits)
-    checkpoint = None
+    checkpoint, remarks = None, []
     if not eval_only:
         _check_training_split(cfg, export, splits)
+        remarks = _fit_schedule(cfg, _training_photos(cfg, export, splits), output_dir if goes_on else None, given)
         checkpoint = read_checkpoint(cfg.MODEL.WEIGHTS) if cfg.MODEL.WEIGHTS else None
     _check_model(cfg, eval_only)
+    if not eval_only:
+        remove_leftovers(output_dir)
     write_datasets(export, splits, output_dir, cfg.CAMPUS.EXPORT, earlier)
-    # Of a run that stopped before its first checkpoint; its losses are not this run's.
-    (output_dir / "metrics.json").unlink(missing_ok=True)
-    return checkpoint
+    # Of a run that stopped before its first checkpoint; its losses, and the best of it, are not this run's.
+    for name in () if eval_only else (METRICS_FILE, BEST_FILE):
+        (output_dir / name).unlink(missing_ok=True)
+    return Prepared(checkpoint, remarks)
 
 
-def _last_checkpoint(output_dir: Path) -> Path | None:
-    tag = output_dir / "last_checkpoint"
-    if not tag.is_file():
-        return None
-    checkpoint = output_dir / tag.read_text(encoding="utf-8").strip()
-    if not checkpoint.is_file():
-        raise ConfigError(f"{checkpoint}: is gone, though {tag} names it; write the name of another .pth into that")
-    return checkpoint
+def _take_earlier_import(cfg: CfgNode, output_dir: Path) -> list[dict]:
+    """Fits `cfg` to what lies in OUTPUT_DIR/import; it must be of the same export and the same classes.
 
-
-def _take_earlier_import(cfg: CfgNode, output_dir: Path) -> None:
-    """Fits `cfg` to what lies in OUTPUT_DIR/import; it must be of the same export and the same classes."""
+    Returns:
+        The training photos, as `photos_an_epoch` takes them.
+    """
     report = _read_json(output_dir / REPORT_FILE)
     given, earlier = cfg.CAMPUS.EXPORT, report.get("export", "")
     if given and Path(given).name != Path(earlier).name:
@@ -102,6 +125,14 @@ def _take_earlier_import(cfg: CfgNode, output_dir: Path) -> None:
     photos = _imported_photos(output_dir)
     _fit_config(cfg, classes, photos)
     _check_photos(output_dir, [name for names in photos.values() for name in names])
+    training = []
+    for split in _training_splits(cfg):
+        coco = _read_json(coco_file(output_dir, split))
+        annotations = {image["id"]: [] for image in coco["images"]}
+        for annotation in coco["annotations"]:
+            annotations[annotation["image_id"]].append(annotation)
+        training += [{"annotations": each} for each in annotations.values()]
+    return training
 
 
 def _imported_photos(output_dir: Path) -> dict[str, list[str]]:
@@ -131,14 +162,48 @@ def _read_json(path: Path) -> Any:
 def _check_keys(cfg: CfgNode, eval_only: bool) -> None:
     if cfg.CAMPUS.OPTIMIZER not in ("SGD", "AdamW"):
         raise ConfigError(f"CAMPUS.OPTIMIZER {cfg.CAMPUS.OPTIMIZER!r}: choose SGD or AdamW")
+    if cfg.DATALOADER.SAMPLER_TRAIN not in SAMPLERS:
+        raise ConfigError(f"DATALOADER.SAMPLER_TRAIN {cfg.DATALOADER.SAMPLER_TRAIN!r}: choose {' or '.join(SAMPLERS)}")
     if eval_only and not cfg.MODEL.WEIGHTS:
         raise ConfigError("MODEL.WEIGHTS is empty: --eval-only wants a run's config.yaml, or the weights with it")
     known = {dataset_name(split) for split in SPLITS}
     unknown = sorted({*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST} - known)
     if unknown:
         raise ConfigError(f"DATASETS: no dataset is called {unknown[0]}; there are {', '.join(sorted(known))}")
+    check_best_keys(cfg)
     name_pattern(cfg.CAMPUS.GROUP_BY)
     CampusMapper(cfg, is_train=not eval_only)  # says what is wrong with sizes and augmentations
+
+
+def _training_splits(cfg: CfgNode) -> list[str]:
+    return [split for split in SPLITS if dataset_name(split) in cfg.DATASETS.TRAIN]
+
+
+def _training_photos(cfg: CfgNode, export: Export, splits: dict[str, list[str]]) -> list[dict]:
+    """The training photos of an export that is not written yet, as `photos_an_epoch` takes them."""
+    names = {name for split in _training_splits(cfg) for name in splits[split]}
+    return [
+        {"annotations": [{"category_id": annotation.label} for annotation in photo.annotations]}
+        for photo in export.photos
+        if photo.name in names
+    ]
+
+
+def _fit_schedule(cfg: CfgNode, training: list[dict], earlier: Path | None, given: Collection[str]) -> list[Remark]:
+    """Works out how long and how fast to train, for a run that goes on as it was said in its folder `earlier`."""
+    saved = earlier / "config.yaml" if earlier else None
+    if saved and saved.is_file():
+        keep_schedule(cfg, load_config(str(saved)), given)
+    remarks = resolve_schedule(cfg, photos_an_epoch(cfg, training), given)
+    if cfg.MODEL.BACKBONE.FREEZE_AT and not (cfg.MODEL.WEIGHTS or earlier):
+        remarks.append(
+            (
+                logging.WARNING,
+                f"MODEL.BACKBONE.FREEZE_AT {cfg.MODEL.BACKBONE.FREEZE_AT} freezes stages that know nothing, since "
+                "MODEL.WEIGHTS is empty; set it to 0",
+            )
+        )
+    return remarks
 
 
 def _check_training_split(cfg: CfgNode, export: Export, splits: dict[str, list[str]]) -> None:
@@ -170,26 +235,38 @@ def _fit_config(cfg: CfgNode, classes: list[str], splits: dict[str, list[str]]) 
 
 
 def setup_run(cfg: CfgNode, args: argparse.Namespace) -> None:
-    """Detectron2's default_setup: loggers, random seeds, and for a training OUTPUT_DIR/config.yaml.
+    """What Detectron2's default_setup does: loggers, random seeds, and for a training OUTPUT_DIR/config.yaml.
 
-    Its pages on environment and config go to log.txt alone. An evaluation leaves the run's config.yaml as it is.
+    That writes config.yaml in place, and a run killed meanwhile could not go on. The pages on environment and config
+    go to log.txt alone. An evaluation leaves the run's config.yaml as it is.
     """
     rank = comm.get_rank()
-    # Called just as default_setup calls it, which then finds these loggers set up and adds no second handlers.
     loggers = [setup_logger(cfg.OUTPUT_DIR, distributed_rank=rank)]
     loggers += [setup_logger(cfg.OUTPUT_DIR, distributed_rank=rank, name=name) for name in ("fvcore", "campus_seg")]
-    if args.eval_only:
-        return
     consoles = [handler for each in loggers for handler in each.handlers if handler.stream is sys.stdout]
     for handler in consoles:
+        handler.addFilter(_no_traceback)
+    if args.eval_only:
+        return
+    for handler in consoles:
         handler.addFilter(_nothing)
-    default_setup(cfg, args)
+    logger.info(f"Command line: {args}\nEnvironment:\n{collect_env_info()}\nConfig:\n{cfg.dump()}")
     for handler in consoles:
         handler.removeFilter(_nothing)
+    if comm.is_main_process():
+        with replacing(Path(cfg.OUTPUT_DIR, "config.yaml"), durable=True) as temporary:
+            temporary.write_text(cfg.dump(), encoding="utf-8")
+    seed_all_rng(cfg.SEED + rank if cfg.SEED >= 0 else None)
+    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
 
 
 def _nothing(record: logging.LogRecord) -> bool:
     return False
+
+
+def _no_traceback(record: logging.LogRecord) -> bool:
+    """Detectron2 logs what ends a training, which then ends the command as well and is told there."""
+    return not record.exc_info
 
 
 def log_import(output_dir: Path) -> None:
@@ -201,8 +278,6 @@ def log_import(output_dir: Path) -> None:
         f"{counts['annotations_in_export']} annotations imported; {len(report['defects'])} remarks in "
         f"{output_dir / REPORT_FILE}"
     )
-    photos = _imported_photos(output_dir)
-    logger.info("Photos: " + ", ".join(f"{len(names)} {split}" for split, names in photos.items()))
     if "photos_in_earlier_split" in counts:
         logger.info(f"{counts['photos_in_earlier_split']} of them stay where an earlier run's split.json has them")
     largest = counts.get("largest_photo_group", 1)
@@ -211,10 +286,4 @@ def log_import(output_dir: Path) -> None:
             f"{largest} of the photos are one group by CAMPUS.GROUP_BY and lie in one split; choose a pattern that "
             "parts them, or '' for none"
         )
-    training = _read_json(coco_file(output_dir, "train"))
-    there = {annotation["category_id"] for annotation in training["annotations"]}
-    missing = [category["name"] for category in training["categories"] if category["id"] not in there]
-    if missing:
-        logger.warning(
-            f"No training photo holds {', '.join(missing)}: the model cannot learn these classes; label more of them"
-        )
+    log_counts(output_dir)

@@ -1,28 +1,48 @@
 """Detectron2's DefaultTrainer with this project's data, evaluator and weights."""
 
+import contextlib
 import logging
 import weakref
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import build_detection_test_loader, build_detection_train_loader, get_detection_dataset_dicts
-from detectron2.engine import DefaultTrainer
+from detectron2.engine import DefaultTrainer, HookBase, hooks
 from detectron2.evaluation import COCOEvaluator
 from detectron2.modeling import build_model
 from detectron2.solver import get_default_optimizer_params
 from detectron2.solver.build import maybe_add_gradient_clipping
 from detectron2.utils import comm
+from detectron2.utils.events import CommonMetricPrinter, EventWriter, JSONWriter, TensorboardXWriter
+from fvcore.nn.precise_bn import get_bn_modules
 from torch import nn
 
+from campus_seg.data.datasets import dataset_name
 from campus_seg.data.mapper import CampusMapper
-from campus_seg.data.sampler import EpochDataset, EpochSampler
-from campus_seg.engine.hooks import LossPlot
+from campus_seg.data.sampler import EpochDataset, EpochSampler, repeat_factors
+from campus_seg.engine.best import BestModel
+from campus_seg.engine.checkpoints import Checkpoints
+from campus_seg.engine.evaluation import Evaluation, FinalEvaluation, Writers
+from campus_seg.engine.guard import NamedBatches, clear_failures
+from campus_seg.engine.metrics_file import METRICS_FILE
+from campus_seg.engine.plot import LossPlot
+from campus_seg.engine.progress import progress_bar
+from campus_seg.engine.schedule import build_scheduler
+from campus_seg.engine.stopping import StopRequest, shield_workers
+from campus_seg.errors import OutputError
 from campus_seg.evaluation.evaluator import build_evaluator, inference_folder, without_nan, write_metrics
-from campus_seg.modeling.weights import CampusCheckpointer, Transfer, load_weights, transfer
+from campus_seg.modeling.checkpoint import CampusCheckpointer
+from campus_seg.modeling.weights import Transfer, load_weights, transfer
+from campus_seg.storage import no_room
 
 logger = logging.getLogger(__name__)
+
+
+class TrainingOver(BaseException):
+    """Ends a training in good order; no Exception, which Detectron2 would log as a failure."""
 
 
 class Trainer(DefaultTrainer):
@@ -51,28 +71,38 @@ class Trainer(DefaultTrainer):
         return adamw(parameters, lr=cfg.SOLVER.BASE_LR, weight_decay=cfg.SOLVER.WEIGHT_DECAY)
 
     @classmethod
+    def build_lr_scheduler(cls, cfg: CfgNode, optimizer: torch.optim.Optimizer):
+        """Detectron2's, see campus_seg.engine.schedule."""
+        return build_scheduler(cfg, optimizer)
+
+    @classmethod
     def build_train_loader(cls, cfg: CfgNode, start_iter: int = 0):
         """Endless batches of augmented photos with their instances, from those of iteration `start_iter` on."""
         dicts = get_detection_dataset_dicts(cfg.DATASETS.TRAIN, filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
-        sampler = EpochSampler(len(dicts), max(cfg.SEED, 0), start=start_iter * cfg.SOLVER.IMS_PER_BATCH)
-        return build_detection_train_loader(
-            EpochDataset(dicts),
+        start = start_iter * cfg.SOLVER.IMS_PER_BATCH
+        sampler = EpochSampler(len(dicts), max(cfg.SEED, 0), start=start, repeats=repeat_factors(cfg, dicts))
+        loader = build_detection_train_loader(
+            EpochDataset(dicts, sampler.copies),
             mapper=CampusMapper(cfg, is_train=True),
             sampler=sampler,
             total_batch_size=cfg.SOLVER.IMS_PER_BATCH,
             aspect_ratio_grouping=cfg.DATALOADER.ASPECT_RATIO_GROUPING,
             num_workers=cfg.DATALOADER.NUM_WORKERS,
+            # Its iterator draws one random number as it is made, which a run that goes on has drawn long ago.
+            seed=max(cfg.SEED, 0) if start_iter else None,
         )
+        return NamedBatches(shield_workers(loader))
 
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str):
         """One pass over a dataset, resized as in training and not augmented."""
-        return build_detection_test_loader(cfg, dataset_name, mapper=CampusMapper(cfg, is_train=False))
+        mapper = CampusMapper(cfg, is_train=False)
+        return shield_workers(build_detection_test_loader(cfg, dataset_name, mapper=mapper))
 
     @classmethod
-    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> COCOEvaluator:
+    def build_evaluator(cls, cfg: CfgNode, dataset_name: str, *, keep_files: bool = True) -> COCOEvaluator:
         """See campus_seg.evaluation."""
-        return build_evaluator(cfg, dataset_name)
+        return build_evaluator(cfg, dataset_name, keep_files=keep_files)
 
     @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators=None) -> OrderedDict:
@@ -93,12 +123,87 @@ class Trainer(DefaultTrainer):
                 results[name] = without_nan(results[name])
         return results
 
-    def build_hooks(self) -> list:
-        """Detectron2's hooks, the checkpointer among them replaced, and the plot of what the writers wrote."""
+    def build_hooks(self) -> list[HookBase]:
+        """Detectron2's hooks, in the order that a resume needs, and this project's.
+
+        A checkpoint comes last of what is done in a step, so that it, and metrics.json beside it, know of an
+        evaluation in that step.
+        """
+        cfg, model = self.cfg, self._trainer.model
         self.checkpointer = CampusCheckpointer(
-            self._trainer.model, self.cfg.OUTPUT_DIR, classes=self.cfg.CAMPUS.CLASSES, trainer=weakref.proxy(self)
+            model, cfg.OUTPUT_DIR, classes=cfg.CAMPUS.CLASSES, trainer=weakref.proxy(self)
         )
-        return [*super().build_hooks(), LossPlot(self.cfg.OUTPUT_DIR, period=200)]
+        steps = [hooks.IterationTimer(), hooks.LRScheduler()]
+        if cfg.TEST.PRECISE_BN.ENABLED and get_bn_modules(model):
+            loader = self.build_train_loader(cfg)
+            steps.append(hooks.PreciseBN(cfg.TEST.EVAL_PERIOD, model, loader, cfg.TEST.PRECISE_BN.NUM_ITER))
+        if cfg.DATASETS.TEST:
+            steps.append(Evaluation(cfg))
+        validation = dataset_name("val")
+        self._best = BestModel(self.checkpointer, cfg, validation) if validation in cfg.DATASETS.TEST else None
+        steps.append(self._best)
+        if comm.is_main_process():
+            steps.append(Writers(20, cfg.TEST.EVAL_PERIOD))
+        steps.append(LossPlot(cfg.OUTPUT_DIR, period=200, best=self._best))
+        steps.extend(progress_bar(self.max_iter))
+        self._stop = StopRequest()
+        self._checkpoints = Checkpoints(self.checkpointer, cfg.SOLVER.CHECKPOINT_PERIOD, self._stop)
+        steps.append(self._checkpoints)
+        if cfg.DATASETS.TEST:
+            steps.append(FinalEvaluation())
+        return steps
+
+    def build_writers(self) -> list[EventWriter]:
+        """Detectron2's writers; TensorBoard forgets what an interrupted run drew after the iteration restored."""
+        output_dir = self.cfg.OUTPUT_DIR
+        return [
+            CommonMetricPrinter(self.max_iter),
+            JSONWriter(str(Path(output_dir, METRICS_FILE))),
+            TensorboardXWriter(output_dir, purge_step=self.start_iter),
+        ]
+
+    def before_step(self) -> None:
+        """Ends the training where a hook has set `max_iter` to what is done, after all hooks of that step."""
+        if self.iter >= self.max_iter:
+            raise TrainingOver
+        super().before_step()
+
+    def run_step(self) -> None:
+        """One step; losses that are no numbers and too little memory end in an error that names the way out."""
+        with clear_failures(f"iteration {self.iter}", self.data_loader, self.cfg):
+            super().run_step()
+
+    def train(self) -> OrderedDict | None:
+        """Trains, to the end or until a hook says that it is over, and evaluates the best model.
+
+        Raises:
+            Stopped: a signal asked for it, and everything is saved.
+            OutputError: the disk is full.
+        """
+        try:
+            with self._stop.watching(), contextlib.suppress(TrainingOver):
+                return super().train()
+        except OSError as error:
+            reason = no_room(error)
+            if not reason:
+                raise
+            where = reason.filename or self.cfg.OUTPUT_DIR
+            raise OutputError(
+                f"{where}: cannot be written ({reason.strerror}); make room, and --resume goes on"
+            ) from None
+        return None
+
+    def evaluate_best(self) -> None:
+        """Evaluates the best model, or the last one where no validation photos chose, and says which and why."""
+        which = "the last iteration's: no validation photos chose a best one"
+        if self._best and self._best.best.iteration is not None:
+            comm.synchronize()  # the main process may still be writing it
+            load_weights(self._trainer.model, str(self._best.path), self.cfg.CAMPUS.CLASSES)
+            which = f"the best, of {self._best.verdict()}"
+        self._last_eval_results = self.test(self.cfg, self._trainer.model)
+        precision = {name: result.get("segm", {}).get("AP") for name, result in self._last_eval_results.items()}
+        shown = ", ".join(f"{name} {'undefined' if ap is None else f'{ap:.1f}'}" for name, ap in precision.items())
+        logger.info(f"The model evaluated is {which}. Its segm/AP: {shown}")
 
     def start_from(self, checkpoint: dict[str, Any]) -> Transfer:
         """Begins a new training from a checkpoint of any classes; says, and returns, what was taken over."""
@@ -107,9 +212,10 @@ class Trainer(DefaultTrainer):
         return report
 
     def resume_or_load(self, resume: bool = True) -> None:
-        """Goes on from the last checkpoint, with the photos that would have come next."""
+        """Goes on from the newest whole checkpoint, with the photos that would have come next."""
         super().resume_or_load(resume)
         if self.start_iter:
+            self._checkpoints.restore_metrics(self.start_iter - 1)
             self._trainer.reset_data_loader(lambda: self.build_train_loader(self.cfg, self.start_iter))
 
 

@@ -9,12 +9,12 @@ from detectron2.evaluation import COCOEvaluator
 from campus_seg.storage import write_json
 
 
-def build_evaluator(cfg: CfgNode, dataset_name: str) -> COCOEvaluator:
-    """COCOEvaluator for boxes and masks, with its files in OUTPUT_DIR/inference/<dataset>."""
+def build_evaluator(cfg: CfgNode, dataset_name: str, *, keep_files: bool = True) -> COCOEvaluator:
+    """COCOEvaluator for boxes and masks, with its files in OUTPUT_DIR/inference/<dataset> or without any."""
     return COCOEvaluator(
         dataset_name,
         tasks=("bbox", "segm"),  # not guessed from the predictions, of which there may be none
-        output_dir=str(inference_folder(cfg, dataset_name)),
+        output_dir=str(inference_folder(cfg, dataset_name)) if keep_files else None,
         use_fast_impl=False,  # that one needs Detectron2's compiled part
     )
 

@@ -115,7 +115,8 @@ def _outline(picture: np.ndarray, region: Region, color: Color, width: int) -> N
 
 
 @lru_cache(maxsize=64)
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def label_font(size: int) -> ImageFont.FreeTypeFont:
+    """Letters of `size` pixels for names in any language."""
     # Matplotlib's DejaVu Sans: OpenCV's own letters know no accents, and class names are in any language.
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans-Bold.ttf")), size)
 
@@ -124,10 +125,10 @@ def _label_picture(text: str, size: int, color: Color, shape: Sequence[int]) -> 
     """A label as (h, w, 3) uint8, BGR: `text` on `color`; smaller in a small photo, None where it cannot fit."""
     red, green, blue = color
     ink = 0 if 0.299 * red + 0.587 * green + 0.114 * blue > 120 else 255  # ITU-R BT.601 luma
-    font = _font(size)
+    font = label_font(size)
     while size > LEAST_TEXT and font.getlength(text) > WIDEST * shape[1]:
         size -= 1
-        font = _font(size)
+        font = label_font(size)
     pad = max(2, size // 4)
     width = int(np.ceil(font.getlength(text))) + 2 * pad
     height = sum(font.getmetrics()) + pad // 2

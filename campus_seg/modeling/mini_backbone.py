@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from detectron2.config import CfgNode
-from detectron2.layers import CNNBlockBase, Conv2d, ShapeSpec, get_norm
+from detectron2.layers import CNNBlockBase, Conv2d, FrozenBatchNorm2d, ShapeSpec, get_norm
 from detectron2.modeling import BACKBONE_REGISTRY, FPN, Backbone
 from detectron2.modeling.backbone.fpn import LastLevelMaxPool
 from fvcore.nn.weight_init import c2_msra_fill
@@ -41,9 +41,10 @@ class MiniBackbone(Backbone):
         channels: channels of the four stages; the stem has those of the first.
         blocks: residual blocks in each stage.
         norm: Detectron2's name of the normalisation, for example "BN" or "GN".
+        freeze_at: as Detectron2's MODEL.BACKBONE.FREEZE_AT: 0 trains all, 1 freezes the stem, 2 also res2, …
     """
 
-    def __init__(self, in_channels: int, channels: Sequence[int], blocks: Sequence[int], norm: str):
+    def __init__(self, in_channels: int, channels: Sequence[int], blocks: Sequence[int], norm: str, freeze_at: int = 0):
         super().__init__()
         if len(channels) != len(STAGES) or len(blocks) != len(STAGES):
             raise ValueError(f"four stages are wanted, got channels {list(channels)} and blocks {list(blocks)}")
@@ -58,6 +59,9 @@ class MiniBackbone(Backbone):
         self._out_features = list(STAGES)
         self._out_feature_channels = dict(zip(STAGES, channels, strict=True))
         self._out_feature_strides = {name: 4 * 2**i for i, name in enumerate(STAGES)}
+        for name in ("stem", *STAGES)[: max(0, freeze_at)]:
+            frozen = getattr(self, name).requires_grad_(False)
+            FrozenBatchNorm2d.convert_frozen_batchnorm(frozen)
 
     @property
     def size_divisibility(self) -> int:
@@ -93,7 +97,9 @@ def build_mini_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
     """The mini network under FPN, with p6 for the RPN: for `MODEL.BACKBONE.NAME: build_mini_fpn_backbone`."""
     mini = cfg.CAMPUS.MINI_BACKBONE
     return FPN(
-        bottom_up=MiniBackbone(input_shape.channels, mini.CHANNELS, mini.BLOCKS, mini.NORM),
+        bottom_up=MiniBackbone(
+            input_shape.channels, mini.CHANNELS, mini.BLOCKS, mini.NORM, cfg.MODEL.BACKBONE.FREEZE_AT
+        ),
         in_features=cfg.MODEL.FPN.IN_FEATURES,
         out_channels=cfg.MODEL.FPN.OUT_CHANNELS,
         norm=cfg.MODEL.FPN.NORM,

@@ -1,21 +1,18 @@
-"""What a model starts from: weights files read safely, and what of them is taken over by class name."""
+"""What a model starts from: what of a weights file is taken over, by class name."""
 
 import logging
-import pickle
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
-from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.data.datasets.builtin_meta import COCO_CATEGORIES
-from detectron2.utils.file_io import Detectron2Handler, PathManager
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from campus_seg.errors import WeightsError
+from campus_seg.modeling.checkpoint import CampusCheckpointer, read_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -27,97 +24,6 @@ PREDICTORS = {
     "roi_heads.box_predictor.bbox_pred": (4, 0),
     "roi_heads.mask_head.predictor": (1, 0),
 }
-
-# All that a pickle of numpy arrays in plain containers needs; whatever else a pickle names could run code.
-SAFE_GLOBALS = {
-    ("_codecs", "encode"),
-    ("collections", "OrderedDict"),
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-}
-
-
-class ArrayUnpickler(pickle.Unpickler):
-    """Admits numpy arrays and plain containers, and nothing that runs code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Gives the few harmless globals; raises pickle.UnpicklingError for every other."""
-        if (module, name) not in SAFE_GLOBALS:
-            raise pickle.UnpicklingError(f"it wants {module}.{name}, which is no array")
-        if module.startswith("numpy._core"):  # written by numpy 2, read by numpy 1
-            module = module.replace("numpy._core", "numpy.core")
-        return super().find_class(module, name)
-
-
-def read_checkpoint(path: str) -> dict[str, Any]:
-    """Reads a model zoo pickle or a checkpoint of torch's, without running any code in it.
-
-    Args:
-        path: a file, or an address that Detectron2's PathManager knows, such as detectron2://… or https://….
-
-    Returns:
-        "model" (name -> array or tensor) and whatever else the file holds.
-
-    Raises:
-        WeightsError: the file cannot be fetched or read, or holds no weights.
-    """
-    hint = "set MODEL.WEIGHTS to a .pth or .pkl file of a Detectron2 model"
-    try:
-        local = Path(PathManager.get_local_path(path))
-        with local.open("rb") as f:
-            head = f.read(2)
-            f.seek(0)
-            if head == b"PK":
-                checkpoint = torch.load(f, map_location="cpu", weights_only=True)
-            elif head[:1] == b"\x80":
-                checkpoint = ArrayUnpickler(f, encoding="latin1").load()
-            else:
-                raise WeightsError(f"{path}: neither a torch checkpoint nor a pickle of weights; {hint}")
-    except OSError as error:
-        name = path.rsplit("/", 1)[-1]
-        way_out = hint
-        if "://" in path:
-            address = path.replace("detectron2://", Detectron2Handler.S3_DETECTRON2_PREFIX)
-            way_out = f"download {address} where there is a network, copy it here, add MODEL.WEIGHTS path/to/{name}"
-        raise WeightsError(f"{path}: the weights cannot be fetched ({error}); {way_out}") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise WeightsError(f"{path}: not a weights file that can be read safely ({reason}); {hint}") from None
-    if not isinstance(checkpoint, dict):
-        raise WeightsError(f"{path}: holds a {type(checkpoint).__name__} and no weights; {hint}")
-    if "model" not in checkpoint:
-        # Backbones from before Detectron2 come as bare arrays under Caffe2's names.
-        arrays = checkpoint.get("blobs", checkpoint)
-        arrays = {k: v for k, v in arrays.items() if not str(k).endswith("_momentum")}
-        caffe2 = head != b"PK"
-        checkpoint = {"model": arrays, "matching_heuristics": caffe2, "__author__": "Caffe2" if caffe2 else ""}
-    model = checkpoint["model"]
-    if not isinstance(model, dict) or not model or not all(hasattr(value, "shape") for value in model.values()):
-        raise WeightsError(f"{path}: holds no weights; {hint}")
-    return checkpoint
-
-
-class CampusCheckpointer(DetectionCheckpointer):
-    """Detectron2's checkpointer, which reads safely and keeps the class names with the weights."""
-
-    def __init__(self, model: nn.Module, save_dir: str = "", *, classes: Sequence[str] = (), **checkpointables):
-        super().__init__(model, save_dir, **checkpointables)
-        self.classes = list(classes)
-
-    def save(self, name: str, **kwargs) -> None:
-        """Saves as Detectron2 does, with the class names under "classes"."""
-        super().save(name, classes=self.classes, **kwargs)
-
-    def load_checkpoint(self, checkpoint: dict[str, Any]):
-        """Loads the weights that `read_checkpoint` gave; returns the keys that did not fit, as `load` logs them."""
-        return self._load_model(dict(checkpoint))
-
-    def _load_file(self, filename: str) -> dict[str, Any]:
-        return read_checkpoint(filename)
 
 
 @dataclass

@@ -9,8 +9,10 @@ from drawn import draw_export, encode, read_drawn
 from PIL import Image
 from pycocotools.coco import COCO
 
-from campus_seg.data.datasets import choose_splits, register_datasets, write_datasets
+from campus_seg.config import load_config
+from campus_seg.data.datasets import choose_splits, register_datasets, register_export, write_datasets
 from campus_seg.data.split_file import Placed, read_split
+from campus_seg.errors import ConfigError, ExportError
 from campus_seg.label_studio.export import read_export
 from campus_seg.label_studio.options import ExportOptions
 
@@ -52,6 +54,40 @@ def test_written_and_registered(export, tmp_path):
     assert json.loads((output / "classes.json").read_text()) == export.classes
     report = json.loads((output / "import_report.json").read_text())
     assert report["counts"]["photos"] == 10 and report["unused_labels"] == ["bench"]
+
+
+def config(*opts):
+    return load_config("mask_rcnn_mini_FPN.yaml", [str(each) for each in opts])
+
+
+def test_one_call_registers_an_export_for_a_script_of_ones_own(tmp_path):
+    output, drawn = tmp_path / "run", draw_export(photos=10)
+    opts = ["CAMPUS.EXPORT", tmp_path / "export.zip", "OUTPUT_DIR", output, "CAMPUS.SPLIT", "[0.8, 0.0, 0.2]"]
+    for _ in range(2):
+        drawn.write_zip(tmp_path / "export.zip")
+        cfg = config(*opts)
+        register_export(cfg)
+        assert cfg.CAMPUS.CLASSES == ["car", "dog", "person"] and cfg.MODEL.ROI_HEADS.NUM_CLASSES == 3
+        assert (cfg.DATASETS.TRAIN, cfg.DATASETS.TEST) == (("campus_train",), ("campus_test",))
+        assert [len(DatasetCatalog.get(f"campus_{split}")) for split in ("train", "val", "test")] == [8, 0, 2]
+        assert MetadataCatalog.get("campus_train").thing_classes == cfg.CAMPUS.CLASSES
+        drawn = renamed(drawn, 1)  # the second time the same photos come in another order
+    homes = {split: set(names.values()) for split, names in json.loads((output / "split.json").read_text()).items()}
+    more = draw_export(photos=20)
+    more.write_zip(tmp_path / "export.zip")
+    register_export(config(*opts, "CAMPUS.SPLIT_SEED", 5))
+    for split, names in json.loads((output / "split.json").read_text()).items():
+        assert homes[split] <= set(names.values())
+
+
+@pytest.mark.parametrize(
+    ("more", "error"), [(["CAMPUS.EXPORT", "nowhere.zip"], ExportError), (["CAMPUS.GROUP_BY", "("], ConfigError)]
+)
+def test_an_export_or_a_key_that_cannot_be_used_registers_nothing(tmp_path, more, error):
+    export = draw_export(photos=3).write_zip(tmp_path / "export.zip")
+    with pytest.raises(error):
+        register_export(config("CAMPUS.EXPORT", export, "OUTPUT_DIR", tmp_path / "run", *more))
+    assert not (tmp_path / "run").exists()
 
 
 def test_two_photos_of_one_name_in_a_zip_are_both_kept(tmp_path):

@@ -188,6 +188,15 @@ def test_same_seed_same_bytes_and_another_seed_other_bytes(drawing, sample, tmp_
     assert digests[0] != digests[1]
 
 
+def test_chosen_classes_alone_are_drawn(drawing, tmp_path):
+    chosen = ["fire extinguisher", "person"]
+    drawing.make_sample.make_sample(tmp_path / "two.zip", PHOTOS, SEED, chosen)
+    with zipfile.ZipFile(tmp_path / "two.zip") as archive:
+        result = json.loads(archive.read("result.json"))
+    assert [category["name"] for category in result["categories"]] == CATEGORIES  # as labels that nobody used
+    assert {CATEGORIES[each["category_id"]] for each in result["annotations"]} == set(chosen)
+
+
 def test_a_photo_does_not_depend_on_the_count(drawing, sample, result, tmp_path):
     short = tmp_path / "short.zip"
     drawing.make_sample.make_sample(short, 4, SEED)

@@ -39,3 +39,18 @@ def test_the_model_of_the_config_has_five_levels():
     model = build_model(cfg).eval()
     features = model.backbone(torch.zeros(1, 3, 192, 256))
     assert [tuple(features[f"p{i}"].shape[2:]) for i in range(2, 7)] == [(48, 64), (24, 32), (12, 16), (6, 8), (3, 4)]
+
+
+@pytest.mark.parametrize("freeze_at, frozen", [(0, ()), (1, ("stem",)), (3, ("stem", "res2", "res3"))])
+def test_frozen_stages(freeze_at, frozen):
+    """As in Detectron2's ResNet: neither their parameters nor their normalisation learn."""
+    register_mini_backbone()
+    opts = ["MODEL.BACKBONE.FREEZE_AT", str(freeze_at), "MODEL.ROI_HEADS.NUM_CLASSES", "3", "MODEL.DEVICE", "cpu"]
+    backbone = build_model(load_config("mask_rcnn_mini_FPN.yaml", opts)).backbone.bottom_up.train()
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    learning = {name.split(".")[0] for name, parameter in backbone.named_parameters() if parameter.requires_grad}
+    assert learning == {"stem", "res2", "res3", "res4", "res5"} - set(frozen)
+    sum(x.square().mean() for x in backbone(torch.randn(2, 3, 64, 64)).values()).backward()
+    torch.optim.SGD([p for p in backbone.parameters() if p.requires_grad], lr=1.0).step()
+    changed = {name.split(".")[0] for name, value in backbone.state_dict().items() if not value.equal(before[name])}
+    assert changed == learning

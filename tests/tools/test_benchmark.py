@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
-from drawn import draw_export
+from drawn import SMALL_MODEL, draw_export
 
 from campus_seg.benchmarks import importing
 from campus_seg.benchmarks.drawn_export import draw_export as draw_drawn
@@ -148,6 +148,45 @@ def test_an_export_that_a_side_refuses_says_so(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "check ended with status 2" in said
     assert "is other JSON" in said
+
+
+TRANSFER = ["transfer", "--known-photos", "6", "--known-iterations", "2", "--photos", "4", "--test-photos", "5"]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_transfer_is_compared(tmp_path, capsys):
+    argv = [*TRANSFER, "--iterations", "3", "--checkpoints", "2", "--seeds", "2", "--json", str(tmp_path / "t.json")]
+    assert main([*argv, "--opts", *SMALL_MODEL]) == 0
+    figures = json.loads((tmp_path / "t.json").read_text())
+    assert (figures["known"]["photos"], figures["new"]["photos"], figures["new"]["test_photos"]) == (6, 4, 5)
+    assert list(figures["curves"]) == ["scratch", "transfer"]
+    for curves in figures["curves"].values():
+        assert len(curves) == 2
+        for curve in curves:
+            assert [point["iterations"] for point in curve] == [0, 1, 3]
+            assert [point["seconds"] for point in curve] == sorted(point["seconds"] for point in curve)
+            assert all(0 <= point["ap"] <= 100 for point in curve)
+    assert "transfer_ap_gain" in figures["ratios"]
+    said = capsys.readouterr().out
+    assert "transfer_ap_gain" in said
+    assert figures["table"].count("\n| ") == 3 and figures["table"] in said
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--photos", "0"], "0 is less than 1"),
+        (["--checkpoints", "7", "--iterations", "6"], "--checkpoints 7 are more than --iterations 6"),
+        (["--json", f"{__file__}/a.json"], "cannot be written to"),
+    ],
+)
+def test_bad_transfers_have_status_2_and_one_line(more, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*TRANSFER, *more])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err.strip()
+    assert message in said.splitlines()[-1]
+    assert "Traceback" not in said
 
 
 def test_it_can_be_run_as_a_program():

@@ -1,5 +1,6 @@
 """Whole runs of the command on small drawn exports, and every bad input."""
 
+import itertools
 import json
 import re
 import shutil
@@ -14,9 +15,11 @@ import torch
 from drawn import draw_export
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from terminal import on_a_terminal
 
 from campus_seg.config import load_config
 from campus_seg.data.mapper import CampusMapper
+from campus_seg.data.sampler import EpochSampler
 from campus_seg.engine.trainer import Trainer
 from campus_seg.tools.train_net import main
 from campus_seg.tools.visualize import main as visualize
@@ -299,6 +302,121 @@ def test_photos_without_objects_and_an_export_without_test_photos(tmp_path):
     assert not (output / "inference/campus_test").exists()
 
 
+def schedule_of(output):
+    """MAX_ITER, EVAL_PERIOD and BASE_LR in a run's config.yaml."""
+    cfg = load_config(str(output / "config.yaml"))
+    return cfg.SOLVER.MAX_ITER, cfg.TEST.EVAL_PERIOD, cfg.SOLVER.BASE_LR
+
+
+def test_epochs_become_iterations_and_a_resumed_run_keeps_them(export, tmp_path):
+    """14 training photos: at 2 a batch an epoch is 7 iterations."""
+    output = tmp_path / "output"
+    expected = (11, 7, pytest.approx(0.002 * 0.5**0.5))  # 1.5 * 7 = 10.5, rounded up
+    train(export, output, "CAMPUS.EPOCHS", 1.5, "SOLVER.IMS_PER_BATCH", 2, "DATASETS.TEST", "()")
+    assert schedule_of(output) == expected
+    assert torch.load(output / "model_final.pth")["iteration"] == 10
+    log = (output / "log.txt").read_text()
+    assert "0.00141421 for a batch of 2, scaled by the square root (AdamW)" in log
+    assert "Schedule: 11 iterations = 1.571 epochs of 14 photos, 2 a batch" in log
+    assert not (output / "inference").exists()
+    train(export, output, "DATASETS.TEST", "()", flags=["--resume"])  # neither key said again
+    assert schedule_of(output) == expected
+    train(export, output, "CAMPUS.EPOCHS", 2, "DATASETS.TEST", "()", flags=["--resume"])
+    assert schedule_of(output)[0] == 14 and torch.load(output / "model_final.pth")["iteration"] == 13
+
+    # Anew from the run's own config, on fewer photos: its epochs count, not its iterations.
+    fewer = draw_export(photos=5).write_zip(tmp_path / "fewer.zip")
+    arguments = ["--config-file", str(output / "config.yaml"), "OUTPUT_DIR", str(tmp_path / "anew")]
+    main([*arguments, "CAMPUS.EXPORT", str(fewer), "CAMPUS.SPLIT_FILE", "", "CAMPUS.SPLIT", "[1.0, 0.0, 0.0]"])
+    assert schedule_of(tmp_path / "anew")[:2] == (5, 3)  # 2 * 5 / 2; 2.5 rounded up
+
+
+def test_a_rate_of_0_changes_no_weight(run, export, tmp_path):
+    output = tmp_path / "output"
+    opts = ["MODEL.WEIGHTS", run / "model_final.pth", "SOLVER.BASE_LR", "0.0", "MODEL.BACKBONE.FREEZE_AT", 2]
+    train(export, output, "SOLVER.MAX_ITER", 2, "DATASETS.TEST", "()", *opts)
+    given, kept = (torch.load(path / "model_final.pth")["model"] for path in (run, output))
+    for name, value in kept.items():
+        frozen = name.startswith(("backbone.bottom_up.stem", "backbone.bottom_up.res2"))
+        if frozen or not name.endswith(("running_mean", "running_var", "num_batches_tracked")):
+            torch.testing.assert_close(value, given[name], rtol=0, atol=0)
+
+
+def test_photos_of_a_rare_class_come_more_often(tmp_path, monkeypatch):
+    """Dogs are in 1 of 4 photos and the threshold is 1: sqrt(1 / 0.25) = twice; cars, in all, once."""
+    drawn = draw_export(photos=4)
+    labels = {category["name"]: category["id"] for category in drawn.coco["categories"]}
+    drawn.coco["annotations"] = [a for a in drawn.coco["annotations"] if a["image_id"] < 4]
+    for annotation in drawn.coco["annotations"]:
+        annotation["category_id"] = labels["car"]
+    first = {a["image_id"]: a for a in reversed(drawn.coco["annotations"])}
+    last = [a for a in drawn.coco["annotations"] if a["image_id"] == 2][-1]
+    assert last is not first[2]
+    last["category_id"] = labels["dog"]
+    seen = []
+    read = CampusMapper.__call__
+    monkeypatch.setattr(
+        CampusMapper, "__call__", lambda self, photo: (seen.append(Path(photo["file_name"]).name), read(self, photo))[1]
+    )
+    output = tmp_path / "output"
+    sampling = ["DATALOADER.SAMPLER_TRAIN", "RepeatFactorTrainingSampler", "DATALOADER.REPEAT_THRESHOLD", 1]
+    opts = ["SOLVER.IMS_PER_BATCH", 2, "CAMPUS.EPOCHS", 2, "CAMPUS.SPLIT", "[1.0, 0.0, 0.0]"]
+    train(drawn.write_zip(tmp_path / "e.zip"), output, *sampling, *opts)
+    assert schedule_of(output)[:2] == (5, 3)  # an epoch is 3 + 2 = 5 photos
+    for epoch in (seen[:5], seen[5:]):
+        assert sorted(epoch) == sorted([f"{i:08x}-photo_{i}.jpg" for i in (0, 1, 2, 2, 3)])
+
+
+def test_a_run_goes_the_same_way_without_the_dry_run(run, export, tmp_path, monkeypatch):
+    monkeypatch.setattr("campus_seg.engine.preflight.dry_run", lambda model, cfg: None)
+    again = tmp_path / "again"
+    train(export, again, "SOLVER.MAX_ITER", 40, "SOLVER.WARMUP_ITERS", 10, "DATASETS.TEST", "()")
+    first, second = (torch.load(path / "model_final.pth")["model"] for path in (run, again))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def command_line(export, output, *opts):
+    tool = Path(__file__).resolve().parents[2] / "tools" / "train_net.py"
+    config = ["--config-file", "configs/mask_rcnn_mini_FPN.yaml", "CAMPUS.EXPORT", export, "OUTPUT_DIR", output]
+    return [sys.executable, str(tool), *map(str, [*config, *TINY, *opts])]
+
+
+def test_losses_that_are_no_numbers_stop_the_run(export, tmp_path):
+    output = tmp_path / "output"
+    opts = ["SOLVER.BASE_LR", "1e30", "SOLVER.MAX_ITER", 9, "SOLVER.CHECKPOINT_PERIOD", 1, "DATASETS.TEST", "()"]
+    done = subprocess.run(command_line(export, output, *opts), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    iteration = int(re.match(r"error: iteration (\d+): the losses are no numbers any more", line)[1])
+    images = json.loads((output / "import/campus_train.json").read_text())["images"]
+    drawn = itertools.islice(EpochSampler(14, seed=42), 4 * iteration, 4 * iteration + 4)
+    names = [images[position % 14]["file_name"] for position in drawn]
+    assert re.findall(r"images/(\S+?\.jpg)", line) == names
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "Traceback" in (output / "log.txt").read_text()
+    assert [path.name for path in output.glob("model_*.pth")]
+
+
+def test_a_bar_on_a_terminal_and_a_log_in_the_file(export, tmp_path):
+    output = tmp_path / "output"
+    status, shown = on_a_terminal(command_line(export, output, "SOLVER.MAX_ITER", 21, "DATASETS.TEST", "()"))
+    assert status == 0
+    assert re.search(r"100%\|.{12}\| 21/21 \S+<00:00, total_loss \d", shown)
+    assert "iter: 19" not in shown and "| all photos " in shown
+    assert "iter: 19" in (output / "log.txt").read_text()
+
+
+def test_too_little_memory_is_found_before_the_first_step(export, tmp_path, monkeypatch, capsys):
+    def forward(self, image):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr("campus_seg.modeling.mini_backbone.MiniBackbone.forward", forward)
+    with pytest.raises(SystemExit) as stopped:
+        train(export, tmp_path / "output", "SOLVER.MAX_ITER", 2)
+    assert stopped.value.code == 2
+    assert "lower SOLVER.IMS_PER_BATCH (4) or CAMPUS.INPUT_SIZE (128)" in capsys.readouterr().err.splitlines()[-1]
+
+
 def no_change(export, tmp_path):
     return export.write_zip(tmp_path / "export.zip")
 
@@ -349,6 +467,9 @@ BAD = {
     "odd pairs": (no_change, ["CAMPUS.INPUT_SIZE"], "KEY VALUE pairs"),
     "policy": (no_change, ["CAMPUS.RECTANGLES", "maybe"], "choose one of mask, drop, error"),
     "optimizer": (no_change, ["CAMPUS.OPTIMIZER", "adam"], "choose SGD or AdamW"),
+    "sampler": (no_change, ["DATALOADER.SAMPLER_TRAIN", "RandomSubset"], "choose TrainingSampler or RepeatFactor"),
+    "epochs": (no_change, ["CAMPUS.EVAL_EPOCHS", "-1"], "CAMPUS.EVAL_EPOCHS -1.0"),
+    "scheduler": (no_change, ["SOLVER.LR_SCHEDULER_NAME", "Cosine"], "Unknown LR scheduler"),
     "resize": (no_change, ["CAMPUS.RESIZE", "squash"], "CAMPUS.RESIZE"),
     "augmentations": (no_change, ["CAMPUS.AUGMENTATIONS", "absent.yaml"], "campus.yaml, original_2023.yaml"),
     "unknown dataset": (no_change, ["DATASETS.TEST", "('campus_tset',)"], "no dataset is called campus_tset"),

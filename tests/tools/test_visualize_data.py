@@ -14,6 +14,8 @@ def test_every_photo_is_drawn_with_its_objects(source, tmp_path):
     arguments = ["--config-file", "mask_rcnn_mini_FPN.yaml", "--source", source, "--output", str(tmp_path / "look")]
     main([*arguments, "--opts", "CAMPUS.EXPORT", str(export), "CAMPUS.INPUT_SIZE", "64"])
     pictures = sorted((tmp_path / "look").iterdir())
+    sheet = pictures.pop([path.name for path in pictures].index("contact_sheet.jpg"))
+    assert cv2.imread(str(sheet)).shape[1] > 4 * 300
     assert [path.stem for path in pictures] == [name.removesuffix(".jpg") for name in sorted(drawn.photos)]
     for i, path in enumerate(pictures):
         picture = cv2.imread(str(path))
@@ -22,6 +24,21 @@ def test_every_photo_is_drawn_with_its_objects(source, tmp_path):
             photo = cv2.imdecode(np.frombuffer(drawn.photos[f"{path.stem}.jpg"], np.uint8), cv2.IMREAD_COLOR)
             changed = np.abs(picture.astype(int) - photo).max(axis=2) > 60
             assert changed.any() == (i != 2)
+
+
+def test_no_picture_takes_anothers_place(tmp_path):
+    """A photo that is called as the contact sheet, and two that differ in their ending alone."""
+    drawn = draw_export(photos=3)
+    names = ["contact_sheet.jpg", "b.jpg", "b.jpeg"]
+    drawn.photos = dict(zip(names, drawn.photos.values(), strict=True))
+    for image, name in zip(drawn.coco["images"], names, strict=True):
+        image["file_name"] = name
+    export = drawn.write_zip(tmp_path / "export.zip")
+    arguments = ["--config-file", "mask_rcnn_mini_FPN.yaml", "--source", "annotation", "--output"]
+    main([*arguments, str(tmp_path / "look"), "--opts", "CAMPUS.EXPORT", str(export)])
+    sizes = {path.name: cv2.imread(str(path)).shape[:2] for path in (tmp_path / "look").iterdir()}
+    assert len(sizes) == 4 and sizes.pop("contact_sheet.jpg") != (96, 128)
+    assert set(sizes.values()) == {(96, 128)} and "b.jpg" in sizes
 
 
 def test_an_output_that_is_a_file_is_refused_before_the_export_is_read(tmp_path, capsys):

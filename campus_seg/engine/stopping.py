@@ -1,0 +1,81 @@
+"""SIGTERM and Ctrl-C: a run finishes the step under way, saves, and stops."""
+
+import contextlib
+import functools
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from detectron2.utils import comm
+from torch.utils.data import DataLoader
+
+from campus_seg.errors import Stopped
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ADVICE = "the same command with --resume goes on"
+
+
+class StopRequest:
+    """Notes the first signal for the training loop to obey, and stops at once at the second.
+
+    Attributes:
+        number: of the signal that asked for a stop, 0 for none.
+        at_once: everything is saved already: the first signal stops at once, too.
+    """
+
+    def __init__(self):
+        self.number = 0
+        self.at_once = False
+        self._process = os.getpid()
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Takes over the signals until the block ends; does nothing outside the main thread, which alone gets them."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        earlier = {number: signal.signal(number, self._receive) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in earlier.items():
+                signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a loader's process, forked from this one
+            return
+        if self.number or self.at_once:
+            raise Stopped(f"stopped at once; {ADVICE} from the last checkpoint, if there is one", number)
+        self.number = number
+        # Not by print or a logger, which the signal may just have interrupted.
+        os.write(2, b"\nstopping after the step under way; once more stops at once\n")
+
+    def agreed(self) -> int:
+        """The signal that any process of the run got, 0 for none; the same in all of them."""
+        return max(comm.all_gather(self.number))
+
+
+def shield_workers(loader: DataLoader) -> DataLoader:
+    """Lets only the main process obey signals that go to all processes, as from a terminal, `timeout` or Slurm.
+
+    Without its workers it could not finish the step under way. They end when it tells them to, or is gone.
+    """
+    loader.worker_init_fn = functools.partial(_init_worker, loader.worker_init_fn)
+    return loader
+
+
+def _init_worker(init: Callable[[int], None] | None, worker_id: int) -> None:
+    if init:
+        init(worker_id)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_obey_the_main_process, daemon=True).start()
+
+
+def _obey_the_main_process() -> None:
+    """Ends this worker at a SIGTERM from the process that made it, and from no other."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

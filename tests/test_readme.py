@@ -1,0 +1,51 @@
+"""What the README has for others to copy does what it says."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from drawn import draw_export
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+# What keeps it small: KEY VALUE behind the script's name, as anybody can give them.
+SMALL = [
+    *("MODEL.WEIGHTS", "", "MODEL.DEVICE", "cpu", "CAMPUS.INPUT_SIZE", "64", "DATALOADER.NUM_WORKERS", "1"),
+    *("MODEL.RESNETS.DEPTH", "18", "MODEL.RESNETS.RES2_OUT_CHANNELS", "64", "MODEL.FPN.OUT_CHANNELS", "16"),
+    *("MODEL.ROI_BOX_HEAD.FC_DIM", "32", "MODEL.ROI_MASK_HEAD.CONV_DIM", "8", "MODEL.RPN.POST_NMS_TOPK_TRAIN", "50"),
+]
+
+
+def snippet(title: str) -> str:
+    """The Python code in the section of that title."""
+    section = README.read_text(encoding="utf-8").split(f"\n## {title}\n")[1].split("\n## ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    return code
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where somebody has saved the script beside an export."""
+    folder = tmp_path_factory.mktemp("own_script")
+    draw_export(photos=10).write_zip(folder / "my_export.zip")
+    (folder / "mine.py").write_text(snippet("In your own script"), encoding="utf-8")
+    return folder
+
+
+def run(folder, *opts):
+    command = [sys.executable, "mine.py", *SMALL, *opts]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_script_trains_in_a_stock_trainer(folder):
+    run(folder, "SOLVER.MAX_ITER", "3")
+    checkpoint = torch.load(folder / "output" / "model_final.pth")
+    assert checkpoint["iteration"] == 2
+    assert len(checkpoint["model"]["roi_heads.box_predictor.cls_score.bias"]) == 4  # car, dog, person; background
+    for name in ("import/campus_train.json", "split.json", "classes.json", "metrics.json"):
+        assert (folder / "output" / name).is_file()
