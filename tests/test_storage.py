@@ -1,9 +1,12 @@
+import errno
 import json
+import os
+from pathlib import Path
 
 import pytest
 
 from campus_seg.errors import ConfigError
-from campus_seg.storage import check_output_folder, replacing, write_json
+from campus_seg.storage import check_output_folder, no_room, remove_leftovers, replacing, write_json
 
 
 def below(folder):
@@ -72,3 +75,38 @@ def test_folders_that_cannot_be_written_to(tmp_path, name, reason):
     with pytest.raises(ConfigError, match=rf"{name}: cannot be written to \({reason}\); give another folder$"):
         check_output_folder(tmp_path / name)
     assert below(tmp_path) == ["dangling", "file"]
+
+
+def test_leftovers_of_killed_writes_are_removed(tmp_path):
+    for name in (".123.part.pth", ".9.part", ".hidden", "a.part.pth", "model.pth"):
+        (tmp_path / name).touch()
+    (tmp_path / "import").mkdir()
+    (tmp_path / "import" / ".1.part.json").touch()
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "a.part.pth", "import", "model.pth"]
+
+
+def test_a_durable_file_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch):
+    """The order of what the kernel is asked for; a power cut cannot be had in a test."""
+    calls = []
+    sync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(
+        os,
+        "fsync",
+        lambda descriptor: (calls.append(str(Path(f"/proc/self/fd/{descriptor}").readlink())), sync(descriptor)),
+    )
+    monkeypatch.setattr(Path, "replace", lambda self, target: (calls.append("replace"), replace(self, target)))
+    with replacing(tmp_path / "a.txt", durable=True) as temporary:
+        temporary.write_text("a")
+    assert calls == [str(temporary), "replace", str(tmp_path)]
+
+
+def test_no_room_is_seen_behind_another_error():
+    try:
+        try:
+            raise OSError(errno.ENOSPC, "No space")
+        except OSError:
+            raise RuntimeError("unexpected pos") from None
+    except RuntimeError as error:
+        assert no_room(error).strerror == "No space"
+    assert no_room(OSError(errno.EACCES, "No")) is None and no_room(None) is None
