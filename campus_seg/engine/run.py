@@ -22,6 +22,7 @@ from campus_seg.data.datasets import (
     choose_splits,
     coco_file,
     dataset_name,
+    fit_config,
     image_folder,
     write_datasets,
 )
@@ -90,7 +91,7 @@ def prepare_run(
     earlier = read_split(Path(cfg.CAMPUS.SPLIT_FILE)) if cfg.CAMPUS.SPLIT_FILE else {}
     export = read_export(cfg.CAMPUS.EXPORT, export_options(cfg))
     splits = choose_splits(export, list(cfg.CAMPUS.SPLIT), cfg.CAMPUS.SPLIT_SEED, earlier, cfg.CAMPUS.GROUP_BY)
-    _fit_config(cfg, export.classes, splits)
+    fit_config(cfg, export.classes, splits)
     checkpoint, remarks = None, []
     if not eval_only:
         _check_training_split(cfg, export, splits)
@@ -123,7 +124,7 @@ def _take_earlier_import(cfg: CfgNode, output_dir: Path) -> list[dict]:
             "their order is frozen with the run"
         )
     photos = _imported_photos(output_dir)
-    _fit_config(cfg, classes, photos)
+    fit_config(cfg, classes, photos)
     _check_photos(output_dir, [name for names in photos.values() for name in names])
     training = []
     for split in _training_splits(cfg):
@@ -225,13 +226,6 @@ def _check_model(cfg: CfgNode, eval_only: bool) -> None:
         raise ConfigError(f"the model cannot be built ({reason}); check the MODEL and CAMPUS keys") from None
     if eval_only:
         load_weights(model, cfg.MODEL.WEIGHTS, cfg.CAMPUS.CLASSES)
-
-
-def _fit_config(cfg: CfgNode, classes: list[str], splits: dict[str, list[str]]) -> None:
-    cfg.CAMPUS.CLASSES = list(classes)
-    cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(classes)
-    filled = {dataset_name(split) for split in SPLITS if splits[split]}
-    cfg.DATASETS.TEST = tuple(name for name in cfg.DATASETS.TEST if name in filled)
 
 
 def setup_run(cfg: CfgNode, args: argparse.Namespace) -> None:
