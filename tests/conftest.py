@@ -1,3 +1,4 @@
+import logging
 import os
 from pathlib import Path
 
@@ -16,6 +17,16 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_they_were():
+    """A training in this process leaves handlers that write to what pytest shows of that one test, and closes."""
+    loggers = [logging.getLogger(name) for name in ("detectron2", "fvcore", "campus_seg")]
+    before = [logger.handlers[:] for logger in loggers]
+    yield
+    for logger, handlers in zip(loggers, before, strict=True):
+        logger.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")
