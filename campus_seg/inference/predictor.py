@@ -12,6 +12,7 @@ from detectron2.structures import Instances
 
 from campus_seg.data.resize import check_input_keys, resize_photo, to_tensor
 from campus_seg.errors import ConfigError
+from campus_seg.inference.engines import apply_engine, choose_engine, design_of
 from campus_seg.inference.regions import FoundObject, Region
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 from campus_seg.modeling.weights import load_weights
@@ -46,9 +47,11 @@ class Predictor:
             image_format=self.image_format,
             mask_format=cfg.INPUT.MASK_FORMAT,
         )
+        engine = choose_engine(cfg)
         register_mini_backbone()
         self.model = build_model(cfg.clone()).eval()
         load_weights(self.model, cfg.MODEL.WEIGHTS, self.class_names)
+        self.engine = apply_engine(self.model, engine, design_of(cfg))
 
     @torch.no_grad()
     def __call__(self, photos: Sequence[np.ndarray]) -> list[Instances]:
