@@ -107,6 +107,15 @@ def photo_size(stream: BinaryIO) -> tuple[int, int, int]:
         return (height, width, orientation) if orientation >= 5 else (width, height, orientation)
 
 
+def pixel_count(path: Path) -> int:
+    """Pixels of a photo by its header; 0 where that cannot be read."""
+    try:
+        with _named_errors(), Image.open(path, formats=FORMATS) as image:
+            return image.width * image.height
+    except PhotoError:
+        return 0
+
+
 def photo_ending(stream: BinaryIO) -> str:
     """The usual ending, such as ".jpg", of a photo's format, by its content; "" where it is no photo."""
     try:

@@ -105,8 +105,7 @@ def apply_engine(model: nn.Module, engine: Engine, design: str) -> Engine:
     """
     against = reason_against_parts(model)
     if against:
-        engine = Engine("eager", "fp32", (*engine.remarks, f"as Detectron2 computes it, since {against}"))
-        return engine
+        return Engine("eager", "fp32", (*engine.remarks, f"as Detectron2 computes it, since {against}"))
     parts = parts_of(model)
     if engine.name == "openvino":
         from campus_seg.inference.openvino_parts import openvino_parts  # an extra
