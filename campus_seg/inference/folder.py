@@ -11,7 +11,7 @@ from tqdm import tqdm
 from campus_seg.errors import ConfigError
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.outputs import OUTPUTS, OutputWriter
-from campus_seg.inference.predictor import found_objects
+from campus_seg.inference.paste import found_objects
 from campus_seg.photos import PhotoError, read_photo
 
 Predict = Callable[[Sequence[np.ndarray]], list[Instances]]
