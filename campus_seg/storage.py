@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ def replacing(path: Path | str, *, durable: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.part{path.suffix}")
+    temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part{path.suffix}")
     try:
         yield temporary
         if durable:

@@ -126,13 +126,17 @@ def draw(image, masks, class_ids):
     from campus_seg.data.datasets import dataset_name
     from campus_seg.inference.regions import Region
     from campus_seg.inference.render import overlay
+    from campus_seg.inference.scene import Scene
 
     metadata = MetadataCatalog.get(dataset_name("train"))
     regions = [Region(0, 0, mask.astype(bool)).tight() for mask in masks]
     shown = [(region, i) for region, i in zip(regions, class_ids, strict=True) if region.area]
     shown.sort(key=lambda pair: pair[0].area)  # small ones in front
+    scene = Scene(image.shape[:2])
+    for region, _ in shown:
+        scene.add(region)
     names = [metadata.thing_classes[i] for _, i in shown]
-    return overlay(image, [region for region, _ in shown], names, [metadata.thing_colors[i] for _, i in shown])
+    return overlay(image, scene, names, [metadata.thing_colors[i] for _, i in shown])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What `visualize.py` writes below `--output`: a photo's pictures, and the lists of the whole folder."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from campus_seg.inference import render
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.regions import FoundObject
+from campus_seg.inference.scene import Scene
 from campus_seg.palette import class_colors
 from campus_seg.storage import check_output_folder, replacing, write_json
 
@@ -47,35 +48,50 @@ class OutputWriter:
         self.failures: list[dict[str, str]] = []
         check_output_folder(folder)
 
-    def add(self, photo: InputPhoto, image_bgr: np.ndarray, objects: Sequence[FoundObject]) -> None:
-        """Writes the pictures of a photo and keeps its records for `finish`.
+    def add(self, photo: InputPhoto, image_bgr: np.ndarray, objects: Iterable[FoundObject]) -> None:
+        """Writes the pictures of a photo and keeps its records for `finish`: `draw` and `record` in one."""
+        self.record(self.draw(photo, image_bgr, objects))
+
+    def draw(self, photo: InputPhoto, image_bgr: np.ndarray, objects: Iterable[FoundObject]) -> dict[str, Any]:
+        """Writes the pictures of a photo. Several threads may call this, each for a photo of its own.
 
         Args:
             photo: whose it is.
             image_bgr: (H, W, 3) uint8, BGR, upright.
-            objects: by falling score; their instance ids are 1, 2, ….
+            objects: by falling score; their instance ids are 1, 2, …. They are taken one by one and not kept, so
+                where they are made on demand no two masks exist at once.
+
+        Returns:
+            For `record`: {"image": …, "annotations": [...]}, COCO's without the ids that depend on other photos.
         """
-        shape = image_bgr.shape[:2]
-        regions = [found.region for found in objects]
-        colors = [self.colors[found.class_id] for found in objects]
-        if "overlay" in self.save:
-            labels = [f"{self.class_names[found.class_id]} {found.score:.0%}" for found in objects]
-            picture = render.overlay(image_bgr, regions, labels, colors)
-            self._write_picture(f"overlay/{photo.name}.jpg", picture, cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
-        if "binary" in self.save:
-            self._write_picture(f"binary/{photo.name}.png", render.binary(regions, shape))
-        if "rgb" in self.save:
-            picture = cv2.cvtColor(render.rgb(regions, colors, shape), cv2.COLOR_RGB2BGR)
-            self._write_picture(f"rgb/{photo.name}.png", picture)
-        if "instances" in self.save:
-            self._write_picture(f"instances/{photo.name}.png", render.instance_ids(regions, shape))
+        height, width = image_bgr.shape[:2]
         if "cutouts" in self.save:
             self._remove_cutouts(photo)
-            for instance_id, found in enumerate(objects, start=1):
+        scene = Scene(
+            (height, width),
+            with_ids=not self.save.isdisjoint(ENDINGS),
+            with_outlines="overlay" in self.save,
+        )
+        annotations = []
+        for found in objects:
+            instance_id = scene.add(found.region)
+            if "cutouts" in self.save:
                 class_name = re.sub(r"[^\w-]+", "_", self.class_names[found.class_id])[:80]
-                picture = cv2.cvtColor(render.cutout(image_bgr, found.region), cv2.COLOR_RGBA2BGRA)
+                picture = render.cutout(image_bgr, found.region)
                 self._write_picture(f"cutouts/{photo.name}/{instance_id:03d}_{class_name}.png", picture)
-        self._record(photo, shape, objects)
+                del picture
+            annotations.append(_annotation(found, instance_id, (height, width)))
+            del found  # or its mask would stay while the next one is made
+        self._write_pictures(photo, image_bgr, scene, annotations)
+        image = {"file_name": photo.file_name, "width": width, "height": height}
+        return {"image": image, "annotations": annotations}
+
+    def record(self, drawn: dict[str, Any]) -> None:
+        """Numbers what `draw` returned for a photo and keeps it for predictions.json, in the order of the calls."""
+        image_id = len(self.images) + 1
+        self.images.append({"id": image_id, **drawn["image"]})
+        for annotation in drawn["annotations"]:
+            self.annotations.append({"id": len(self.annotations) + 1, "image_id": image_id, **annotation})
 
     def fail(self, photo: InputPhoto, reason: str) -> None:
         """Keeps a photo that could not be read for failures.json."""
@@ -103,24 +119,24 @@ class OutputWriter:
         write_json(self.folder / "legend.json", legend)
         write_json(self.folder / "failures.json", self.failures)
 
-    def _record(self, photo: InputPhoto, shape: tuple[int, int], objects: Sequence[FoundObject]) -> None:
-        image_id = len(self.images) + 1
-        height, width = shape
-        self.images.append({"id": image_id, "file_name": photo.file_name, "width": width, "height": height})
-        for instance_id, found in enumerate(objects, start=1):
-            self.annotations.append(
-                {
-                    "id": len(self.annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": found.class_id + 1,
-                    "instance_id": instance_id,
-                    "score": round(found.score, 6),
-                    "bbox": list(found.region.bbox),
-                    "area": found.region.area,
-                    "iscrowd": 0,
-                    "segmentation": found.region.rle(shape),
-                }
-            )
+    def _write_pictures(
+        self, photo: InputPhoto, image_bgr: np.ndarray, scene: Scene, annotations: Sequence[dict[str, Any]]
+    ) -> None:
+        """Writes the pictures of the whole photo. Each is gone before the next is drawn."""
+        classes = [annotation["category_id"] - 1 for annotation in annotations]
+        colors = [self.colors[class_id] for class_id in classes]
+        if "instances" in self.save:
+            self._write_picture(f"instances/{photo.name}.png", scene.ids)
+        if "binary" in self.save:
+            self._write_picture(f"binary/{photo.name}.png", render.binary(scene.ids))
+        if "rgb" in self.save:
+            bgr = [color[::-1] for color in colors]  # as the encoder takes it
+            self._write_picture(f"rgb/{photo.name}.png", render.rgb(scene.ids, bgr))
+        if "overlay" in self.save:
+            scores = [annotation["score"] for annotation in annotations]
+            labels = [f"{self.class_names[i]} {score:.0%}" for i, score in zip(classes, scores, strict=True)]
+            picture = render.overlay(image_bgr, scene, labels, colors)
+            self._write_picture(f"overlay/{photo.name}.jpg", picture, cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
 
     def _remove_cutouts(self, photo: InputPhoto) -> None:
         for path in (self.folder / "cutouts" / photo.name).glob("*.png"):
@@ -132,3 +148,16 @@ class OutputWriter:
         _, encoded = cv2.imencode(Path(name).suffix, picture, options)  # raises cv2.error where it cannot
         with replacing(self.folder / name) as temporary:
             temporary.write_bytes(encoded)
+
+
+def _annotation(found: FoundObject, instance_id: int, shape: tuple[int, int]) -> dict[str, Any]:
+    """COCO's record of an object in a photo of `shape` (H, W)."""
+    return {
+        "category_id": found.class_id + 1,
+        "instance_id": instance_id,
+        "score": round(found.score, 6),
+        "bbox": list(found.region.bbox),
+        "area": found.region.area,
+        "iscrowd": 0,
+        "segmentation": found.region.rle(shape),
+    }

@@ -7,13 +7,13 @@ from campus_seg.inference import pipeline as module
 from campus_seg.inference.pipeline import Pipeline
 
 
-class Fault(Exception):
+class FaultError(Exception):
     pass
 
 
 def read(item):
     if item % 7 == 3:
-        raise Fault(str(item))
+        raise FaultError(str(item))
     return item * 10
 
 
@@ -26,7 +26,14 @@ def write(item, value, predicted):
 
 
 def run(count, **more):
-    stages = {"read": read, "predict": predict, "write": write, "cost": lambda item: 0, "expected": (Fault,), **more}
+    stages = {
+        "read": read,
+        "predict": predict,
+        "write": write,
+        "cost": lambda item: 0,
+        "expected": (FaultError,),
+        **more,
+    }
     return list(Pipeline(**stages).run(range(count)))
 
 
@@ -44,7 +51,7 @@ def test_all_in_their_order_with_their_own_results(threads, batch, count, monkey
     assert [item for item, _ in results] == list(range(count))
     for item, result in results:
         if item % 7 == 3:
-            assert isinstance(result, Fault) and str(result) == str(item)
+            assert isinstance(result, FaultError) and str(result) == str(item)
         else:
             assert result == (item, item * 10, item * 10 + 1)
 

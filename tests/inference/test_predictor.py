@@ -11,7 +11,8 @@ from drawn import SMALL_MODEL
 from campus_seg.config import load_config
 from campus_seg.data.resize import resize_photo
 from campus_seg.errors import ConfigError, WeightsError
-from campus_seg.inference.predictor import Predictor, found_objects, instance_region
+from campus_seg.inference.paste import found_objects, instance_region
+from campus_seg.inference.predictor import Predictor
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 
 CLASSES = ["bench", "car", "dog"]
