@@ -4,7 +4,7 @@
     python tools/benchmark.py mapper --export my_export.zip --json output/mapper.json
     python tools/benchmark.py import --photos 100000 --annotations 1000000 --json output/import.json
     python tools/benchmark.py transfer --json output/transfer.json
-    python tools/benchmark.py inference --config-file output/campus/config.yaml --photos photos/ --json output/speed.json
+    python tools/benchmark.py inference --config-file output/campus/config.yaml --photos photos/ --json output/i.json
 
 mapper: the training mapper with the default pipeline, against the same pipeline on the photo alone (the cost of
 taking the objects along) and against Detectron2's own DatasetMapper with flip and resize. Without --export it draws

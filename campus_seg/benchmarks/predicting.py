@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from campus_seg.benchmarks.memory import peak_mb
+from campus_seg.environment import require_detectron2
 from campus_seg.errors import CampusError, ConfigError
 
 SAVE = ("overlay", "binary")
@@ -194,6 +195,7 @@ class Worker:
 
 def serve(connection: Connection, side: str, work: Work, output: str) -> None:
     """What a side's process does: set up, say what it is, and mask what it is told to."""
+    require_detectron2()  # which also silences it
     from campus_seg.benchmarks import sides
 
     # A side's chatter does not belong on the table's standard output.
