@@ -14,7 +14,8 @@ from campus_seg.engine.schedule import resolve_schedule
 from campus_seg.engine.trainer import Trainer
 from campus_seg.label_studio.export import Export, read_export
 from campus_seg.modeling.mini_backbone import register_mini_backbone
-from campus_seg.modeling.weights import COCO_CLASSES, read_checkpoint
+from campus_seg.modeling.weights import COCO_CLASSES
+from campus_seg.modeling.weights_file import read_checkpoint
 from campus_seg.tools.visualize import main as visualize
 
 pytestmark = pytest.mark.slow

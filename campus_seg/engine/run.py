@@ -39,7 +39,8 @@ from campus_seg.errors import ConfigError
 from campus_seg.label_studio.export import Export, read_export
 from campus_seg.modeling.checkpoint import checkpoint_files, latest_checkpoint
 from campus_seg.modeling.mini_backbone import register_mini_backbone
-from campus_seg.modeling.weights import load_weights, read_checkpoint
+from campus_seg.modeling.weights import load_weights
+from campus_seg.modeling.weights_file import read_checkpoint
 from campus_seg.storage import check_output_folder, remove_leftovers, replacing
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from campus_seg.errors import WeightsError
-from campus_seg.modeling.checkpoint import CampusCheckpointer, read_checkpoint
+from campus_seg.modeling.checkpoint import CampusCheckpointer
+from campus_seg.modeling.weights_file import read_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -128,10 +129,4 @@ def load_weights(model: nn.Module, path: str, classes: Sequence[str]) -> None:
             f"{path}: trained for the classes {saved}, the config says {list(classes)}; "
             "use the config.yaml that lies beside these weights"
         )
-    left = CampusCheckpointer(model).load_checkpoint(checkpoint)
-    wrong = [*left.missing_keys, *(name for name, _, _ in left.incorrect_shapes), *left.unexpected_keys]
-    if wrong:
-        raise WeightsError(
-            f"{path}: weights of another model ({len(wrong)} parameters do not fit, the first {wrong[0]}); "
-            "use the config.yaml that lies beside these weights"
-        )
+    CampusCheckpointer(model).load_whole(checkpoint, path, "use the config.yaml that lies beside these weights")

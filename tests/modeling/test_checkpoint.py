@@ -9,10 +9,10 @@ from campus_seg.modeling.checkpoint import (
     CampusCheckpointer,
     checkpoint_files,
     latest_checkpoint,
-    read_checkpoint,
     remove_old_checkpoints,
     write_checkpoint,
 )
+from campus_seg.modeling.weights_file import read_checkpoint
 
 
 class Counter:
