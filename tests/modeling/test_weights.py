@@ -87,6 +87,63 @@ def test_transfer_from_a_backbone_alone_says_what_is_new(tmp_path):
     assert report.classes_taken == []
 
 
+PREDICTED = [f"roi_heads.{layer}" for layer in ("box_predictor.cls_score", "box_predictor.bbox_pred")]
+PREDICTED = [
+    f"{layer}.{kind}" for layer in [*PREDICTED, "roi_heads.mask_head.predictor"] for kind in ("weight", "bias")
+]
+
+
+@pytest.mark.parametrize(
+    "prefix, heuristics", [("", False), ("module.", False), ("", True)], ids=["plain", "DDP", "zoo's matching"]
+)
+def test_classes_that_a_checkpoint_does_not_name_are_not_taken_over_by_place(prefix, heuristics, caplog):
+    """It has three, as our model, and they may be any."""
+    source, model = small_model(3, seed=1).state_dict(), small_model(3, seed=2)
+    fresh = {name: value.clone() for name, value in model.state_dict().items()}
+    checkpoint = {"model": {prefix + name: value for name, value in source.items()}}
+    if heuristics:
+        checkpoint |= {"matching_heuristics": True, "__author__": "someone"}
+    report = transfer(model, checkpoint, ["car", "dog", "person"])
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, (fresh if name in PREDICTED else source)[name]), name
+    assert (report.classes_taken, report.classes_new) == ([], ["car", "dog", "person"])
+    assert sorted(report.new) == sorted(report.unnamed) == sorted(PREDICTED)
+    assert not set(report.taken) & set(PREDICTED)
+    with caplog.at_level("INFO", logger="campus_seg"):
+        report.log("a.pth")
+    assert "a.pth does not say which classes it is for" in caplog.text and PREDICTED[0] in caplog.text
+
+
+def test_other_names_before_a_predictors_own_change_nothing():
+    """By the zoo's matching the ends of names are enough."""
+    source, model = small_model(3, seed=1).state_dict(), small_model(3, seed=2)
+    fresh = {name: value.clone() for name, value in model.state_dict().items()}
+    weights = {name.removeprefix("roi_heads."): value for name, value in source.items()}
+    report = transfer(model, {"model": weights, "matching_heuristics": True}, ["car", "dog", "person"])
+    state = model.state_dict()
+    assert torch.equal(state["roi_heads.box_head.fc1.weight"], source["roi_heads.box_head.fc1.weight"])
+    assert all(torch.equal(state[name], fresh[name]) for name in PREDICTED)
+    assert set(report.new) == set(PREDICTED)
+
+
+def test_classes_of_a_distributed_checkpoint_are_taken_over_by_name():
+    source, model = small_model(3, seed=1).state_dict(), small_model(3, seed=2)
+    weights = {f"module.{name}": value for name, value in source.items()}
+    report = transfer(model, {"model": weights, "classes": ["z", "q", "r"]}, ["x", "y", "z"])
+    name = "roi_heads.mask_head.predictor.weight"
+    assert torch.equal(model.state_dict()[name][2], source[name][0])
+    assert not torch.equal(model.state_dict()[name][0], source[name][0])
+    assert (report.classes_taken, report.classes_new, report.new, report.unnamed) == (["z"], ["x", "y"], [], [])
+
+
+def test_class_agnostic_predictors_are_taken_over_whole():
+    agnostic = ["MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", "True", "MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK", "True"]
+    source, model = small_model(3, 1, *agnostic).state_dict(), small_model(2, 2, *agnostic)
+    report = transfer(model, {"model": source}, ["car", "dog"])
+    assert all(torch.equal(model.state_dict()[name], source[name]) for name in PREDICTED[2:])
+    assert report.new == report.unnamed == PREDICTED[:2]
+
+
 def test_predicting_wants_just_these_weights(tmp_path):
     source = small_model(2, seed=1)
     CampusCheckpointer(source, str(tmp_path), classes=["car", "dog"]).save("model_final")

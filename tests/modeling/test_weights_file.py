@@ -128,5 +128,7 @@ def test_weights_at_a_file_address(tmp_path):
 
 def test_addresses_that_nothing_fetches(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(WeightsError, match=r"addresses of s3:// are not fetched\); download s3://bucket/model.pth where"):
+    with pytest.raises(
+        WeightsError, match=r"addresses of s3:// are not fetched\); download s3://bucket/model.pth where"
+    ):
         read_checkpoint("s3://bucket/model.pth")
