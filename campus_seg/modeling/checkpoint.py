@@ -13,9 +13,9 @@ import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from torch import Tensor, nn
 
-from campus_seg.errors import OutputError, WeightsError
+from campus_seg.errors import WeightsError
 from campus_seg.modeling.weights_file import read_checkpoint
-from campus_seg.storage import no_room, replacing
+from campus_seg.storage import enough_room, replacing
 
 logger = logging.getLogger(__name__)
 
@@ -115,17 +115,13 @@ def write_checkpoint(path: Path, data: dict[str, Any]) -> None:
         TypeError: a value that could not be read back safely.
     """
     data = {key: value if key == "model" else _plain(value, key) for key, value in data.items()}
-    try:
-        with replacing(path, durable=True) as temporary, temporary.open("wb") as f:
-            torch.save(data, f)
-    except (OSError, RuntimeError) as error:  # torch's own, where a write failed
-        reason = no_room(error)
-        if not reason:
-            raise
-        raise OutputError(
-            f"{path}: cannot be written ({reason.strerror}); earlier checkpoints are whole: make room, and --resume "
-            "goes on from the last one"
-        ) from None
+    way_out = "--resume goes on from the last checkpoint: earlier ones are whole"
+    with (
+        enough_room(path, way_out),
+        replacing(path, durable=True) as temporary,
+        temporary.open("wb") as f,
+    ):
+        torch.save(data, f)
 
 
 def _plain(value: Any, name: str) -> Any:
