@@ -28,6 +28,7 @@ from campus_seg.engine.checkpoints import Checkpoints
 from campus_seg.engine.evaluation import Evaluation, FinalEvaluation, Writers, evaluating
 from campus_seg.engine.guard import NamedBatches, clear_failures
 from campus_seg.engine.metrics_file import METRICS_FILE
+from campus_seg.engine.mixed_precision import CpuAutocastTrainer
 from campus_seg.engine.plot import LossPlot
 from campus_seg.engine.progress import progress_bar
 from campus_seg.engine.schedule import build_scheduler
@@ -46,6 +47,13 @@ class TrainingOver(BaseException):
 
 class Trainer(DefaultTrainer):
     """Trains and evaluates a Mask R-CNN on the datasets of `campus_seg.data.datasets`."""
+
+    def __init__(self, cfg: CfgNode):
+        """Sets up a run, as DefaultTrainer does; SOLVER.AMP.ENABLED also works on a CPU."""
+        super().__init__(cfg)
+        if cfg.SOLVER.AMP.ENABLED and torch.device(cfg.MODEL.DEVICE).type == "cpu":
+            unfit = self._trainer
+            self._trainer = CpuAutocastTrainer(unfit.model, unfit.data_loader, unfit.optimizer)
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
