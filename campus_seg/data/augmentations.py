@@ -8,7 +8,7 @@ what warps the pixel grid (flips, rotations, perspective) takes a point for the 
 width - 1 - x), what resizes, crops or pads takes it as *continuous* (x * scale). Ours are continuous, so the former
 see them half a pixel up and left. A third kind computes a scale, rounds the size of the image, and moves points by
 the unrounded scale. All of this was read in albumentations 2.0.8 and is measured by
-tests/data/test_augmentations.py on what really happens to the pixels.
+tests/data/test_augmented_places.py on what really happens to the pixels.
 
 Where a pipeline holds anything else (elastic, grid and optical distortion, a transform that a user registered), every
 object becomes a mask, which albumentations then treats like the photo itself.
