@@ -26,6 +26,7 @@ NOISE = (
     ".*pkg_resources is deprecated.*",
     ".*torch.jit.(script|trace|trace_method). is deprecated.*",
     ".*torch.meshgrid.*",
+    ".*torch.cuda.amp.*",  # deprecated, and made by Detectron2 where there is no GPU, too
 )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from campus_seg.errors import ConfigError
+from campus_seg.errors import ConfigError, OutputError
 
 
 @contextlib.contextmanager
@@ -72,6 +72,27 @@ def no_room(error: BaseException | None) -> OSError | None:
             return error
         error = error.__cause__ or error.__context__
     return None
+
+
+@contextlib.contextmanager
+def enough_room(path: Path | str, way_out: str) -> Iterator[None]:
+    """Turns a full disk, in the block, into an error for the user.
+
+    Args:
+        path: of what is written, for the message, where the error itself names no file.
+        way_out: for the message, after "make room, and".
+
+    Raises:
+        OutputError: the disk is full.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # the latter of torch's, where a write failed
+        reason = no_room(error)
+        if not reason:
+            raise
+        where = reason.filename or path
+        raise OutputError(f"{where}: cannot be written ({reason.strerror}); make room, and {way_out}") from None
 
 
 def write_json(path: Path | str, value: Any, *, indent: int | None = 1) -> None:

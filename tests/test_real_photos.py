@@ -19,7 +19,8 @@ from campus_seg.inference.inputs import find_photos
 from campus_seg.inference.predictor import Predictor
 from campus_seg.label_studio.export import Export, read_export
 from campus_seg.modeling.mini_backbone import register_mini_backbone
-from campus_seg.modeling.weights import COCO_CLASSES, read_checkpoint
+from campus_seg.modeling.weights import COCO_CLASSES
+from campus_seg.modeling.weights_file import read_checkpoint
 from campus_seg.photos import read_photo
 from campus_seg.tools.visualize import main as visualize
 

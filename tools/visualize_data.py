@@ -79,13 +79,14 @@ def unused_name(stem, image_id, taken):
 
 
 def write(path, picture):
-    """A JPEG of an (H, W, 3) uint8 BGR picture, whole or not at all."""
+    """A JPEG of an (H, W, 3) uint8 BGR picture, whole or not at all; OutputError where the disk is full."""
     import cv2
 
-    from campus_seg.storage import replacing
+    from campus_seg.storage import enough_room, replacing
 
-    with replacing(path) as temporary:
-        cv2.imwrite(str(temporary), picture)
+    _, encoded = cv2.imencode(path.suffix, picture)  # raises cv2.error where it cannot, and imwrite says nothing
+    with enough_room(path, "the same command draws again"), replacing(path) as temporary:
+        temporary.write_bytes(encoded)
 
 
 def draw_annotations(photo):
