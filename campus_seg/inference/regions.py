@@ -89,8 +89,8 @@ class Region:
             columns.append(column)
         edges = np.sort((self.x + np.concatenate(columns)) * height + self.y + np.concatenate(rows))
         # A run to the photo's last row goes on where the next column's begins in the first: neither is an edge.
-        same = edges[1:] == edges[:-1]
-        return edges[~(np.append(same, False) | np.append(False, same))]
+        twice = np.flatnonzero(edges[1:] == edges[:-1])
+        return np.delete(edges, np.concatenate([twice, twice + 1]))
 
 
 @dataclass(frozen=True)

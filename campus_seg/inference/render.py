@@ -24,7 +24,8 @@ LEAST_DETAIL, DETAIL = 0.75, 0.15
 
 def binary(ids: np.ndarray) -> np.ndarray:
     """The union of all objects: (H, W) uint8, 255 where `ids`, (H, W) uint16, is not 0, else 0."""
-    return cv2.compare(ids, 0, cv2.CMP_GT)
+    found = (ids != 0).view(np.uint8)
+    return np.negative(found, out=found)  # 1 becomes 255
 
 
 def rgb(ids: np.ndarray, colors: Sequence[Color]) -> np.ndarray:
