@@ -53,6 +53,10 @@ class Region:
         x, y, width, height = cv2.boundingRect(self.mask.view(np.uint8))
         return Region(self.x + x, self.y + y, self.mask[y : y + height, x : x + width])
 
+    def rows(self, rows: slice) -> "Region":
+        """The part of the mask in some rows of its window."""
+        return Region(self.x, self.y + rows.start, self.mask[rows])
+
     def full(self, shape: tuple[int, int]) -> np.ndarray:
         """The mask as (H, W) bool in a photo of `shape` (H, W)."""
         mask = np.zeros(shape, dtype=bool)

@@ -61,14 +61,14 @@ def test_the_first_object_lies_in_front():
     assert (colored == 0).all(axis=2).sum() == 60
 
 
-def test_a_cutout_is_bgra_and_clear_around_the_object():
+def test_a_cutout_is_rgba_and_clear_around_the_object():
     image = noise(9, 12)
     region = Region(2, 3, np.array([[True, False, True]]))
     picture = render.cutout(image, region)
     assert picture.shape == (1, 3, 4)
-    assert picture[0, 0].tolist() == [*image[3, 2], 255]
+    assert picture[0, 0].tolist() == [*image[3, 2, ::-1], 255]
     assert picture[0, 1].tolist() == [0, 0, 0, 0]
-    assert picture[0, 2].tolist() == [*image[3, 4], 255]
+    assert picture[0, 2].tolist() == [*image[3, 4, ::-1], 255]
 
 
 def test_pictures_without_objects():
