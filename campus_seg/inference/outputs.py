@@ -58,7 +58,8 @@ class OutputWriter:
 
         Args:
             photo: whose it is.
-            image_bgr: (H, W, 3) uint8, BGR, upright.
+            image_bgr: (H, W, 3) uint8, BGR, upright. It becomes the overlay, where that is asked for: a panorama and
+                its copy would be large.
             objects: by falling score; their instance ids are 1, 2, …. They are taken one by one and not kept, so
                 where they are made on demand no two masks exist at once.
 
@@ -122,7 +123,7 @@ class OutputWriter:
     def _write_pictures(
         self, photo: InputPhoto, image_bgr: np.ndarray, scene: Scene, annotations: Sequence[dict[str, Any]]
     ) -> None:
-        """Writes the pictures of the whole photo: a band of rows at a time, but for the overlay."""
+        """Writes the pictures of the whole photo: a band of rows at a time, and the overlay in its place."""
         classes = [annotation["category_id"] - 1 for annotation in annotations]
         colors = [self.colors[class_id] for class_id in classes]
         drawings = {
@@ -137,9 +138,9 @@ class OutputWriter:
         if "overlay" in self.save:
             scores = [annotation["score"] for annotation in annotations]
             labels = [f"{self.class_names[i]} {score:.0%}" for i, score in zip(classes, scores, strict=True)]
-            picture = render.overlay(image_bgr, scene, labels, colors)
+            render.draw_overlay(image_bgr, scene, labels, colors)  # at last, for it changes the photo
             options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-            _, encoded = cv2.imencode(".jpg", picture, options)  # raises cv2.error where it cannot
+            _, encoded = cv2.imencode(".jpg", image_bgr, options)  # raises cv2.error where it cannot
             with replacing(self.folder / f"overlay/{photo.name}.jpg") as temporary:
                 temporary.write_bytes(encoded)
 

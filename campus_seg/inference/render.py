@@ -59,24 +59,26 @@ def cutout(image_bgr: np.ndarray, region: Region) -> np.ndarray:
 
 
 def overlay(image_bgr: np.ndarray, scene: Scene, labels: Sequence[str], colors: Sequence[Color]) -> np.ndarray:
-    """The photo with every object filled, outlined and labelled.
+    """A copy of the photo with every object filled, outlined and labelled; see `draw_overlay`."""
+    picture = image_bgr.copy()
+    draw_overlay(picture, scene, labels, colors)
+    return picture
+
+
+def draw_overlay(picture: np.ndarray, scene: Scene, labels: Sequence[str], colors: Sequence[Color]) -> None:
+    """Fills, outlines and labels every object in the photo itself.
 
     Args:
-        image_bgr: (H, W, 3) uint8, BGR; it is not changed.
+        picture: (H, W, 3) uint8, BGR, the photo; is drawn on.
         scene: the objects, with ids and outlines.
         labels: a text for each.
         colors: (r, g, b) for each.
-
-    Returns:
-        (H, W, 3) uint8, BGR.
     """
-    picture = image_bgr.copy()
     _fill(picture, scene.ids, colors)
     width = max(1, round(float(np.sqrt(picture.shape[0] * picture.shape[1])) * OUTLINE))
     for outline, color in zip(reversed(scene.outlines), reversed(colors), strict=True):
         _draw_outline(picture, outline, color, width)
     draw_labels(picture, scene.outlines, labels, colors)
-    return picture
 
 
 def _fill(picture: np.ndarray, ids: np.ndarray, colors: Sequence[Color]) -> None:

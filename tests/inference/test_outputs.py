@@ -63,8 +63,8 @@ def test_memory_does_not_grow_with_the_number_of_large_objects(tmp_path):
             peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()
-    # ids (2 bytes a pixel), and beside them the overlay (3) or a mask (1), and bands of some MB
-    assert peaks[1] < 5.5 * pixels + 5e6 < 40 * 0.6 * pixels
+    # ids (2 bytes a pixel) and a mask (1), and bands of some MB
+    assert peaks[1] < 3.5 * pixels + 6e6 < 40 * 0.6 * pixels / 2
     assert peaks[1] < peaks[0] + 5e6
 
 
@@ -73,7 +73,7 @@ def test_threads_draw_what_one_draws_after_the_other(tmp_path):
     images = [np.random.default_rng(i).integers(0, 256, (150, 200, 3), dtype=np.uint8) for i in range(8)]
 
     def draw(writer, i):
-        return writer.draw(photos[i], images[i], objects((150, 200), 12, seed=i))
+        return writer.draw(photos[i], images[i].copy(), objects((150, 200), 12, seed=i))
 
     alone, together = OutputWriter(tmp_path / "alone", CLASSES), OutputWriter(tmp_path / "together", CLASSES)
     for i in range(8):
@@ -96,6 +96,19 @@ def test_threads_may_write_into_one_folder(tmp_path):
     pictures = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in (tmp_path / "binary").iterdir()]
     assert len(pictures) == 200
     assert all(picture is not None and picture.any() for picture in pictures)
+
+
+def test_the_photo_is_only_drawn_on_for_the_overlay(tmp_path):
+    image = np.full((60, 70, 3), 90, np.uint8)
+    OutputWriter(tmp_path, CLASSES, set(OUTPUTS) - {"overlay"}).add(named("a"), image, objects((60, 70), 3))
+    assert (image == 90).all()
+    OutputWriter(tmp_path, CLASSES, OUTPUTS).add(named("a"), image, objects((60, 70), 3))
+    assert not (image == 90).all()
+    options = [cv2.IMWRITE_JPEG_QUALITY, 92]
+    assert (tmp_path / "overlay/a.jpg").read_bytes() == cv2.imencode(".jpg", image, options)[1].tobytes()
+    cutouts = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in (tmp_path / "cutouts/a").iterdir()]
+    assert len(cutouts) == 3
+    assert all((cutout[cutout[..., 3] > 0, :3] == 90).all() for cutout in cutouts)
 
 
 def test_records_are_numbered_in_the_order_they_are_kept(tmp_path):
