@@ -10,7 +10,8 @@ import numpy as np
 
 from campus_seg.inference import render
 from campus_seg.inference.inputs import InputPhoto
-from campus_seg.inference.regions import FoundObject
+from campus_seg.inference.png import write_png
+from campus_seg.inference.regions import FoundObject, Region, row_bands
 from campus_seg.inference.scene import Scene
 from campus_seg.palette import class_colors
 from campus_seg.storage import check_output_folder, replacing, write_json
@@ -57,7 +58,8 @@ class OutputWriter:
 
         Args:
             photo: whose it is.
-            image_bgr: (H, W, 3) uint8, BGR, upright.
+            image_bgr: (H, W, 3) uint8, BGR, upright. It becomes the overlay, where that is asked for: a panorama and
+                its copy would be large.
             objects: by falling score; their instance ids are 1, 2, …. They are taken one by one and not kept, so
                 where they are made on demand no two masks exist at once.
 
@@ -77,9 +79,8 @@ class OutputWriter:
             instance_id = scene.add(found.region)
             if "cutouts" in self.save:
                 class_name = re.sub(r"[^\w-]+", "_", self.class_names[found.class_id])[:80]
-                picture = render.cutout(image_bgr, found.region)
-                self._write_picture(f"cutouts/{photo.name}/{instance_id:03d}_{class_name}.png", picture)
-                del picture
+                name = f"cutouts/{photo.name}/{instance_id:03d}_{class_name}.png"
+                self._write_cutout(name, image_bgr, found.region)
             annotations.append(_annotation(found, instance_id, (height, width)))
             del found  # or its mask would stay while the next one is made
         self._write_pictures(photo, image_bgr, scene, annotations)
@@ -122,32 +123,39 @@ class OutputWriter:
     def _write_pictures(
         self, photo: InputPhoto, image_bgr: np.ndarray, scene: Scene, annotations: Sequence[dict[str, Any]]
     ) -> None:
-        """Writes the pictures of the whole photo. Each is gone before the next is drawn."""
+        """Writes the pictures of the whole photo: a band of rows at a time, and the overlay in its place."""
         classes = [annotation["category_id"] - 1 for annotation in annotations]
         colors = [self.colors[class_id] for class_id in classes]
-        if "instances" in self.save:
-            self._write_picture(f"instances/{photo.name}.png", scene.ids)
-        if "binary" in self.save:
-            self._write_picture(f"binary/{photo.name}.png", render.binary(scene.ids))
-        if "rgb" in self.save:
-            bgr = [color[::-1] for color in colors]  # as the encoder takes it
-            self._write_picture(f"rgb/{photo.name}.png", render.rgb(scene.ids, bgr))
+        drawings = {
+            "binary": render.binary,
+            "rgb": lambda ids: render.rgb(ids, colors),
+            "instances": lambda ids: ids,
+        }
+        for kind, draw in drawings.items():
+            if kind in self.save:
+                bands = (draw(scene.ids[band]) for band in row_bands(scene.ids.shape))
+                self._write_png(f"{kind}/{photo.name}.png", scene.ids.shape, bands)
         if "overlay" in self.save:
             scores = [annotation["score"] for annotation in annotations]
             labels = [f"{self.class_names[i]} {score:.0%}" for i, score in zip(classes, scores, strict=True)]
-            picture = render.overlay(image_bgr, scene, labels, colors)
-            self._write_picture(f"overlay/{photo.name}.jpg", picture, cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
+            render.draw_overlay(image_bgr, scene, labels, colors)  # at last, for it changes the photo
+            options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+            _, encoded = cv2.imencode(".jpg", image_bgr, options)  # raises cv2.error where it cannot
+            with replacing(self.folder / f"overlay/{photo.name}.jpg") as temporary:
+                temporary.write_bytes(encoded)
+
+    def _write_cutout(self, name: str, image_bgr: np.ndarray, region: Region) -> None:
+        bands = (render.cutout(image_bgr, region.rows(band)) for band in row_bands(region.mask.shape))
+        self._write_png(name, region.mask.shape, bands)
 
     def _remove_cutouts(self, photo: InputPhoto) -> None:
         for path in (self.folder / "cutouts" / photo.name).glob("*.png"):
             if CUTOUT.fullmatch(path.name) and path.is_file():
                 path.unlink()
 
-    def _write_picture(self, name: str, picture: np.ndarray, *options: int) -> None:
-        """Encodes a grey, BGR or BGRA picture by the name's ending."""
-        _, encoded = cv2.imencode(Path(name).suffix, picture, options)  # raises cv2.error where it cannot
-        with replacing(self.folder / name) as temporary:
-            temporary.write_bytes(encoded)
+    def _write_png(self, name: str, shape: tuple[int, int], bands: Iterable[np.ndarray]) -> None:
+        with replacing(self.folder / name) as temporary, temporary.open("wb") as file:
+            write_png(file, shape, bands)
 
 
 def _annotation(found: FoundObject, instance_id: int, shape: tuple[int, int]) -> dict[str, Any]:

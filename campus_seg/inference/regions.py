@@ -53,6 +53,10 @@ class Region:
         x, y, width, height = cv2.boundingRect(self.mask.view(np.uint8))
         return Region(self.x + x, self.y + y, self.mask[y : y + height, x : x + width])
 
+    def rows(self, rows: slice) -> "Region":
+        """The part of the mask in some rows of its window."""
+        return Region(self.x, self.y + rows.start, self.mask[rows])
+
     def full(self, shape: tuple[int, int]) -> np.ndarray:
         """The mask as (H, W) bool in a photo of `shape` (H, W)."""
         mask = np.zeros(shape, dtype=bool)
@@ -89,8 +93,8 @@ class Region:
             columns.append(column)
         edges = np.sort((self.x + np.concatenate(columns)) * height + self.y + np.concatenate(rows))
         # A run to the photo's last row goes on where the next column's begins in the first: neither is an edge.
-        same = edges[1:] == edges[:-1]
-        return edges[~(np.append(same, False) | np.append(False, same))]
+        twice = np.flatnonzero(edges[1:] == edges[:-1])
+        return np.delete(edges, np.concatenate([twice, twice + 1]))
 
 
 @dataclass(frozen=True)

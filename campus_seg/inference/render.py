@@ -1,9 +1,9 @@
 """Objects as pictures: overlay, binary, class colours and cut-outs. Pure functions on arrays.
 
-Pictures of the whole photo are drawn from its `Scene`, a band of rows after the other.
+Pictures of the whole photo are drawn from its `Scene`. All but the overlay can be drawn some rows at a time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -24,33 +24,24 @@ LEAST_DETAIL, DETAIL = 0.75, 0.15
 
 def binary(ids: np.ndarray) -> np.ndarray:
     """The union of all objects: (H, W) uint8, 255 where `ids`, (H, W) uint16, is not 0, else 0."""
-    return cv2.compare(ids, 0, cv2.CMP_GT)
+    found = (ids != 0).view(np.uint8)
+    return np.negative(found, out=found)  # 1 becomes 255
 
 
 def rgb(ids: np.ndarray, colors: Sequence[Color]) -> np.ndarray:
     """Every object filled with its colour.
 
     Args:
-        ids: (H, W) uint16, of a `Scene`.
-        colors: one for each object.
+        ids: (H, W) uint16, of a `Scene` or some rows of it.
+        colors: one for each object of the scene.
 
     Returns:
         (H, W, 3) uint8, channels in the order of `colors`, black where there is no object.
     """
-    picture = np.empty((*ids.shape, 3), dtype=np.uint8)
-    for band, filled in _filled_bands(ids, colors):
-        picture[band] = filled
-    return picture
-
-
-def _filled_bands(ids: np.ndarray, colors: Sequence[Color]) -> Iterator[tuple[slice, np.ndarray]]:
-    """Rows of a picture and every object in them filled with its colour, (h, W, 3) uint8."""
     table = np.zeros((len(colors) + 1, 4), dtype=np.uint8)
     table[1:, :3] = np.reshape(colors, (-1, 3))
     packed = table.view(np.uint32)[:, 0]  # four bytes are looked up at once
-    for band in row_bands(ids.shape):
-        filled = packed[ids[band]].view(np.uint8).reshape(-1, ids.shape[1], 4)
-        yield band, cv2.cvtColor(filled, cv2.COLOR_BGRA2BGR)
+    return cv2.cvtColor(packed[ids].view(np.uint8).reshape(*ids.shape, 4), cv2.COLOR_BGRA2BGR)
 
 
 def cutout(image_bgr: np.ndarray, region: Region) -> np.ndarray:
@@ -58,43 +49,43 @@ def cutout(image_bgr: np.ndarray, region: Region) -> np.ndarray:
 
     Args:
         image_bgr: (H, W, 3) uint8, BGR.
-        region: the object, tight.
+        region: the object, tight, or some rows of it.
 
     Returns:
-        (h, w, 4) uint8, BGRA: the window of the region; opaque on the object, all zeros elsewhere.
+        (h, w, 4) uint8, RGBA: the window of the region; opaque on the object, all zeros elsewhere.
     """
-    window, mask = image_bgr[region.window], region.mask.view(np.uint8)
-    picture = np.zeros((*mask.shape, 4), dtype=np.uint8)
-    for band in row_bands(mask.shape):
-        cv2.copyTo(cv2.cvtColor(window[band], cv2.COLOR_BGR2BGRA), mask[band], picture[band])
-    return picture
+    opaque = cv2.cvtColor(image_bgr[region.window], cv2.COLOR_BGR2RGBA)
+    return cv2.bitwise_and(opaque, opaque, mask=region.mask.view(np.uint8))
 
 
 def overlay(image_bgr: np.ndarray, scene: Scene, labels: Sequence[str], colors: Sequence[Color]) -> np.ndarray:
-    """The photo with every object filled, outlined and labelled.
+    """A copy of the photo with every object filled, outlined and labelled; see `draw_overlay`."""
+    picture = image_bgr.copy()
+    draw_overlay(picture, scene, labels, colors)
+    return picture
+
+
+def draw_overlay(picture: np.ndarray, scene: Scene, labels: Sequence[str], colors: Sequence[Color]) -> None:
+    """Fills, outlines and labels every object in the photo itself.
 
     Args:
-        image_bgr: (H, W, 3) uint8, BGR; it is not changed.
+        picture: (H, W, 3) uint8, BGR, the photo; is drawn on.
         scene: the objects, with ids and outlines.
         labels: a text for each.
         colors: (r, g, b) for each.
-
-    Returns:
-        (H, W, 3) uint8, BGR.
     """
-    picture = image_bgr.copy()
     _fill(picture, scene.ids, colors)
     width = max(1, round(float(np.sqrt(picture.shape[0] * picture.shape[1])) * OUTLINE))
     for outline, color in zip(reversed(scene.outlines), reversed(colors), strict=True):
         _draw_outline(picture, outline, color, width)
     draw_labels(picture, scene.outlines, labels, colors)
-    return picture
 
 
 def _fill(picture: np.ndarray, ids: np.ndarray, colors: Sequence[Color]) -> None:
     """Blends each object's colour into the pixels where it is the foremost, so that the photo stays visible."""
-    for band, filled in _filled_bands(ids, [color[::-1] for color in colors]):
-        tinted = cv2.addWeighted(picture[band], 1 - FILL, filled, FILL, 0)
+    bgr = [color[::-1] for color in colors]
+    for band in row_bands(ids.shape):
+        tinted = cv2.addWeighted(picture[band], 1 - FILL, rgb(ids[band], bgr), FILL, 0)
         cv2.copyTo(tinted, binary(ids[band]), picture[band])
 
 
