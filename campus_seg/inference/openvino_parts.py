@@ -1,5 +1,6 @@
 """The parts of a model computed by OpenVINO, and the cache of what they were converted to."""
 
+import gc
 import hashlib
 import logging
 import os
@@ -154,8 +155,11 @@ def _read_or_convert(folder: Path, parts: Parts) -> dict[str, ov.Model]:
     kept = sorted((path for path in folder.parent.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
     for old in kept[:-MAX_MODELS]:
         shutil.rmtree(old)
-    return _read(folder)  # not what was converted, which would keep PyTorch's weights
+    gc.collect()  # traced modules hold one another, and their weights
+    return _read(folder)
 
 
 def _read(folder: Path) -> dict[str, ov.Model]:
-    return {name: ov.Core().read_model(folder / f"{name}.xml") for name in NAMES}
+    core = ov.Core()
+    core.set_property({"ENABLE_MMAP": False})  # a mapped file stays in memory beside the weights made from it
+    return {name: core.read_model(folder / f"{name}.xml") for name in NAMES}
