@@ -8,7 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from detectron2.modeling import build_model
 
+from campus_seg.config import load_config
 from campus_seg.inference.outputs import OUTPUTS
 
 pytestmark = pytest.mark.slow
@@ -19,7 +22,6 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import torch
-from detectron2.modeling import build_model
 from detectron2.structures import Boxes, Instances
 from campus_seg.benchmarks.memory import peak_mb
 from campus_seg.config import load_config
@@ -27,14 +29,10 @@ from campus_seg.inference.folder import mask_photos
 from campus_seg.inference.inputs import find_photos
 from campus_seg.inference.predictor import Predictor
 
-photo, output = map(Path, sys.argv[1:])
+photo, output, config = sys.argv[1:]
 torch.set_num_threads(2)
 torch.manual_seed(0)
-opts = ["MODEL.DEVICE", "cpu", "MODEL.ROI_HEADS.NUM_CLASSES", "3", "MODEL.WEIGHTS", str(output / "model.pth")]
-cfg = load_config("mask_rcnn_R_50_FPN.yaml", opts)
-cfg.CAMPUS.CLASSES = ["bench", "car", "dog"]
-output.mkdir()
-torch.save({"model": build_model(cfg).state_dict()}, cfg.MODEL.WEIGHTS)
+cfg = load_config(config, ["MODEL.DEVICE", "cpu"])
 predictor = Predictor(cfg)
 
 
@@ -56,8 +54,8 @@ def a_hundred(photos):
         )
 
 
-found = find_photos([str(photo)], output)
-summary = mask_photos(lambda photos: list(a_hundred(photos)), cfg.CAMPUS.CLASSES, found.photos, output)
+found = find_photos([photo], Path(output))
+summary = mask_photos(lambda photos: list(a_hundred(photos)), cfg.CAMPUS.CLASSES, found.photos, Path(output))
 print(summary.objects, peak_mb())
 """
 
@@ -66,7 +64,12 @@ def test_a_hundred_objects_in_a_panorama(tmp_path):
     coarse = np.random.default_rng(0).integers(0, 255, (40, 80, 3), dtype=np.uint8)
     photo, output = tmp_path / "panorama.jpg", tmp_path / "masked"
     cv2.imwrite(str(photo), cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC))
-    command = [sys.executable, "-W", "ignore", "-c", SCRIPT, str(photo), str(output)]
+    cfg = load_config("mask_rcnn_R_50_FPN.yaml", ["MODEL.DEVICE", "cpu", "MODEL.ROI_HEADS.NUM_CLASSES", "3"])
+    cfg.CAMPUS.CLASSES = ["bench", "car", "dog"]
+    cfg.MODEL.WEIGHTS = str(tmp_path / "model.pth")
+    torch.save({"model": build_model(cfg).state_dict()}, cfg.MODEL.WEIGHTS)
+    (tmp_path / "config.yaml").write_text(cfg.dump())
+    command = [sys.executable, "-W", "ignore", "-c", SCRIPT, str(photo), str(output), str(tmp_path / "config.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr
     objects, peak = done.stdout.split()[-2:]
