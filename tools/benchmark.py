@@ -30,11 +30,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from campus_seg.benchmarks.predicting import INFERENCE_SIDES
 from campus_seg.environment import require_detectron2
 from campus_seg.errors import exits_on_bad_input
 from campus_seg.storage import check_output_folder, write_json
-
-INFERENCE_SIDES = ("ours", "ours_fp32", "detectron2", "torchvision")
 
 
 def at_least_one(text: str) -> int:

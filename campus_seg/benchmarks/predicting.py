@@ -22,6 +22,7 @@ from campus_seg.benchmarks.memory import peak_mb
 from campus_seg.environment import require_detectron2
 from campus_seg.errors import CampusError, ConfigError
 
+INFERENCE_SIDES = ("ours", "ours_fp32", "detectron2", "torchvision")  # what each is, sides.py says
 SAVE = ("overlay", "binary")
 CHUNK = 10  # photos before it is the next side's turn
 WARM_UP = 2  # photos that do not count
@@ -141,7 +142,7 @@ def _take_turns(
 
 
 def as_table(figures: dict[str, dict[str, Any]]) -> str:
-    """The figures in Markdown, each side's speed as a multiple of the slowest's beside it."""
+    """The figures in Markdown, a line a side."""
     lines = [
         "| side | photos a second | seconds a photo | objects a photo | peak MB |",
         "| --- | --- | --- | --- | --- |",

@@ -21,6 +21,7 @@ from campus_seg.inference.outputs import OutputWriter
 from campus_seg.inference.predictor import Predictor, checked_class_names
 from campus_seg.inference.regions import FoundObject, Region
 from campus_seg.modeling.mini_backbone import register_mini_backbone
+from campus_seg.photos import read_photo
 
 
 def run_config(work: Work) -> CfgNode:
@@ -67,7 +68,7 @@ def detectron2(work: Work) -> tuple[str, Side]:
 
 
 def torchvision(work: Work) -> tuple[str, Side]:
-    """Torchvision's model of the same design with random weights, drawn by this project, which is the faster way."""
+    """Torchvision's model of the same design with random weights, read and drawn by this project, which is the faster way."""
     cfg = run_config(work)
     names, size = checked_class_names(cfg), cfg.CAMPUS.INPUT_SIZE
     torch.manual_seed(0)
@@ -94,12 +95,12 @@ def torchvision(work: Work) -> tuple[str, Side]:
     def mask(photos: Sequence[Path], output: Path) -> int:
         writer = OutputWriter(output, names, SAVE)
         for photo in input_photos(photos):
-            image = read_image(str(photo.path), format="BGR")
+            image = read_photo(photo.path)
             planes = torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1))).float() / 255
             writer.add(photo, image, found(model([planes])[0]))
         return len(writer.annotations)
 
-    return "torchvision: maskrcnn_resnet50_fpn, drawn by campus_seg", mask
+    return "torchvision: maskrcnn_resnet50_fpn, read and drawn by campus_seg", mask
 
 
 def input_photos(photos: Sequence[Path]) -> list[InputPhoto]:
