@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from detectron2.layers import Conv2d, FrozenBatchNorm2d
 from detectron2.modeling import FPN, Backbone, GeneralizedRCNN, StandardROIHeads
 from detectron2.modeling.poolers import ROIPooler
 from detectron2.modeling.proposal_generator import RPN
@@ -39,7 +40,7 @@ class Pyramid(nn.Module):
     """Backbone, FPN and RPN head.
 
     Maps (N, 3, H, W) float32, normalised and padded, to the L levels' features (N, h, w, C), then their objectness
-    logits (N, A, h, w), then their anchor deltas (N, 4 A, h, w).
+    logits (N, h, w, A), then their anchor deltas (N, h, w, 4 A).
     """
 
     def __init__(self, model: GeneralizedRCNN):
@@ -53,7 +54,7 @@ class Pyramid(nn.Module):
         features = self.backbone(images)
         features = [features[name] for name in self.levels]
         logits, deltas = self.rpn_head(features)
-        return (*(level.permute(0, 2, 3, 1) for level in features), *logits, *deltas)
+        return tuple(x.permute(0, 2, 3, 1) for x in (*features, *logits, *deltas))
 
 
 class BoxHead(nn.Module):
@@ -63,9 +64,14 @@ class BoxHead(nn.Module):
         super().__init__()
         self.bins = pooler.output_size  # (h, w)
         self.head = head
+        self.flat = isinstance(head[0], nn.Flatten)
+        if self.flat:  # its first layer takes the features in the order in which they lie, without a copy
+            first = head[1]
+            weight = first.weight.data.unflatten(1, (-1, *self.bins)).permute(0, 2, 3, 1).flatten(1)
+            first.weight = nn.Parameter(weight, requires_grad=False)
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:  # noqa: D102
-        return (self.head(features.permute(0, 3, 1, 2)),)
+        return (self.head(features if self.flat else features.permute(0, 3, 1, 2)),)
 
 
 class MaskHead(nn.Module):
@@ -96,13 +102,29 @@ def reason_against_parts(model: nn.Module) -> str:
 
 
 def parts_of(model: GeneralizedRCNN) -> Parts:
-    """The parts of a model, as modules that compute what it computes."""
+    """Takes a model's parts out, as modules that compute what it computed; the model itself then does so no more."""
+    fold_norms(model)
     heads = model.roi_heads
     return Parts(
         Pyramid(model).eval(),
         BoxHead(heads.box_pooler, heads.box_head).eval(),
         MaskHead(heads.mask_pooler, heads.mask_head).eval(),
     )
+
+
+def fold_norms(model: nn.Module) -> None:
+    """Lets Detectron2's convolutions do what the normalisation behind them does, in place.
+
+    In evaluation a batch norm multiplies a channel by w / sqrt(variance + eps) and adds a constant.
+    """
+    for layer in model.modules():
+        if isinstance(layer, Conv2d) and isinstance(layer.norm, (FrozenBatchNorm2d, nn.BatchNorm2d)):
+            norm, layer.norm = layer.norm, None
+            scale = (norm.running_var.double() + norm.eps).rsqrt() * norm.weight.double()
+            bias = -norm.running_mean.double() if layer.bias is None else layer.bias.double() - norm.running_mean
+            weight = layer.weight.double() * scale.reshape(-1, 1, 1, 1)
+            layer.weight = nn.Parameter(weight.float(), requires_grad=False)
+            layer.bias = nn.Parameter((bias * scale + norm.bias.double()).float(), requires_grad=False)
 
 
 def replace_parts(model: GeneralizedRCNN, parts: Parts) -> None:
@@ -131,10 +153,10 @@ class _Backbone(Backbone):
         self.rpn_outputs: tuple[list[Tensor], list[Tensor]] = ([], [])
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        outputs = self._pyramid(images.contiguous())
+        outputs = [x.permute(0, 3, 1, 2) for x in self._pyramid(images.contiguous())]
         count = len(self._names)
         self.rpn_outputs = ([x.float() for x in outputs[count:-count]], [x.float() for x in outputs[-count:]])
-        return {name: x.permute(0, 3, 1, 2) for name, x in zip(self._names, outputs[:count], strict=True)}
+        return dict(zip(self._names, outputs[:count], strict=True))
 
     @property
     def size_divisibility(self) -> int:
