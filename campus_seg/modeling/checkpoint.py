@@ -120,11 +120,9 @@ def checkpoint_files(folder: Path) -> list[Path]:
     numbers = _periodic(folder)
     others = sorted(numbers, key=numbers.get, reverse=True)
     others += [path for path in [folder / f"{FINAL}.pth"] if path.is_file()]
-    tag = folder / TAG
-    if not tag.is_file():  # killed between the first checkpoint and its tag
+    tagged = _tagged(folder)
+    if not tagged:  # killed between the first checkpoint and its tag
         return others
-    # Decoded with no error: a tag that a disk damaged names no file, and the others are tried.
-    tagged = folder / Path(tag.read_text(encoding="utf-8", errors="replace").strip()).name
     before = numbers.get(tagged, float("inf"))
     return [tagged, *(path for path in others if path != tagged and numbers.get(path, -1) < before)]
 
@@ -218,11 +216,18 @@ def _plain(value: Any, name: str) -> Any:
 
 def remove_old_checkpoints(folder: Path, keep: int) -> None:
     """Removes all but the newest `keep` periodic checkpoints; those with a name of their own stay."""
-    tag = (folder / TAG).read_text(encoding="utf-8")
+    tagged = _tagged(folder)
     numbers = _periodic(folder)
     for path in sorted(numbers, key=numbers.get)[:-keep]:
-        if path.name != tag:
+        if path != tagged:
             path.unlink()
+
+
+def _tagged(folder: Path) -> Path | None:
+    """The checkpoint that last_checkpoint names, even where it is gone; None without that file."""
+    tag = folder / TAG
+    # Decoded with no error: a tag that a disk damaged names no file, and the others are tried.
+    return folder / Path(tag.read_text(encoding="utf-8", errors="replace").strip()).name if tag.is_file() else None
 
 
 def _periodic(folder: Path) -> dict[Path, int]:
