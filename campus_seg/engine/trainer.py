@@ -13,11 +13,8 @@ from detectron2.data import build_detection_test_loader, build_detection_train_l
 from detectron2.engine import DefaultTrainer, HookBase, hooks
 from detectron2.evaluation import COCOEvaluator
 from detectron2.modeling import build_model
-from detectron2.solver import get_default_optimizer_params
-from detectron2.solver.build import maybe_add_gradient_clipping
 from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, EventWriter, JSONWriter, TensorboardXWriter
-from fvcore.nn.precise_bn import get_bn_modules
 from torch import nn
 
 from campus_seg.data.datasets import dataset_name
@@ -28,6 +25,7 @@ from campus_seg.engine.checkpoints import Checkpoints
 from campus_seg.engine.evaluation import Evaluation, FinalEvaluation, Writers
 from campus_seg.engine.guard import NamedBatches, clear_failures
 from campus_seg.engine.metrics_file import METRICS_FILE
+from campus_seg.engine.optimizer import build_optimizer, hyperparameters, set_hyperparameters
 from campus_seg.engine.plot import LossPlot
 from campus_seg.engine.progress import progress_bar
 from campus_seg.engine.schedule import build_scheduler
@@ -60,15 +58,8 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-        """Detectron2's SGD, or AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101).
-
-        AdamW takes BASE_LR, WEIGHT_DECAY and WEIGHT_DECAY_NORM from `cfg.SOLVER`.
-        """
-        if cfg.CAMPUS.OPTIMIZER == "SGD":
-            return super().build_optimizer(cfg, model)
-        parameters = get_default_optimizer_params(model, weight_decay_norm=cfg.SOLVER.WEIGHT_DECAY_NORM)
-        adamw = maybe_add_gradient_clipping(cfg, torch.optim.AdamW)
-        return adamw(parameters, lr=cfg.SOLVER.BASE_LR, weight_decay=cfg.SOLVER.WEIGHT_DECAY)
+        """See campus_seg.engine.optimizer."""
+        return build_optimizer(cfg, model)
 
     @classmethod
     def build_lr_scheduler(cls, cfg: CfgNode, optimizer: torch.optim.Optimizer):
@@ -134,9 +125,6 @@ class Trainer(DefaultTrainer):
             model, cfg.OUTPUT_DIR, classes=cfg.CAMPUS.CLASSES, trainer=weakref.proxy(self)
         )
         steps = [hooks.IterationTimer(), hooks.LRScheduler()]
-        if cfg.TEST.PRECISE_BN.ENABLED and get_bn_modules(model):
-            loader = self.build_train_loader(cfg)
-            steps.append(hooks.PreciseBN(cfg.TEST.EVAL_PERIOD, model, loader, cfg.TEST.PRECISE_BN.NUM_ITER))
         if cfg.DATASETS.TEST:
             steps.append(Evaluation(cfg))
         validation = dataset_name("val")
@@ -211,10 +199,19 @@ class Trainer(DefaultTrainer):
         report.log(self.cfg.MODEL.WEIGHTS)
         return report
 
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up a checkpoint's; one of a training without mixed precision has no scale for the gradients."""
+        scaler = getattr(self._trainer, "grad_scaler", None)
+        if scaler:
+            state = {**state, "_trainer": {"grad_scaler": scaler.state_dict(), **state["_trainer"]}}
+        super().load_state_dict(state)
+
     def resume_or_load(self, resume: bool = True) -> None:
-        """Goes on from the newest whole checkpoint, with the photos that would have come next."""
+        """Goes on from the newest whole checkpoint with the photos that come next, at the config's rates."""
+        groups = hyperparameters(self._trainer.optimizer)
         super().resume_or_load(resume)
         if self.start_iter:
+            set_hyperparameters(self._trainer.optimizer, self.scheduler, groups)
             self._checkpoints.restore_metrics(self.start_iter - 1)
             self._trainer.reset_data_loader(lambda: self.build_train_loader(self.cfg, self.start_iter))
 

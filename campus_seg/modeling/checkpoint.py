@@ -158,6 +158,24 @@ def latest_checkpoint(folder: Path, classes: Sequence[str]) -> Found | None:
     return None
 
 
+def check_weights(model: nn.Module, found: Found) -> None:
+    """Makes sure that a checkpoint is of just this model, and changes nothing.
+
+    Raises:
+        WeightsError: it is of another one.
+    """
+    own, saved = (
+        {name: tuple(value.shape) for name, value in weights.items()}
+        for weights in (model.state_dict(), found.checkpoint["model"])
+    )
+    wrong = [name for name in {**own, **saved} if own.get(name) != saved.get(name)]
+    if wrong:
+        raise WeightsError(
+            f"{found.path}: weights of another model ({len(wrong)} parameters do not fit, the first {wrong[0]}); "
+            "go on with the config.yaml that lies beside it"
+        )
+
+
 def _read_whole(path: Path) -> dict[str, Any]:
     """Reads a checkpoint of a run, and makes sure that no byte of it has changed."""
     if not path.is_file():
@@ -289,13 +307,8 @@ class CampusCheckpointer(DetectionCheckpointer):
         for reason in found.skipped:
             self.logger.warning(f"{reason}; falling back to {found.path.name}")
         self.logger.info(f"Restoring {found.path}")
-        left = self.load_checkpoint(found.checkpoint)
-        wrong = [*left.missing_keys, *(name for name, _, _ in left.incorrect_shapes), *left.unexpected_keys]
-        if wrong:
-            raise WeightsError(
-                f"{found.path}: weights of another model ({len(wrong)} parameters do not fit, the first {wrong[0]}); "
-                "go on with the config.yaml that lies beside it"
-            )
+        check_weights(self.model, found)
+        self.load_checkpoint(found.checkpoint)
         for key, each in self.checkpointables.items():
             each.load_state_dict(found.checkpoint[key])
         return found.checkpoint
