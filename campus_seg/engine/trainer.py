@@ -24,7 +24,7 @@ from campus_seg.engine.best import BestModel
 from campus_seg.engine.checkpoints import Checkpoints
 from campus_seg.engine.evaluation import Evaluation, FinalEvaluation, Writers
 from campus_seg.engine.guard import NamedBatches, clear_failures
-from campus_seg.engine.metrics_file import METRICS_FILE
+from campus_seg.engine.metrics_file import METRICS_FILE, read_metrics
 from campus_seg.engine.optimizer import build_optimizer, hyperparameters, set_hyperparameters
 from campus_seg.engine.plot import LossPlot
 from campus_seg.engine.progress import progress_bar
@@ -127,8 +127,7 @@ class Trainer(DefaultTrainer):
         steps = [hooks.IterationTimer(), hooks.LRScheduler()]
         if cfg.DATASETS.TEST:
             steps.append(Evaluation(cfg))
-        validation = dataset_name("val")
-        self._best = BestModel(self.checkpointer, cfg, validation) if validation in cfg.DATASETS.TEST else None
+        self._best = BestModel(self.checkpointer, cfg, dataset_name("val"))
         steps.append(self._best)
         if comm.is_main_process():
             steps.append(Writers(20, cfg.TEST.EVAL_PERIOD))
@@ -142,12 +141,16 @@ class Trainer(DefaultTrainer):
         return steps
 
     def build_writers(self) -> list[EventWriter]:
-        """Detectron2's writers; TensorBoard forgets what an interrupted run drew after the iteration restored."""
-        output_dir = self.cfg.OUTPUT_DIR
+        """Detectron2's writers; TensorBoard forgets what an interrupted run drew and metrics.json no longer has.
+
+        That is what came after the iteration restored, and what was written as the run stopped.
+        """
+        output_dir, metrics = self.cfg.OUTPUT_DIR, Path(self.cfg.OUTPUT_DIR, METRICS_FILE)
+        kept = [line["iteration"] for line in read_metrics(metrics)] if metrics.is_file() else [self.start_iter - 1]
         return [
             CommonMetricPrinter(self.max_iter),
-            JSONWriter(str(Path(output_dir, METRICS_FILE))),
-            TensorboardXWriter(output_dir, purge_step=self.start_iter),
+            JSONWriter(str(metrics)),
+            TensorboardXWriter(output_dir, purge_step=max(kept, default=-1) + 1),
         ]
 
     def before_step(self) -> None:
@@ -182,16 +185,14 @@ class Trainer(DefaultTrainer):
         return None
 
     def evaluate_best(self) -> None:
-        """Evaluates the best model, or the last one where no validation photos chose, and says which and why."""
-        which = "the last iteration's: no validation photos chose a best one"
-        if self._best and self._best.best.iteration is not None:
+        """Evaluates the best model, or the last one where none was chosen, and says which and why."""
+        if self._best.best.iteration is not None:
             comm.synchronize()  # the main process may still be writing it
             load_weights(self._trainer.model, str(self._best.path), self.cfg.CAMPUS.CLASSES)
-            which = f"the best, of {self._best.verdict()}"
         self._last_eval_results = self.test(self.cfg, self._trainer.model)
         precision = {name: result.get("segm", {}).get("AP") for name, result in self._last_eval_results.items()}
         shown = ", ".join(f"{name} {'undefined' if ap is None else f'{ap:.1f}'}" for name, ap in precision.items())
-        logger.info(f"The model evaluated is {which}. Its segm/AP: {shown}")
+        logger.info(f"The model evaluated is {self._best.verdict()}. Its segm/AP: {shown}")
 
     def start_from(self, checkpoint: dict[str, Any]) -> Transfer:
         """Begins a new training from a checkpoint of any classes; says, and returns, what was taken over."""
