@@ -20,6 +20,8 @@ from campus_seg.engine.trainer import Trainer
 from campus_seg.tools.train_net import main
 from campus_seg.tools.visualize import main as visualize
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def test_a_run_leaves_what_the_contract_says(run):
     names = ["config.yaml", "classes.json", "split.json", "import_report.json", "log.txt", "metrics.json"]

@@ -1,6 +1,8 @@
 """Runs that go on, and what of an earlier run a new one keeps."""
 
 import json
+import math
+import re
 import shutil
 import zipfile
 
@@ -12,6 +14,8 @@ from small_runs import schedule_of, snapshot, train
 from campus_seg.data.mapper import CampusMapper
 from campus_seg.tools.train_net import main
 from campus_seg.tools.visualize import main as visualize
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_a_second_run_on_a_renamed_and_larger_export_moves_no_photo(run, tmp_path):
@@ -141,3 +145,149 @@ def test_epochs_become_iterations_and_a_resumed_run_keeps_them(export, tmp_path)
     arguments = ["--config-file", str(output / "config.yaml"), "OUTPUT_DIR", str(tmp_path / "anew")]
     main([*arguments, "CAMPUS.EXPORT", str(fewer), "CAMPUS.SPLIT_FILE", "", "CAMPUS.SPLIT", "[1.0, 0.0, 0.0]"])
     assert schedule_of(tmp_path / "anew")[:2] == (5, 3)  # 2 * 5 / 2; 2.5 rounded up
+
+
+@pytest.fixture(scope="module")
+def finished(export, tmp_path_factory):
+    """Four iterations with AdamW, evaluated after each second; its folder is not to be changed."""
+    output = tmp_path_factory.mktemp("finished") / "output"
+    opts = [
+        "SOLVER.MAX_ITER",
+        4,
+        "SOLVER.WARMUP_ITERS",
+        1,
+        "TEST.EVAL_PERIOD",
+        2,
+        "CAMPUS.BEST_METRIC",
+        "val/total_loss",
+    ]
+    train(export, output, *opts)
+    return output
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "output")
+
+
+def cosine(base, iteration, total):
+    return base * (1 + math.cos(math.pi * iteration / total)) / 2
+
+
+# Keys given with --resume: what the run then does, which is the error, or (the rate of iteration 4, and the
+# hyperparameters of the groups without and with normalisation in the end).
+SIX = ["SOLVER.MAX_ITER", 6]
+NO_TEST = ["DATASETS.TEST", "()"]
+RESUMED = {
+    "no other rate": (SIX, (cosine(0.002, 4, 6), {"weight_decay": 0.05}, {"weight_decay": 0.0})),
+    "epochs": (["CAMPUS.EPOCHS", 2], (cosine(0.002, 4, 7), {}, {})),  # 14 photos at 4 a batch, twice
+    "rate": ([*SIX, "SOLVER.BASE_LR", "1e-5"], (cosine(1e-5, 4, 6), {"initial_lr": 1e-5}, {"initial_lr": 1e-5})),
+    "no rate": ([*SIX, "SOLVER.BASE_LR", 0], (0.0, {"initial_lr": 0.0}, {})),
+    "decay": ([*SIX, "SOLVER.WEIGHT_DECAY", 0.3], (cosine(0.002, 4, 6), {"weight_decay": 0.3}, {"weight_decay": 0.0})),
+    "decay of norms": ([*SIX, "SOLVER.WEIGHT_DECAY_NORM", 0.2], (cosine(0.002, 4, 6), {}, {"weight_decay": 0.2})),
+    "curve": ([*SIX, "SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.STEPS", "(3,)"], (0.0002, {}, {})),
+    "warm-up": ([*SIX, "SOLVER.WARMUP_ITERS", 5], (0.002 * (0.001 / 5 + 4 / 5 * cosine(1, 5, 6)), {}, {})),
+    "end": ([*SIX, "SOLVER.BASE_LR_END", 0.001], (0.001 + cosine(0.001, 4, 6), {}, {})),
+    "photos for testing": ([*SIX, *NO_TEST], (cosine(0.002, 4, 6), {}, {})),
+    "size": ([*SIX, "CAMPUS.INPUT_SIZE", 96], (cosine(0.002, 4, 6), {}, {})),
+    "optimizer": ([*SIX, "CAMPUS.OPTIMIZER", "SGD"], "CAMPUS.OPTIMIZER SGD: .*model_final.pth was trained with AdamW"),
+    "frozen": ([*SIX, "MODEL.BACKBONE.FREEZE_AT", 2], "MODEL.BACKBONE.FREEZE_AT: leave the key out"),
+    "width": ([*SIX, "MODEL.FPN.OUT_CHANNELS", 24], "weights of another model .*go on with the config.yaml"),
+    "channels": ([*SIX, "CAMPUS.MINI_BACKBONE.CHANNELS", "[8, 16]"], "four stages are wanted"),
+    "classes": ([*SIX, "CAMPUS.CLASSES", "['person', 'dog', 'car']"], "their order is frozen with the run"),
+    "export": ([*SIX, "CAMPUS.EXPORT", "other.zip"], "was imported from"),
+    "batch": ([*SIX, "SOLVER.IMS_PER_BATCH", 2], "keeps its batch of 4"),
+    "metric": ([*SIX, "CAMPUS.BEST_METRIC", "test/total_loss"], "those for testing choose no model"),
+    "schedule": ([*SIX, "SOLVER.BASE_LR_END", 1], "no learning-rate schedule"),
+    "batch norm": ([*SIX, "TEST.PRECISE_BN.ENABLED", "True"], "TEST.PRECISE_BN.ENABLED True: .*could not repeat"),
+}
+
+
+@pytest.mark.parametrize("case", RESUMED)
+def test_keys_given_on_resume(case, export, copy, capsys):
+    opts, expected = RESUMED[case]
+    before = snapshot(copy), (copy / "log.txt").read_bytes()
+    if isinstance(expected, str):
+        with pytest.raises(SystemExit) as stopped:
+            train(export, copy, *opts, flags=["--resume"])
+        error = capsys.readouterr().err.splitlines()
+        assert stopped.value.code == 2 and len(error) == 1 and re.search(expected, error[0]), error
+        assert (snapshot(copy), (copy / "log.txt").read_bytes()) == before
+        return
+    rate, plain, norms = expected
+    train(export, copy, *opts, "TEST.EVAL_PERIOD", 1, *NO_TEST, flags=["--resume"])
+    lines = [json.loads(line) for line in (copy / "metrics.json").read_text().splitlines()]
+    assert [line["lr"] for line in lines if line["iteration"] == 4] == [pytest.approx(rate)]
+    groups = torch.load(copy / "model_final.pth")["trainer"]["_trainer"]["optimizer"]["param_groups"]
+    for group, wanted in zip(groups, (plain, norms), strict=True):
+        assert {**group, **wanted} == group
+
+
+def evaluated(output):
+    """What the log says of the model evaluated last."""
+    return [line for line in (output / "log.txt").read_text().splitlines() if "The model evaluated is" in line][-1]
+
+
+@pytest.mark.parametrize(
+    "opts, said",
+    [
+        ([], r"the best, of iteration \d with val/total_loss [\d.]+ on campus_val; [^;]*\. Its"),
+        (["CAMPUS.BEST_METRIC", "bbox/AP"], r"with val/total_loss .*; nothing was evaluated by bbox/AP yet\. Its"),
+    ],
+)
+def test_a_finished_run_keeps_its_best_model(opts, said, copy, export):
+    """By the metric that chose it, and by another one, which has nothing to choose from."""
+    before = (copy / "model_best.pth").read_bytes()
+    figures = {path: path.read_bytes() for path in copy.glob("inference/*/metrics.json")}
+    train(export, copy, "SOLVER.MAX_ITER", 4, "TEST.EVAL_PERIOD", 2, *opts, flags=["--resume"])
+    assert (copy / "model_best.pth").read_bytes() == before
+    assert figures and {path: path.read_bytes() for path in figures} == figures
+    assert re.search(said, evaluated(copy))
+    assert "Nothing is left to train; a larger SOLVER.MAX_ITER would go on" in (copy / "log.txt").read_text()
+
+
+def test_another_metric_in_the_middle_of_a_run(copy, export):
+    train(export, copy, *SIX, "CAMPUS.BEST_METRIC", "bbox/AP", flags=["--resume"])
+    assert torch.load(copy / "model_best.pth")["metric"] == "bbox/AP"
+    assert "; judged by bbox/AP since iteration 5. Its segm/AP" in evaluated(copy)
+
+
+def test_the_best_model_lives_through_a_resume_without_validation(copy, export):
+    before = (copy / "model_best.pth").read_bytes()
+    train(export, copy, *SIX, *NO_TEST, flags=["--resume"])
+    assert (copy / "model_best.pth").read_bytes() == before
+    train(export, copy, *SIX, "DATASETS.TEST", "('campus_val',)", flags=["--resume"])
+    assert (copy / "model_best.pth").read_bytes() == before
+    assert "; after iteration 3 nothing was evaluated there. Its segm/AP: campus_val" in evaluated(copy)
+
+
+def test_the_report_on_the_import_is_gone(copy, export):
+    """The import is made again, by the run's own split; what was trained stays."""
+    split, metrics = (copy / "split.json").read_bytes(), (copy / "metrics.json").read_bytes()
+    before = (copy / "model_best.pth").read_bytes()
+    (copy / "import_report.json").unlink()
+    train(export, copy, *SIX, *NO_TEST, "CAMPUS.SPLIT_SEED", 5, flags=["--resume"])
+    assert (copy / "import_report.json").is_file() and (copy / "split.json").read_bytes() == split
+    assert (copy / "metrics.json").read_bytes().startswith(metrics)
+    assert (copy / "model_best.pth").read_bytes() == before
+    assert torch.load(copy / "model_final.pth")["iteration"] == 5
+
+
+def test_an_epoch_too_few_is_named_by_the_key_that_counts(export, tmp_path):
+    opts = ["CAMPUS.EPOCHS", 1, *NO_TEST]
+    train(export, tmp_path, *opts)
+    train(export, tmp_path, *opts, flags=["--resume"])
+    assert "Nothing is left to train; a larger CAMPUS.EPOCHS would go on" in (tmp_path / "log.txt").read_text()
+
+
+def test_too_little_memory_leaves_the_config_as_it_was(copy, export, monkeypatch):
+    """It shows in the trial step, when the run is set up already."""
+    before = (copy / "config.yaml").read_bytes()
+
+    def forward(self, image):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr("campus_seg.modeling.mini_backbone.MiniBackbone.forward", forward)
+    with pytest.raises(SystemExit):
+        train(export, copy, *SIX, "CAMPUS.INPUT_SIZE", 256, flags=["--resume"])
+    assert (copy / "config.yaml").read_bytes() == before
