@@ -2,6 +2,7 @@
 #   make demo     the main job on drawn photos, end to end, in output/demo
 #   make test     the tests, offline
 #   make kills    twenty kills and other ends of a run, and that it goes on as if there had been none
+#   make precision  on the model of make demo: that every engine and precision is as good as stock Detectron2
 #   make install  the environment alone
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +12,7 @@ INSTALLED := $(VENV)/installed
 export OMP_NUM_THREADS ?= 2
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: install demo test overfit kills lint format lock clean
+.PHONY: install demo test overfit kills precision lint format lock clean
 
 install: $(INSTALLED)
 
@@ -29,7 +30,7 @@ demo: install
 	$(BIN)/python tools/demo.py
 
 test: install
-	$(BIN)/python -m pytest tests -m "not slow and not kills"
+	$(BIN)/python -m pytest tests -m "not slow and not kills and not precision"
 
 # Needs a real export (see tests/conftest.py); skipped where there is none.
 overfit: install
@@ -37,6 +38,9 @@ overfit: install
 
 kills: install
 	$(BIN)/python -m pytest tests -m kills
+
+precision: install
+	$(BIN)/python -m pytest tests -m precision
 
 lint: install
 	$(BIN)/ruff format --check .
@@ -47,7 +51,7 @@ format: install
 	$(BIN)/ruff check --fix .
 
 lock:
-	uv pip compile setup.py --extra dev --python-version 3.11 --constraint constraints.txt --no-header --output-file requirements.lock
+	uv pip compile setup.py --extra dev --extra openvino --python-version 3.11 --constraint constraints.txt --no-header --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV) output/demo  # and no run of yours

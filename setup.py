@@ -44,6 +44,7 @@ setup(
     install_requires=[
         *DETECTRON2_NEEDS,
         "albumentations==2.0.8",  # the last MIT release
+        "filelock>=3.12",
         "ImageHash>=4.3.1,<5",
         "opencv-python-headless>=4.9,<4.12",  # newer ones want numpy 2
         "msgspec>=0.19",
@@ -54,7 +55,10 @@ setup(
         "torch>=2.4",
         "torchvision>=0.19",
     ],
-    extras_require={"dev": ["hypothesis>=6", "pytest>=8", "ruff>=0.8", "wheel"]},
+    extras_require={
+        "dev": ["hypothesis>=6", "pytest>=8", "ruff>=0.8", "wheel"],
+        "openvino": ["openvino>=2025"],  # predicts faster on a CPU
+    },
     entry_points={
         "console_scripts": [
             "campus-label-studio = campus_seg.tools.label_studio:main",

@@ -89,6 +89,13 @@ def add_campus_config(cfg: CfgNode) -> None:
     # Evaluations without a better one after which training ends early. 0 = never.
     cfg.CAMPUS.PATIENCE = 0
 
+    # What computes the model when it predicts: "eager" (PyTorch) or "openvino" (CPU only); and in which numbers:
+    # "fp32", with Detectron2's own answers, or "bf16", faster where the processor has it and as good as the same.
+    # "auto" = what is fastest on the machine that the command runs on.
+    cfg.CAMPUS.INFERENCE = CfgNode()
+    cfg.CAMPUS.INFERENCE.ENGINE = "auto"
+    cfg.CAMPUS.INFERENCE.PRECISION = "auto"
+
 
 def find_config_file(name: str, kind: str = "") -> Path:
     """Path of a config: `name` itself where it exists, else the file of that name that the package carries.

@@ -22,7 +22,12 @@ DETECTRON2_SHA256 = "491af0c7f79bdb2d178e46f6cb16a97c4ac968d45c41ea3f6b6435d59bb
 UPSTREAM = "git+https://github.com/facebookresearch/detectron2.git@a59f05630a8f205756064244bf5beb8661f96180"
 
 # What Detectron2 makes newer torch and setuptools say at every start, which helps no user.
-NOISE = (".*pkg_resources is deprecated.*", ".*torch.jit.script. is deprecated.*", ".*torch.meshgrid.*")
+NOISE = (
+    ".*pkg_resources is deprecated.*",
+    ".*torch.jit.(script|trace|trace_method). is deprecated.*",
+    ".*torch.meshgrid.*",
+    ".*torch.cuda.amp.*",  # deprecated, and made by Detectron2 where there is no GPU, too
+)
 
 
 def pip_arguments(purelib: str) -> list[str]:

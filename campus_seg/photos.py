@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
@@ -20,6 +21,10 @@ MAX_SIDE = 65500  # of a JPEG, which the overlay is
 END_MARKERS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
 TAIL = 64 * 1024  # bytes in which the end marker is looked for
 
+BAND = 1 << 20  # pixels
+# Of each EXIF orientation, the steps along what is stored as rows and as columns, -1 where these run backwards; from 5
+# on, rows are stored as columns as well. https://exiv2.org/tags.html
+STORED_BACKWARDS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (-1, 1), 7: (-1, -1), 8: (1, -1)}
 UPRIGHT = {  # https://exiv2.org/tags.html, Exif.Image.Orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -71,8 +76,7 @@ def read_photo(path: Path, image_format: str = "BGR") -> np.ndarray:
         with Image.open(path, formats=FORMATS) as image:
             _check_side(image)
             image.load()
-            pixels = np.asarray(_upright_rgb(image))
-            return np.ascontiguousarray(pixels[:, :, ::-1] if image_format == "BGR" else pixels)
+            return _upright_pixels(image, image_format)
 
 
 def photo_size(stream: BinaryIO) -> tuple[int, int, int]:
@@ -105,6 +109,15 @@ def photo_size(stream: BinaryIO) -> tuple[int, int, int]:
         width, height = image.size
         orientation = 1 if image.format == "TIFF" else _orientation(image)
         return (height, width, orientation) if orientation >= 5 else (width, height, orientation)
+
+
+def pixel_count(path: Path) -> int:
+    """Pixels of a photo by its header; 0 where that cannot be read."""
+    try:
+        with _named_errors(), Image.open(path, formats=FORMATS) as image:
+            return image.width * image.height
+    except PhotoError:
+        return 0
 
 
 def photo_ending(stream: BinaryIO) -> str:
@@ -166,11 +179,26 @@ def _orientation(image: Image.Image) -> int:
     return int(orientation) if orientation in UPRIGHT else 1
 
 
-def _upright_rgb(image: Image.Image) -> Image.Image:
+def _upright_pixels(image: Image.Image, image_format: str) -> np.ndarray:
+    """The pixels of a loaded image, turned upright; a band of rows at a time, since Pillow's own copies are large."""
     orientation = _orientation(image)
     if image.mode == "F":
         raise PhotoError(NO_WHITE)
     if image.mode.startswith("I"):  # 16-bit grey, which older Pillows call "I"
         image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
-    image = image.convert("RGB")
-    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
+    width, height = image.size
+    pixels = np.empty((width, height, 3) if orientation >= 5 else (height, width, 3), dtype=np.uint8)
+    stored = _as_stored(pixels, orientation)
+    rows = max(1, BAND // width)
+    for first in range(0, height, rows):
+        band = np.asarray(image.crop((0, first, width, min(first + rows, height))).convert("RGB"))
+        stored[first : first + rows] = cv2.cvtColor(band, cv2.COLOR_RGB2BGR) if image_format == "BGR" else band
+    return pixels
+
+
+def _as_stored(upright: np.ndarray, orientation: int) -> np.ndarray:
+    """A view of an upright photo (H, W, 3) in the order in which a file of this EXIF orientation stores it."""
+    if orientation >= 5:
+        upright = upright.transpose(1, 0, 2)
+    rows, columns = STORED_BACKWARDS.get(orientation, (1, 1))
+    return upright[::rows, ::columns]

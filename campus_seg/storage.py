@@ -5,11 +5,12 @@ import errno
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from campus_seg.errors import ConfigError
+from campus_seg.errors import ConfigError, OutputError
 
 
 @contextlib.contextmanager
@@ -24,24 +25,38 @@ def replacing(path: Path | str, *, durable: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.part{path.suffix}")
+    temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part{path.suffix}")
     try:
         yield temporary
         if durable:
-            _sync(temporary)
+            sync(temporary)
         temporary.replace(path)
         if durable:
-            _sync(path.parent)
+            sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Waits until a file, or a folder's list of names, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def cache_folder() -> Path:
+    """Where this project keeps what it can find out again (XDG Base Directory Specification).
+
+    Raises:
+        OSError: the user has no home.
+    """
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "campus_seg"
+    except RuntimeError as error:
+        raise OSError(str(error)) from None
 
 
 def remove_leftovers(folder: Path | str) -> None:
@@ -57,6 +72,27 @@ def no_room(error: BaseException | None) -> OSError | None:
             return error
         error = error.__cause__ or error.__context__
     return None
+
+
+@contextlib.contextmanager
+def enough_room(path: Path | str, way_out: str) -> Iterator[None]:
+    """Turns a full disk, in the block, into an error for the user.
+
+    Args:
+        path: of what is written, for the message, where the error itself names no file.
+        way_out: for the message, after "make room, and".
+
+    Raises:
+        OutputError: the disk is full.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # the latter of torch's, where a write failed
+        reason = no_room(error)
+        if not reason:
+            raise
+        where = reason.filename or path
+        raise OutputError(f"{where}: cannot be written ({reason.strerror}); make room, and {way_out}") from None
 
 
 def write_json(path: Path | str, value: Any, *, indent: int | None = 1) -> None:

@@ -122,3 +122,15 @@ def read_drawn(export: DrawnExport, folder: Path, **options) -> Export:
 def annotations_of(export: Export, name: str) -> list[Annotation]:
     """The annotations of the photo whose name ends so."""
     return next(photo for photo in export.photos if photo.name.endswith(name)).annotations
+
+
+def one_photo(tmp_path: Path, file_name: str, *files: str) -> Path:
+    """Writes an export in a folder, of one photo by the name of `file_name`, which lies there under other names."""
+    export = draw_export(photos=1)
+    export.coco["images"][0]["file_name"] = file_name
+    folder = tmp_path / "folder"
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(export.photos["00000000-photo_0.jpg"])
+    (folder / "result.json").write_text(json.dumps(export.coco))
+    return folder

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
+from campus_seg import photos
 from campus_seg.photos import PhotoError, photo_size, read_photo
 
 
@@ -34,8 +35,10 @@ STORED = {
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("band", [1 << 20, 100])  # pixels read at a time
 @pytest.mark.parametrize("orientation", STORED)
-def test_photos_come_upright(tmp_path, orientation, kind):
+def test_photos_come_upright(tmp_path, orientation, kind, band, monkeypatch):
+    monkeypatch.setattr(photos, "BAND", band)
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / f"a.{kind}"

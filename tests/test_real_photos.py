@@ -1,33 +1,47 @@
 """Proofs on real photos: that labels and pixels meet, and that fine-tuning starts well from a model zoo file."""
 
+import contextlib
+import importlib.util
 import json
 import pickle
 
 import numpy as np
 import pytest
 import torch
+from answers import same_objects, stock_predictor
 from detectron2.modeling import build_model
 
-from campus_seg.config import export_options, load_config
+from campus_seg.config import export_options, load_config, use_run_weights
 from campus_seg.data.datasets import register_datasets, write_datasets
 from campus_seg.engine.schedule import resolve_schedule
 from campus_seg.engine.trainer import Trainer
+from campus_seg.inference.inputs import find_photos
+from campus_seg.inference.predictor import Predictor
 from campus_seg.label_studio.export import Export, read_export
 from campus_seg.modeling.mini_backbone import register_mini_backbone
-from campus_seg.modeling.weights import COCO_CLASSES, read_checkpoint
+from campus_seg.modeling.weights import COCO_CLASSES
+from campus_seg.modeling.weights_file import read_checkpoint
+from campus_seg.photos import read_photo
 from campus_seg.tools.visualize import main as visualize
 
 pytestmark = pytest.mark.slow
 
+INSTALLED = ["eager", *(["openvino"] if importlib.util.find_spec("openvino") else [])]
 TURNED = "f2e821ed-000000000089.jpg"  # the photo with EXIF orientation 6
 
 
-@pytest.fixture(autouse=True)
+@contextlib.contextmanager
 def two_threads():
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def in_two_threads():
+    with two_threads():
+        yield
 
 
 def prepare(cfg, export: Export, splits: dict[str, list[str]], output):
@@ -45,8 +59,10 @@ def prepare(cfg, export: Export, splits: dict[str, list[str]], output):
     np.random.seed(0)
 
 
-def test_the_mini_network_learns_twelve_photos_by_heart(real_exports, tmp_path):
-    """Mask AP50 of at least 60 on the photos it was trained on, one that lies on its side among them."""
+@pytest.fixture(scope="module")
+def learned(real_exports, tmp_path_factory):
+    """Folder of a run of the mini network on twelve photos, one that lies on its side among them."""
+    output = tmp_path_factory.mktemp("learned") / "run"
     opts = ["CAMPUS.INPUT_SIZE", "320", "CAMPUS.AUGMENTATIONS", "", "SOLVER.MAX_ITER", "500", "CAMPUS.EVAL_EPOCHS", "0"]
     cfg = load_config("mask_rcnn_mini_FPN.yaml", [*opts, "MODEL.DEVICE", "cpu"])
     export = read_export(str(real_exports / "coco_with_images_host.zip"), export_options(cfg))
@@ -59,12 +75,37 @@ def test_the_mini_network_learns_twelve_photos_by_heart(real_exports, tmp_path):
     fit.sort(key=lambda name: not name.endswith(TURNED))
     chosen = fit[:12]
     assert len(chosen) == 12 and chosen[0].endswith(TURNED)
-    prepare(cfg, export, {"train": chosen, "val": [], "test": chosen}, tmp_path / "run")
-    trainer = Trainer(cfg)
-    trainer.train()
-    metrics = json.loads((tmp_path / "run/inference/campus_test/metrics.json").read_text())
+    others = [photo.name for photo in export.photos if photo.name not in chosen]
+    prepare(cfg, export, {"train": chosen, "val": others, "test": chosen}, output)
+    with two_threads():
+        Trainer(cfg).train()
+    return output
+
+
+def test_the_mini_network_learns_twelve_photos_by_heart(learned):
+    """Mask AP50 of at least 60 on the photos it was trained on."""
+    metrics = json.loads((learned / "inference/campus_test/metrics.json").read_text())
     print(f"\nmask AP50 {metrics['segm']['AP50']:.1f}, AP {metrics['segm']['AP']:.1f} on the same 12 photos")
     assert metrics["segm"]["AP50"] >= 60
+
+
+@pytest.mark.parametrize("engine", INSTALLED)
+def test_every_engine_finds_what_stock_detectron2_finds(engine, learned):
+    """At least 99.5 percent of its objects above 0.3 on all the photos, and as few that it does not find."""
+    opts = ["CAMPUS.INFERENCE.ENGINE", engine, "CAMPUS.INFERENCE.PRECISION", "fp32", "MODEL.DEVICE", "cpu"]
+    cfg = load_config(str(learned / "config.yaml"), opts)
+    use_run_weights(cfg, str(learned / "config.yaml"))
+    ours, stock = Predictor(cfg), stock_predictor(cfg)
+    assert (ours.engine.name, ours.engine.precision) == (engine, "fp32")
+    paths = find_photos([str(learned / f"import/campus_{split}.json") for split in ("test", "val")], learned / "masked")
+    counts = []
+    for photo in paths.photos:
+        image = read_photo(photo.path)
+        counts.append(same_objects(ours([image])[0], stock(image)["instances"]))
+    found, wanted, added = np.sum(counts, axis=0)
+    print(f"\n{ours.engine}: {found} of {wanted} objects on {len(counts)} photos found again, {added} added")
+    assert len(counts) >= 55 and wanted > 100
+    assert found >= 0.995 * wanted and added <= 0.005 * wanted
 
 
 def zoo_file(path):

@@ -4,6 +4,7 @@
     python tools/benchmark.py mapper --export my_export.zip --json output/mapper.json
     python tools/benchmark.py import --photos 100000 --annotations 1000000 --json output/import.json
     python tools/benchmark.py transfer --json output/transfer.json
+    python tools/benchmark.py inference --config-file output/campus/config.yaml --photos photos/ --json output/i.json
 
 mapper: the training mapper with the default pipeline, against the same pipeline on the photo alone (the cost of
 taking the objects along) and against Detectron2's own DatasetMapper with flip and resize. Without --export it draws
@@ -18,6 +19,10 @@ transfer: the mini network that has learned three drawn classes, fine-tuned on a
 training from scratch on the same photos, for the same iterations and in turn. Mask AP on test photos along the way.
 transfer_ap_gain is what it has more after the same time, in points; transfer_time_to_same_ap the share of the time
 that it takes to be as good as from scratch.
+
+inference: photos masked from files to files (overlay and binary) on a CPU, by this project, by Detectron2's own loop
+(DefaultPredictor, Visualizer, imwrite) and by torchvision's maskrcnn_resnet50_fpn. Each side has a process of its own
+and they take turns on the same photos; start-up does not count.
 """
 
 import argparse
@@ -25,6 +30,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from campus_seg.benchmarks.predicting import INFERENCE_SIDES
 from campus_seg.environment import require_detectron2
 from campus_seg.errors import exits_on_bad_input
 from campus_seg.storage import check_output_folder, write_json
@@ -70,6 +76,31 @@ def get_parser() -> argparse.ArgumentParser:
     transfer.add_argument("--seeds", type=at_least_one, default=3, metavar="N", help="each has its own photos (3)")
     transfer.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     transfer.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last")
+    inference = commands.add_parser("inference", help="masked photos against Detectron2's own loop and torchvision")
+    inference.set_defaults(measure=measure_inference)
+    inference.add_argument("--config-file", required=True, metavar="FILE", help="config.yaml of a finished run")
+    inference.add_argument("--photos", required=True, metavar="DIR", help="folder of photos")
+    inference.add_argument("--limit", type=at_least_one, default=20, metavar="N", help="photos at most (20)")
+    inference.add_argument(
+        "--megapixels", type=float, default=0.0, metavar="N", help="scale the photos to this size first (as they are)"
+    )
+    inference.add_argument("--repeats", type=at_least_one, default=2, metavar="N", help="the median counts (2)")
+    inference.add_argument("--threads", type=at_least_one, default=2, metavar="N", help="compute threads a side (2)")
+    inference.add_argument(
+        "--confidence-threshold", type=float, default=0.05, metavar="0…1", help="least score of an object (0.05)"
+    )
+    inference.add_argument(
+        "--sides",
+        nargs="+",
+        choices=INFERENCE_SIDES,
+        default=INFERENCE_SIDES,
+        metavar="SIDE",
+        help="only some of these",
+    )
+    inference.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    inference.add_argument(
+        "--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last"
+    )
     return parser
 
 
@@ -98,6 +129,16 @@ def measure_transfer(args: argparse.Namespace) -> dict:
     return figures
 
 
+def measure_inference(args: argparse.Namespace) -> dict:
+    """Figures of the subcommand `inference`, whose table it prints; imported late."""
+    require_detectron2()
+    from campus_seg.benchmarks import predicting
+
+    figures = predicting.measure_inference(args)
+    print(figures["table"])
+    return figures
+
+
 @exits_on_bad_input
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand, prints its figures and writes them as JSON where asked."""
@@ -106,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_output_folder(args.json.parent)
     figures = args.measure(args)
     for section, values in figures.items():
-        if isinstance(values, dict) and section != "curves":
+        if isinstance(values, dict) and section not in ("curves", "sides"):
             print(section)
             for name, value in values.items():
                 print(f"  {name:<36}{value:10.3f}")

@@ -69,7 +69,7 @@ def run(cfg, args, prepared):
     register_mini_backbone()
     register_datasets(output_dir, cfg.CAMPUS.CLASSES)
     setup_run(cfg, args)
-    log_import(output_dir)
+    log_import(cfg)
     for level, remark in prepared.remarks:
         logger.log(level, remark)
     if args.eval_only:

@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     found = find_photos(args.input, output)
     predictor = Predictor(cfg)
-    print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, photos: {len(found.photos)}")
+    print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}, photos: {len(found.photos)}")
     summary = mask_photos(predictor, predictor.class_names, found.photos, output, args.save)
     report(summary, found.skipped, output, args.save)
     return 3 if summary.failures else 0

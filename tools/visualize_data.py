@@ -79,13 +79,14 @@ def unused_name(stem, image_id, taken):
 
 
 def write(path, picture):
-    """A JPEG of an (H, W, 3) uint8 BGR picture, whole or not at all."""
+    """A JPEG of an (H, W, 3) uint8 BGR picture, whole or not at all; OutputError where the disk is full."""
     import cv2
 
-    from campus_seg.storage import replacing
+    from campus_seg.storage import enough_room, replacing
 
-    with replacing(path) as temporary:
-        cv2.imwrite(str(temporary), picture)
+    _, encoded = cv2.imencode(path.suffix, picture)  # raises cv2.error where it cannot, and imwrite says nothing
+    with enough_room(path, "the same command draws again"), replacing(path) as temporary:
+        temporary.write_bytes(encoded)
 
 
 def draw_annotations(photo):
@@ -126,13 +127,17 @@ def draw(image, masks, class_ids):
     from campus_seg.data.datasets import dataset_name
     from campus_seg.inference.regions import Region
     from campus_seg.inference.render import overlay
+    from campus_seg.inference.scene import Scene
 
     metadata = MetadataCatalog.get(dataset_name("train"))
     regions = [Region(0, 0, mask.astype(bool)).tight() for mask in masks]
     shown = [(region, i) for region, i in zip(regions, class_ids, strict=True) if region.area]
     shown.sort(key=lambda pair: pair[0].area)  # small ones in front
+    scene = Scene(image.shape[:2])
+    for region, _ in shown:
+        scene.add(region)
     names = [metadata.thing_classes[i] for _, i in shown]
-    return overlay(image, [region for region, _ in shown], names, [metadata.thing_colors[i] for _, i in shown])
+    return overlay(image, scene, names, [metadata.thing_colors[i] for _, i in shown])
 
 
 if __name__ == "__main__":

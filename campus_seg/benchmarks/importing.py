@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from campus_seg.benchmarks.memory import peak_mb
 from campus_seg.errors import ExportError
 
 LABELS, IMAGES = "result.json", "images"  # of "COCO with images"
@@ -176,18 +177,6 @@ def _photo_openers(export: Path) -> list[Callable[[], BinaryIO]]:
     return [functools.partial(archive.open, name) for name in names if name.startswith(f"{IMAGES}/")]
 
 
-def _peak_mb() -> float:
-    """The largest resident memory so far in MB: of this process, and of the largest that it started."""
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, else KiB
-    own, started = (resource.getrusage(w).ru_maxrss * unit for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux counts into ru_maxrss what the process that started this one had
-        own = 1024 * int(status.read_text().partition("VmHWM:")[2].split()[0])
-    return (own + started) / 1e6
-
-
 SIDES = {"coco": _coco_side, "headers": _headers_side, "check": _check_side, "check_again": _check_side}
 
 
@@ -198,7 +187,7 @@ def main(argv: Sequence[str]) -> None:
     began = time.perf_counter()
     counts = work()
     seconds = time.perf_counter() - began
-    print(json.dumps({"seconds": seconds, "peak_mb": _peak_mb(), "counts": counts}))
+    print(json.dumps({"seconds": seconds, "peak_mb": peak_mb(children=True), "counts": counts}))
 
 
 if __name__ == "__main__":

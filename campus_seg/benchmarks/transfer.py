@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import io
-import math
 import statistics
 import subprocess
 import sys
@@ -90,8 +89,7 @@ def mask_ap(model: nn.Module, cfg: CfgNode) -> float:
     evaluator = Trainer.build_evaluator(cfg, name, keep_files=False)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
         results = inference_on_dataset(model, Trainer.build_test_loader(cfg, name), evaluator)
-    ap = results["segm"]["AP"]
-    return 0.0 if math.isnan(ap) else ap  # COCOEvaluator's answer to no prediction at all
+    return results["segm"]["AP"]
 
 
 def draw_export(folder: Path, classes: Sequence[str], photos: int, seed: int) -> Path:

@@ -8,7 +8,7 @@ what warps the pixel grid (flips, rotations, perspective) takes a point for the 
 width - 1 - x), what resizes, crops or pads takes it as *continuous* (x * scale). Ours are continuous, so the former
 see them half a pixel up and left. A third kind computes a scale, rounds the size of the image, and moves points by
 the unrounded scale. All of this was read in albumentations 2.0.8 and is measured by
-tests/data/test_augmentations.py on what really happens to the pixels.
+tests/data/test_augmented_places.py on what really happens to the pixels.
 
 Where a pipeline holds anything else (elastic, grid and optical distortion, a transform that a user registered), every
 object becomes a mask, which albumentations then treats like the photo itself.
@@ -25,7 +25,7 @@ import numpy as np
 import yaml
 
 from campus_seg.config import find_config_file
-from campus_seg.data.geometry import MIN_AREA, Rings
+from campus_seg.data.geometry import Rings, boxes_inside
 from campus_seg.errors import ConfigError
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or it asks the network for a newer version, at import
@@ -149,7 +149,7 @@ class Augmentation:
         elif self._moves and len(objects):
             data["keypoints"] = objects.points.astype(np.float32)
         if self._reads_boxes:
-            data["bboxes"] = _boxes(objects, *image.shape[:2])
+            data["bboxes"] = boxes_inside(objects, *image.shape[:2])
         try:
             data = self._compose(**data)
         except _BehindTheCameraError:
@@ -286,17 +286,6 @@ class _Convention:
         points = type(leaf).apply_to_keypoints(leaf, points, **params)
         points[:, :2] += 0.5
         return points
-
-
-def _boxes(objects: Rings | np.ndarray, height: int, width: int) -> np.ndarray:
-    """(N, 4) float32 XYXY_ABS boxes inside the photo, for transforms that look at them."""
-    if isinstance(objects, Rings):
-        boxes = objects.objects()[1]
-    else:
-        corners = [np.nonzero(mask) for mask in objects]
-        boxes = [[x.min(), y.min(), x.max() + 1, y.max() + 1] for y, x in corners if len(x)]
-    boxes = np.clip(np.asarray(boxes, np.float32).reshape(-1, 4), 0, (width, height, width, height))
-    return boxes[(boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= MIN_AREA]
 
 
 def _one_line(error: object) -> str:

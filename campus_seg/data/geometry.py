@@ -121,6 +121,26 @@ def _cut(ring: np.ndarray, frame: shapely.Geometry) -> list[np.ndarray]:
     return [np.asarray(part.exterior.coords)[:-1] for part in without_holes(shapely.intersection(polygon, frame))]
 
 
+def boxes_inside(objects: Rings | np.ndarray, height: int, width: int) -> np.ndarray:
+    """Tight boxes of the objects of a photo, cut at its edges; those with nothing inside have none.
+
+    Args:
+        objects: outlines, or masks as (N, height, width).
+        height: of the photo, in pixels.
+        width: of the photo, in pixels.
+
+    Returns:
+        (M, 4) float32, XYXY_ABS.
+    """
+    if isinstance(objects, Rings):
+        boxes = objects.objects()[1]
+    else:
+        corners = [np.nonzero(mask) for mask in objects]
+        boxes = [[x.min(), y.min(), x.max() + 1, y.max() + 1] for y, x in corners if len(x)]
+    boxes = np.clip(np.asarray(boxes, np.float32).reshape(-1, 4), 0, (width, height, width, height))
+    return boxes[(boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= MIN_AREA]
+
+
 def rasterise(polygons: list, height: int, width: int) -> np.ndarray:
     """Mask of one object, by pycocotools as in Detectron2 and COCO's evaluation.
 

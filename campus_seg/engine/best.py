@@ -15,7 +15,8 @@ from detectron2.utils import comm
 
 from campus_seg.engine.evaluation import is_evaluated
 from campus_seg.errors import ConfigError, WeightsError
-from campus_seg.modeling.checkpoint import FINAL, CampusCheckpointer, read_checkpoint, write_checkpoint
+from campus_seg.modeling.checkpoint import FINAL, CampusCheckpointer, write_checkpoint
+from campus_seg.modeling.weights_file import read_checkpoint
 from campus_seg.storage import replacing
 
 logger = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ from detectron2.utils.events import EventWriter, JSONWriter, TensorboardXWriter
 
 from campus_seg.data.datasets import dataset_name
 from campus_seg.data.splits import SPLITS
+from campus_seg.engine.guard import enough_memory
 from campus_seg.engine.losses import build_loss_loader, photo_losses, undisturbed
 from campus_seg.evaluation.evaluator import without_nan
 
@@ -26,6 +27,11 @@ def is_evaluated(trainer: TrainerBase, period: int) -> bool:
     """Whether the iteration just done is followed by an evaluation: every `period`, and the last; once each."""
     done = trainer.iter + 1
     return done == trainer.max_iter or (period > 0 and done % period == 0)
+
+
+def evaluating(when: str, cfg: CfgNode) -> contextlib.AbstractContextManager:
+    """Turns a lack of memory in an evaluation, which takes photos one by one, into a TrainingError with a way out."""
+    return enough_memory(f"the evaluation of {when}", cfg, "CAMPUS.INPUT_SIZE", "TEST.DETECTIONS_PER_IMAGE")
 
 
 class Evaluation(HookBase):
@@ -56,6 +62,11 @@ class Evaluation(HookBase):
         """Evaluates where it is time; Detectron2's hook interface."""
         if not is_evaluated(self.trainer, self._cfg.TEST.EVAL_PERIOD):
             return
+        with evaluating(f"iteration {self.trainer.iter}", self._cfg):
+            self._evaluate()
+        comm.synchronize()  # the other processes must not start on the next step and wait there
+
+    def _evaluate(self) -> None:
         model = self.trainer.model
         for split, loader in self._losses.items():
             self._put({f"{split}/{name}": loss for name, loss in photo_losses(model, loader).items()})
@@ -63,7 +74,6 @@ class Evaluation(HookBase):
             with undisturbed(model), _quietly():
                 results = inference_on_dataset(model, loader, evaluator)
             self._put(flatten_results_dict({name: without_nan(results)}))
-        comm.synchronize()  # the other processes must not start on the next step and wait there
 
     def _put(self, values: dict[str, float]) -> None:
         undefined = sorted(name for name, value in values.items() if not math.isfinite(value))

@@ -5,7 +5,7 @@ import json
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +33,16 @@ MISFIT = ("size", "shape", "dimension", "channels")  # of torch's RuntimeErrors,
 USE = {"val": "no figures tell the best model", "test": "no figures judge the model"}
 
 
-def log_counts(output_dir: Path) -> None:
+def log_counts(output_dir: Path, training: Sequence[str]) -> None:
     """Tells photos and objects by class and split, and warns of what is missing.
 
     Args:
         output_dir: a run's folder, with its import.
+        training: the splits that are trained on.
     """
     splits = {split: json.loads(coco_file(output_dir, split).read_text(encoding="utf-8")) for split in SPLITS}
     logger.info("Photos and objects:\n" + count_table(splits))
-    objects = Counter(annotation["category_id"] for annotation in splits["train"]["annotations"])
+    objects = Counter(annotation["category_id"] for split in training for annotation in splits[split]["annotations"])
     for category in splits["train"]["categories"]:
         if not objects[category["id"]]:
             logger.warning(
@@ -99,8 +100,12 @@ def dry_run(model: nn.Module, cfg: CfgNode) -> None:
         batch = [mapper.map_photo(photo) for photo in next(iter(batches))]
         try:
             with torch.autocast(torch.device(cfg.MODEL.DEVICE).type, enabled=cfg.SOLVER.AMP.ENABLED):
-                losses = sum(model(batch).values())
-            losses.backward()
+                losses = model(batch)
+            total = sum(losses.values())
+            if not torch.isfinite(total):
+                named = {name: loss.item() for name, loss in losses.items()}
+                raise FloatingPointError(f"losses = {named}")
+            total.backward()
         except (ValueError, AssertionError, IndexError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and not any(word in str(error).lower() for word in MISFIT):
                 raise

@@ -38,7 +38,8 @@ from campus_seg.errors import ConfigError
 from campus_seg.label_studio.export import Export, read_export
 from campus_seg.modeling.checkpoint import checkpoint_files
 from campus_seg.modeling.mini_backbone import register_mini_backbone
-from campus_seg.modeling.weights import load_weights, read_checkpoint
+from campus_seg.modeling.weights import load_weights
+from campus_seg.modeling.weights_file import read_checkpoint
 from campus_seg.storage import check_output_folder, remove_leftovers, replacing
 
 logger = logging.getLogger(__name__)
@@ -114,6 +115,11 @@ def _check_keys(cfg: CfgNode, eval_only: bool) -> None:
         raise ConfigError(f"CAMPUS.OPTIMIZER {cfg.CAMPUS.OPTIMIZER!r}: choose SGD or AdamW")
     if cfg.DATALOADER.SAMPLER_TRAIN not in SAMPLERS:
         raise ConfigError(f"DATALOADER.SAMPLER_TRAIN {cfg.DATALOADER.SAMPLER_TRAIN!r}: choose {' or '.join(SAMPLERS)}")
+    if cfg.DATALOADER.ASPECT_RATIO_GROUPING and not eval_only:
+        raise ConfigError(
+            "DATALOADER.ASPECT_RATIO_GROUPING True: its order depends on the number of workers, and a run could not go "
+            "on exactly; give DATALOADER.ASPECT_RATIO_GROUPING False"
+        )
     if eval_only and not cfg.MODEL.WEIGHTS:
         raise ConfigError("MODEL.WEIGHTS is empty: --eval-only wants a run's config.yaml, or the weights with it")
     known = {dataset_name(split) for split in SPLITS}
@@ -155,11 +161,12 @@ def _fit_schedule(cfg: CfgNode, training: list[dict], given: Collection[str], *,
 
 
 def _check_training_split(cfg: CfgNode, export: Export, splits: dict[str, list[str]]) -> None:
-    train = set(splits["train"])
-    if not any(photo.annotations for photo in export.photos if photo.name in train):
+    names = {name for split in training_splits(cfg) for name in splits[split]}
+    if names and not any(photo.annotations for photo in export.photos if photo.name in names):
         raise ConfigError(
-            "no photo for training holds an object: those that do are in val and test by CAMPUS.SPLIT_FILE "
-            f"{cfg.CAMPUS.SPLIT_FILE}; label more photos, or set it to ''"
+            "no photo for training holds an object: those that do are in others of train, val and test, by "
+            f"DATASETS.TRAIN {list(cfg.DATASETS.TRAIN)} and CAMPUS.SPLIT_FILE {cfg.CAMPUS.SPLIT_FILE!r}; label more "
+            "photos, or change these"
         )
 
 
@@ -218,8 +225,9 @@ def _no_traceback(record: logging.LogRecord) -> bool:
     return not record.exc_info
 
 
-def log_import(output_dir: Path) -> None:
-    """Says in a few lines what was imported, from the files that the import left."""
+def log_import(cfg: CfgNode) -> None:
+    """Says in a few lines what was imported, from the files that the import left in OUTPUT_DIR."""
+    output_dir = Path(cfg.OUTPUT_DIR)
     report = read_json(output_dir / REPORT_FILE)
     counts = report["counts"]
     logger.info(
@@ -235,4 +243,4 @@ def log_import(output_dir: Path) -> None:
             f"{largest} of the photos are one group by CAMPUS.GROUP_BY and lie in one split; choose a pattern that "
             "parts them, or '' for none"
         )
-    log_counts(output_dir)
+    log_counts(output_dir, training_splits(cfg))

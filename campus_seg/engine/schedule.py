@@ -61,8 +61,14 @@ def resolve_schedule(cfg: CfgNode, photos: float, given: Collection[str]) -> lis
         What to tell the user, a line each.
 
     Raises:
-        ConfigError: a value that cannot be.
+        ConfigError: no photo, or a value that cannot be.
     """
+    if not photos:
+        raise ConfigError(
+            f"DATASETS.TRAIN {list(cfg.DATASETS.TRAIN)} with DATALOADER.FILTER_EMPTY_ANNOTATIONS "
+            f"{cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS} leaves no photo to train on; give DATASETS.TRAIN "
+            "\"('campus_train',)\", or label more photos"
+        )
     remarks = _scale_learning_rate(cfg, given)
     solver, campus = cfg.SOLVER, cfg.CAMPUS
     for source, (target, off) in SOURCES.items():

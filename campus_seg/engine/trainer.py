@@ -22,19 +22,19 @@ from campus_seg.data.mapper import CampusMapper
 from campus_seg.data.sampler import EpochDataset, EpochSampler, repeat_factors
 from campus_seg.engine.best import BestModel
 from campus_seg.engine.checkpoints import Checkpoints
-from campus_seg.engine.evaluation import Evaluation, FinalEvaluation, Writers
+from campus_seg.engine.evaluation import Evaluation, FinalEvaluation, Writers, evaluating
 from campus_seg.engine.guard import NamedBatches, clear_failures
 from campus_seg.engine.metrics_file import METRICS_FILE, read_metrics
+from campus_seg.engine.mixed_precision import CpuAutocastTrainer
 from campus_seg.engine.optimizer import build_optimizer, hyperparameters, set_hyperparameters
 from campus_seg.engine.plot import LossPlot
 from campus_seg.engine.progress import progress_bar
 from campus_seg.engine.schedule import build_scheduler
 from campus_seg.engine.stopping import StopRequest, shield_workers
-from campus_seg.errors import OutputError
 from campus_seg.evaluation.evaluator import build_evaluator, inference_folder, without_nan, write_metrics
 from campus_seg.modeling.checkpoint import CampusCheckpointer
 from campus_seg.modeling.weights import Transfer, load_weights, transfer
-from campus_seg.storage import no_room
+from campus_seg.storage import enough_room
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,13 @@ class TrainingOver(BaseException):
 
 class Trainer(DefaultTrainer):
     """Trains and evaluates a Mask R-CNN on the datasets of `campus_seg.data.datasets`."""
+
+    def __init__(self, cfg: CfgNode):
+        """Sets up a run, as DefaultTrainer does; SOLVER.AMP.ENABLED also works on a CPU."""
+        super().__init__(cfg)
+        if cfg.SOLVER.AMP.ENABLED and torch.device(cfg.MODEL.DEVICE).type == "cpu":
+            unfit = self._trainer
+            self._trainer = CpuAutocastTrainer(unfit.model, unfit.data_loader, unfit.optimizer)
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
@@ -102,13 +109,17 @@ class Trainer(DefaultTrainer):
         Returns:
             Dataset -> COCOEvaluator's results, also where there is a single dataset; without the figures that have
             no ground truth to stand on, which the writers would put down as NaN.
+
+        Raises:
+            TrainingError: too little memory.
         """
         results = OrderedDict()
         for i, name in enumerate(cfg.DATASETS.TEST):
             one = cfg.clone()
             one.defrost()
             one.DATASETS.TEST = (name,)
-            results[name] = super().test(one, model, evaluators[i : i + 1] if evaluators else None)
+            with evaluating(name, cfg):
+                results[name] = super().test(one, model, evaluators[i : i + 1] if evaluators else None)
             if comm.is_main_process():
                 write_metrics(cfg, name, results[name])
                 results[name] = without_nan(results[name])
@@ -171,17 +182,12 @@ class Trainer(DefaultTrainer):
             Stopped: a signal asked for it, and everything is saved.
             OutputError: the disk is full.
         """
-        try:
-            with self._stop.watching(), contextlib.suppress(TrainingOver):
-                return super().train()
-        except OSError as error:
-            reason = no_room(error)
-            if not reason:
-                raise
-            where = reason.filename or self.cfg.OUTPUT_DIR
-            raise OutputError(
-                f"{where}: cannot be written ({reason.strerror}); make room, and --resume goes on"
-            ) from None
+        with (
+            enough_room(self.cfg.OUTPUT_DIR, "--resume goes on"),
+            self._stop.watching(),
+            contextlib.suppress(TrainingOver),
+        ):
+            return super().train()
         return None
 
     def evaluate_best(self) -> None:
@@ -222,10 +228,13 @@ def evaluate(cfg: CfgNode) -> OrderedDict:
 
     Raises:
         WeightsError: they are not of this model and these classes.
+        TrainingError: too little memory.
+        OutputError: the disk is full.
     """
     model = Trainer.build_model(cfg)
     logger.info(f"Evaluating {cfg.MODEL.WEIGHTS} on {', '.join(cfg.DATASETS.TEST) or 'nothing: no such photos'}")
     load_weights(model, cfg.MODEL.WEIGHTS, cfg.CAMPUS.CLASSES)
-    results = Trainer.test(cfg, model)
+    with enough_room(cfg.OUTPUT_DIR, "the same command evaluates again"):
+        results = Trainer.test(cfg, model)
     logger.info(f"Done: the figures lie in {inference_folder(cfg, '<dataset>')}/metrics.json")
     return results

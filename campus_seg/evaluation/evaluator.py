@@ -2,16 +2,44 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.evaluation import COCOEvaluator
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from campus_seg.storage import write_json
 
 
-def build_evaluator(cfg: CfgNode, dataset_name: str, *, keep_files: bool = True) -> COCOEvaluator:
-    """COCOEvaluator for boxes and masks, with its files in OUTPUT_DIR/inference/<dataset> or without any."""
-    return COCOEvaluator(
+class CampusEvaluator(COCOEvaluator):
+    """COCOEvaluator, for which a model that finds nothing is as bad as can be, and not without figures.
+
+    Figures are NaN where there is no ground truth to stand on, and there alone: of any class, or for those of a class
+    or a size, of that.
+    """
+
+    def _derive_coco_results(self, coco_eval: COCOeval | None, iou_type: str, class_names: Any = None):
+        if coco_eval is None:  # no prediction at all, to which Detectron2 gives NaN and no figures of classes
+            coco_eval = _compare_nothing(self._coco_api, iou_type)
+        return super()._derive_coco_results(coco_eval, iou_type, class_names)
+
+
+def _compare_nothing(truth: COCO, task: str) -> COCOeval:
+    """What pycocotools makes of no predictions; its own `loadRes` cannot take an empty list."""
+    nothing = COCO()
+    nothing.dataset = {"images": truth.dataset["images"], "categories": truth.dataset["categories"], "annotations": []}
+    nothing.createIndex()
+    evaluation = COCOeval(truth, nothing, task)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return evaluation
+
+
+def build_evaluator(cfg: CfgNode, dataset_name: str, *, keep_files: bool = True) -> CampusEvaluator:
+    """CampusEvaluator for boxes and masks, with its files in OUTPUT_DIR/inference/<dataset> or without any."""
+    return CampusEvaluator(
         dataset_name,
         tasks=("bbox", "segm"),  # not guessed from the predictions, of which there may be none
         output_dir=str(inference_folder(cfg, dataset_name)) if keep_files else None,

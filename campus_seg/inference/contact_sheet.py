@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from campus_seg.inference.render import label_font
+from campus_seg.inference.labels import label_font
 
 COLUMNS = 6
 TILE = 300  # pixels: the longest side of a thumbnail

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from detectron2.structures import Instances
@@ -11,8 +12,9 @@ from tqdm import tqdm
 from campus_seg.errors import ConfigError
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.outputs import OUTPUTS, OutputWriter
-from campus_seg.inference.predictor import found_objects
-from campus_seg.photos import PhotoError, read_photo
+from campus_seg.inference.paste import found_objects
+from campus_seg.inference.pipeline import Pipeline
+from campus_seg.photos import PhotoError, pixel_count, read_photo
 
 Predict = Callable[[Sequence[np.ndarray]], list[Instances]]
 
@@ -42,7 +44,7 @@ def mask_photos(
     """Masks photos and writes their outputs; a photo that cannot be read is listed and the rest goes on.
 
     Args:
-        predict: a `Predictor`, or what behaves like one.
+        predict: a `Predictor`, or what behaves like one; it is given as many photos at once as its `batch` says.
         class_names: in the order of its outputs.
         photos: from `find_photos`.
         output: the folder to write to.
@@ -55,14 +57,28 @@ def mask_photos(
         if any(photo.path.resolve().is_relative_to(output.resolve() / name) for name in OUTPUTS):
             raise ConfigError(f"{photo.path}: lies among the outputs in {output}; give another --output")
     writer = OutputWriter(output, class_names, save)
-    for photo in tqdm(photos, desc="masking", unit="photo", disable=None):
-        try:
-            if photo.fault:
-                raise PhotoError(photo.fault)
-            image = read_photo(photo.path)
-        except PhotoError as error:
-            writer.fail(photo, str(error))
-            continue
-        writer.add(photo, image, found_objects(predict([image])[0]))
+
+    def read(photo: InputPhoto) -> np.ndarray:
+        if photo.fault:
+            raise PhotoError(photo.fault)
+        return read_photo(photo.path)
+
+    def write(photo: InputPhoto, image: np.ndarray, instances: Instances) -> dict[str, Any]:
+        return writer.draw(photo, image, found_objects(instances))
+
+    pipeline = Pipeline(
+        read,
+        predict,
+        write,
+        cost=lambda photo: pixel_count(photo.path),
+        expected=(PhotoError,),
+        batch=getattr(predict, "batch", 1),
+    )
+    results = pipeline.run(photos)
+    for photo, result in tqdm(results, desc="masking", unit="photo", total=len(photos), disable=None):
+        if isinstance(result, PhotoError):
+            writer.fail(photo, str(result))
+        else:
+            writer.record(result)
     writer.finish()
     return Summary(len(writer.images), len(writer.annotations), len(writer.failures))

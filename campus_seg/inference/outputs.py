@@ -1,7 +1,7 @@
 """What `visualize.py` writes below `--output`: a photo's pictures, and the lists of the whole folder."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from campus_seg.inference import render
 from campus_seg.inference.inputs import InputPhoto
-from campus_seg.inference.regions import FoundObject
+from campus_seg.inference.png import write_png
+from campus_seg.inference.regions import FoundObject, Region, row_bands
+from campus_seg.inference.scene import Scene
 from campus_seg.palette import class_colors
 from campus_seg.storage import check_output_folder, replacing, write_json
 
@@ -47,35 +49,50 @@ class OutputWriter:
         self.failures: list[dict[str, str]] = []
         check_output_folder(folder)
 
-    def add(self, photo: InputPhoto, image_bgr: np.ndarray, objects: Sequence[FoundObject]) -> None:
-        """Writes the pictures of a photo and keeps its records for `finish`.
+    def add(self, photo: InputPhoto, image_bgr: np.ndarray, objects: Iterable[FoundObject]) -> None:
+        """Writes the pictures of a photo and keeps its records for `finish`: `draw` and `record` in one."""
+        self.record(self.draw(photo, image_bgr, objects))
+
+    def draw(self, photo: InputPhoto, image_bgr: np.ndarray, objects: Iterable[FoundObject]) -> dict[str, Any]:
+        """Writes the pictures of a photo. Several threads may call this, each for a photo of its own.
 
         Args:
             photo: whose it is.
-            image_bgr: (H, W, 3) uint8, BGR, upright.
-            objects: by falling score; their instance ids are 1, 2, ….
+            image_bgr: (H, W, 3) uint8, BGR, upright. It becomes the overlay, where that is asked for: a panorama and
+                its copy would be large.
+            objects: by falling score; their instance ids are 1, 2, …. They are taken one by one and not kept, so
+                where they are made on demand no two masks exist at once.
+
+        Returns:
+            For `record`: {"image": …, "annotations": [...]}, COCO's without the ids that depend on other photos.
         """
-        shape = image_bgr.shape[:2]
-        regions = [found.region for found in objects]
-        colors = [self.colors[found.class_id] for found in objects]
-        if "overlay" in self.save:
-            labels = [f"{self.class_names[found.class_id]} {found.score:.0%}" for found in objects]
-            picture = render.overlay(image_bgr, regions, labels, colors)
-            self._write_picture(f"overlay/{photo.name}.jpg", picture, cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
-        if "binary" in self.save:
-            self._write_picture(f"binary/{photo.name}.png", render.binary(regions, shape))
-        if "rgb" in self.save:
-            picture = cv2.cvtColor(render.rgb(regions, colors, shape), cv2.COLOR_RGB2BGR)
-            self._write_picture(f"rgb/{photo.name}.png", picture)
-        if "instances" in self.save:
-            self._write_picture(f"instances/{photo.name}.png", render.instance_ids(regions, shape))
+        height, width = image_bgr.shape[:2]
         if "cutouts" in self.save:
             self._remove_cutouts(photo)
-            for instance_id, found in enumerate(objects, start=1):
+        scene = Scene(
+            (height, width),
+            with_ids=not self.save.isdisjoint(ENDINGS),
+            with_outlines="overlay" in self.save,
+        )
+        annotations = []
+        for found in objects:
+            instance_id = scene.add(found.region)
+            if "cutouts" in self.save:
                 class_name = re.sub(r"[^\w-]+", "_", self.class_names[found.class_id])[:80]
-                picture = cv2.cvtColor(render.cutout(image_bgr, found.region), cv2.COLOR_RGBA2BGRA)
-                self._write_picture(f"cutouts/{photo.name}/{instance_id:03d}_{class_name}.png", picture)
-        self._record(photo, shape, objects)
+                name = f"cutouts/{photo.name}/{instance_id:03d}_{class_name}.png"
+                self._write_cutout(name, image_bgr, found.region)
+            annotations.append(_annotation(found, instance_id, (height, width)))
+            del found  # or its mask would stay while the next one is made
+        self._write_pictures(photo, image_bgr, scene, annotations)
+        image = {"file_name": photo.file_name, "width": width, "height": height}
+        return {"image": image, "annotations": annotations}
+
+    def record(self, drawn: dict[str, Any]) -> None:
+        """Numbers what `draw` returned for a photo and keeps it for predictions.json, in the order of the calls."""
+        image_id = len(self.images) + 1
+        self.images.append({"id": image_id, **drawn["image"]})
+        for annotation in drawn["annotations"]:
+            self.annotations.append({"id": len(self.annotations) + 1, "image_id": image_id, **annotation})
 
     def fail(self, photo: InputPhoto, reason: str) -> None:
         """Keeps a photo that could not be read for failures.json."""
@@ -103,32 +120,52 @@ class OutputWriter:
         write_json(self.folder / "legend.json", legend)
         write_json(self.folder / "failures.json", self.failures)
 
-    def _record(self, photo: InputPhoto, shape: tuple[int, int], objects: Sequence[FoundObject]) -> None:
-        image_id = len(self.images) + 1
-        height, width = shape
-        self.images.append({"id": image_id, "file_name": photo.file_name, "width": width, "height": height})
-        for instance_id, found in enumerate(objects, start=1):
-            self.annotations.append(
-                {
-                    "id": len(self.annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": found.class_id + 1,
-                    "instance_id": instance_id,
-                    "score": round(found.score, 6),
-                    "bbox": list(found.region.bbox),
-                    "area": found.region.area,
-                    "iscrowd": 0,
-                    "segmentation": found.region.rle(shape),
-                }
-            )
+    def _write_pictures(
+        self, photo: InputPhoto, image_bgr: np.ndarray, scene: Scene, annotations: Sequence[dict[str, Any]]
+    ) -> None:
+        """Writes the pictures of the whole photo: a band of rows at a time, and the overlay in its place."""
+        classes = [annotation["category_id"] - 1 for annotation in annotations]
+        colors = [self.colors[class_id] for class_id in classes]
+        drawings = {
+            "binary": render.binary,
+            "rgb": lambda ids: render.rgb(ids, colors),
+            "instances": lambda ids: ids,
+        }
+        for kind, draw in drawings.items():
+            if kind in self.save:
+                bands = (draw(scene.ids[band]) for band in row_bands(scene.ids.shape))
+                self._write_png(f"{kind}/{photo.name}.png", scene.ids.shape, bands)
+        if "overlay" in self.save:
+            scores = [annotation["score"] for annotation in annotations]
+            labels = [f"{self.class_names[i]} {score:.0%}" for i, score in zip(classes, scores, strict=True)]
+            render.draw_overlay(image_bgr, scene, labels, colors)  # at last, for it changes the photo
+            options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+            _, encoded = cv2.imencode(".jpg", image_bgr, options)  # raises cv2.error where it cannot
+            with replacing(self.folder / f"overlay/{photo.name}.jpg") as temporary:
+                temporary.write_bytes(encoded)
+
+    def _write_cutout(self, name: str, image_bgr: np.ndarray, region: Region) -> None:
+        bands = (render.cutout(image_bgr, region.rows(band)) for band in row_bands(region.mask.shape))
+        self._write_png(name, region.mask.shape, bands)
 
     def _remove_cutouts(self, photo: InputPhoto) -> None:
         for path in (self.folder / "cutouts" / photo.name).glob("*.png"):
             if CUTOUT.fullmatch(path.name) and path.is_file():
                 path.unlink()
 
-    def _write_picture(self, name: str, picture: np.ndarray, *options: int) -> None:
-        """Encodes a grey, BGR or BGRA picture by the name's ending."""
-        _, encoded = cv2.imencode(Path(name).suffix, picture, options)  # raises cv2.error where it cannot
-        with replacing(self.folder / name) as temporary:
-            temporary.write_bytes(encoded)
+    def _write_png(self, name: str, shape: tuple[int, int], bands: Iterable[np.ndarray]) -> None:
+        with replacing(self.folder / name) as temporary, temporary.open("wb") as file:
+            write_png(file, shape, bands)
+
+
+def _annotation(found: FoundObject, instance_id: int, shape: tuple[int, int]) -> dict[str, Any]:
+    """COCO's record of an object in a photo of `shape` (H, W)."""
+    return {
+        "category_id": found.class_id + 1,
+        "instance_id": instance_id,
+        "score": round(found.score, 6),
+        "bbox": list(found.region.bbox),
+        "area": found.region.area,
+        "iscrowd": 0,
+        "segmentation": found.region.rle(shape),
+    }

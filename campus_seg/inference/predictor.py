@@ -5,18 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.layers import paste_masks_in_image
 from detectron2.modeling import build_model
 from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Instances
 
 from campus_seg.data.resize import check_input_keys, resize_photo, to_tensor
 from campus_seg.errors import ConfigError
-from campus_seg.inference.regions import FoundObject, Region
+from campus_seg.inference.engines import GPU_BATCH, apply_engine, choose_engine, design_of
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 from campus_seg.modeling.weights import load_weights
-
-MASK_THRESHOLD = 0.5  # Detectron2's own
 
 
 class Predictor:
@@ -29,6 +26,11 @@ class Predictor:
         ConfigError: no class names, another number of them than the model has outputs, no mask branch, or a size
             or format that cannot be.
         WeightsError: the weights cannot be loaded.
+
+    Attributes:
+        class_names: in the order of `pred_classes`.
+        engine: what computes the model.
+        batch: photos that are worth being given at once.
     """
 
     def __init__(self, cfg: CfgNode):
@@ -46,9 +48,12 @@ class Predictor:
             image_format=self.image_format,
             mask_format=cfg.INPUT.MASK_FORMAT,
         )
+        engine = choose_engine(cfg)
         register_mini_backbone()
         self.model = build_model(cfg.clone()).eval()
         load_weights(self.model, cfg.MODEL.WEIGHTS, self.class_names)
+        self.engine = apply_engine(self.model, engine, design_of(cfg))
+        self.batch = 1 if self.model.device.type == "cpu" else GPU_BATCH
 
     @torch.no_grad()
     def __call__(self, photos: Sequence[np.ndarray]) -> list[Instances]:
@@ -110,38 +115,3 @@ def to_photo(instances: Instances, height: int, width: int) -> Instances:
     moved.pred_masks = moved.small_masks
     moved.remove("small_masks")
     return moved
-
-
-def instance_region(instances: Instances, index: int) -> Region:
-    """The mask of one instance, pasted into the window of its box only.
-
-    Pixel for pixel what pasting into the whole photo gives: Detectron2 sets no pixel farther than one from the
-    box, and moving the box by whole pixels is exact in floating point.
-
-    Args:
-        instances: what a `Predictor` returns for a photo.
-        index: which of them.
-    """
-    height, width = instances.image_size
-    box = instances.pred_boxes.tensor[index]
-    left, top = (int(v) for v in (box[:2].floor() - 1).clamp(min=0))
-    right, bottom = min(int(box[2].ceil()) + 1, width), min(int(box[3].ceil()) + 1, height)
-    moved = box - box.new_tensor([left, top, left, top])
-    mask = paste_masks_in_image(
-        instances.pred_masks[index], moved[None], (bottom - top, right - left), threshold=MASK_THRESHOLD
-    )
-    return Region(left, top, mask[0].numpy())
-
-
-def found_objects(instances: Instances) -> list[FoundObject]:
-    """The instances of a photo that have at least one pixel, by falling score.
-
-    Args:
-        instances: what a `Predictor` returns for a photo.
-    """
-    found = []
-    for i in torch.argsort(instances.scores, descending=True, stable=True).tolist():
-        region = instance_region(instances, i).tight()
-        if region.area:
-            found.append(FoundObject(int(instances.pred_classes[i]), float(instances.scores[i]), region))
-    return found

@@ -1,9 +1,20 @@
 """One object's mask, kept as the small part of the photo it covers."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from pycocotools import mask as mask_util
+
+BAND = 1 << 18  # pixels: what is computed on so many of them stays in a core's cache
+
+
+def row_bands(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Rows of an (H, W, …) array, some at a time, for work whose temporaries are larger than its result."""
+    rows = max(1, BAND // max(1, shape[1]))
+    for first in range(0, shape[0], rows):
+        yield slice(first, min(first + rows, shape[0]))
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,7 @@ class Region:
     @property
     def area(self) -> int:
         """Pixels of the mask."""
-        return int(np.count_nonzero(self.mask))
+        return cv2.countNonZero(self.mask.view(np.uint8)) if self.mask.size else 0
 
     @property
     def bbox(self) -> tuple[int, int, int, int]:
@@ -39,12 +50,12 @@ class Region:
 
     def tight(self) -> "Region":
         """The same mask in its smallest window, which is (0, 0) where no pixel is set."""
-        rows = np.flatnonzero(self.mask.any(axis=1))
-        columns = np.flatnonzero(self.mask.any(axis=0))
-        if not rows.size:
-            return Region(self.x, self.y, self.mask[:0, :0])
-        top, left = int(rows[0]), int(columns[0])
-        return Region(self.x + left, self.y + top, self.mask[top : rows[-1] + 1, left : columns[-1] + 1])
+        x, y, width, height = cv2.boundingRect(self.mask.view(np.uint8))
+        return Region(self.x + x, self.y + y, self.mask[y : y + height, x : x + width])
+
+    def rows(self, rows: slice) -> "Region":
+        """The part of the mask in some rows of its window."""
+        return Region(self.x, self.y + rows.start, self.mask[rows])
 
     def full(self, shape: tuple[int, int]) -> np.ndarray:
         """The mask as (H, W) bool in a photo of `shape` (H, W)."""
@@ -55,22 +66,35 @@ class Region:
     def rle(self, shape: tuple[int, int]) -> dict:
         """COCO's compressed RLE of the mask in a photo of `shape` (H, W), `counts` as str.
 
-        Runs go down the columns and start with a run of zeros. Only the columns of the window are counted; the
-        columns before and after it lengthen the first and the last run.
+        Runs go down the columns, one column after the other, and start with a run of zeros.
         """
         height, width = shape
-        columns = np.zeros((height, self.mask.shape[1]), dtype=bool)
-        columns[self.window[0]] = self.mask
-        flat = columns.ravel(order="F")
-        before, after = self.x * height, (width - self.x - self.mask.shape[1]) * height
-        changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-        starts_set = bool(flat.size and flat[0])
-        edges = [0, *([before] if starts_set else []), *(changes + before).tolist()]
-        ends_set = bool(flat.size and flat[-1])
-        edges += [*([width * height - after] if ends_set and after else []), width * height]
-        counts = np.diff(edges).tolist()
+        edges = self._edges(height)
+        if not edges.size or edges[-1] < height * width:
+            edges = np.append(edges, height * width)
+        counts = np.diff(edges, prepend=0).tolist()
         rle = mask_util.frPyObjects({"size": [height, width], "counts": counts}, height, width)
         return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
+
+    def _edges(self, height: int) -> np.ndarray:
+        """Where runs begin and end when a photo of `height` rows is read down its columns: ascending int64 indices.
+
+        Found from row to row, as the mask lies in memory: each set pixel without one above begins a run, each unset
+        one below a set one ends it.
+        """
+        if not self.mask.size:
+            return np.zeros(0, dtype=np.int64)
+        first, last = np.flatnonzero(self.mask[0]), np.flatnonzero(self.mask[-1])
+        rows, columns = [np.zeros_like(first), np.full_like(last, len(self.mask))], [first, last]
+        above, below = self.mask[:-1], self.mask[1:]
+        for band in row_bands(above.shape):
+            row, column = np.divmod(np.flatnonzero(above[band] != below[band]), self.mask.shape[1])
+            rows.append(row + band.start + 1)
+            columns.append(column)
+        edges = np.sort((self.x + np.concatenate(columns)) * height + self.y + np.concatenate(rows))
+        # A run to the photo's last row goes on where the next column's begins in the first: neither is an edge.
+        twice = np.flatnonzero(edges[1:] == edges[:-1])
+        return np.delete(edges, np.concatenate([twice, twice + 1]))
 
 
 @dataclass(frozen=True)

@@ -6,24 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 
+from campus_seg.storage import cache_folder
+
 MAX_ROWS = 2_000_000  # some 400 MB
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS photos (place BLOB, kind TEXT, stamp TEXT, value TEXT, PRIMARY KEY (place, kind)) "
     "WITHOUT ROWID"
 )
-
-
-def cache_folder() -> Path:
-    """Where this project keeps what it can find out again (XDG Base Directory Specification).
-
-    Raises:
-        OSError: the user has no home.
-    """
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "campus_seg"
-    except RuntimeError as error:
-        raise OSError(str(error)) from None
 
 
 class PhotoCache:

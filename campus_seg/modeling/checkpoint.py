@@ -1,7 +1,6 @@
-"""Checkpoints: read without running code in them, written whole or not at all, and found again after any stop."""
+"""The checkpoints of a run: written whole or not at all, and found again after any stop."""
 
 import logging
-import pickle
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -12,89 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.utils.file_io import Detectron2Handler, PathManager
 from torch import Tensor, nn
 
-from campus_seg.errors import OutputError, WeightsError
-from campus_seg.storage import no_room, replacing
+from campus_seg.errors import WeightsError
+from campus_seg.modeling.weights_file import read_checkpoint
+from campus_seg.storage import enough_room, replacing
 
 logger = logging.getLogger(__name__)
 
 TAG = "last_checkpoint"
 FINAL = "model_final"
 PERIODIC = re.compile(r"model_(\d{7,})\.pth")
-
-# All that a pickle of numpy arrays in plain containers needs; whatever else a pickle names could run code.
-SAFE_GLOBALS = {
-    ("_codecs", "encode"),
-    ("collections", "OrderedDict"),
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-}
-
-
-class ArrayUnpickler(pickle.Unpickler):
-    """Admits numpy arrays and plain containers, and nothing that runs code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Gives the few harmless globals; raises pickle.UnpicklingError for every other."""
-        if (module, name) not in SAFE_GLOBALS:
-            raise pickle.UnpicklingError(f"it wants {module}.{name}, which is no array")
-        if module.startswith("numpy._core"):  # written by numpy 2, read by numpy 1
-            module = module.replace("numpy._core", "numpy.core")
-        return super().find_class(module, name)
-
-
-def read_checkpoint(path: str) -> dict[str, Any]:
-    """Reads a model zoo pickle or a checkpoint of torch's, without running any code in it.
-
-    Args:
-        path: a file, or an address that Detectron2's PathManager knows, such as detectron2://… or https://….
-
-    Returns:
-        "model" (name -> array or tensor) and whatever else the file holds.
-
-    Raises:
-        WeightsError: the file cannot be fetched or read, or holds no weights.
-    """
-    hint = "set MODEL.WEIGHTS to a .pth or .pkl file of a Detectron2 model"
-    try:
-        local = Path(PathManager.get_local_path(path))
-        with local.open("rb") as f:
-            head = f.read(2)
-            f.seek(0)
-            if head == b"PK":
-                checkpoint = torch.load(f, map_location="cpu", weights_only=True)
-            elif head[:1] == b"\x80":
-                checkpoint = ArrayUnpickler(f, encoding="latin1").load()
-            else:
-                raise WeightsError(f"{path}: neither a torch checkpoint nor a pickle of weights; {hint}")
-    except OSError as error:
-        name = path.rsplit("/", 1)[-1]
-        way_out = hint
-        if "://" in path:
-            address = path.replace("detectron2://", Detectron2Handler.S3_DETECTRON2_PREFIX)
-            way_out = f"download {address} where there is a network, copy it here, add MODEL.WEIGHTS path/to/{name}"
-        raise WeightsError(f"{path}: the weights cannot be fetched ({error}); {way_out}") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise WeightsError(f"{path}: not a weights file that can be read safely ({reason}); {hint}") from None
-    if not isinstance(checkpoint, dict):
-        raise WeightsError(f"{path}: holds a {type(checkpoint).__name__} and no weights; {hint}")
-    if "model" not in checkpoint:
-        # Backbones from before Detectron2 come as bare arrays under Caffe2's names.
-        arrays = checkpoint.get("blobs", checkpoint)
-        arrays = {k: v for k, v in arrays.items() if not str(k).endswith("_momentum")}
-        caffe2 = head != b"PK"
-        checkpoint = {"model": arrays, "matching_heuristics": caffe2, "__author__": "Caffe2" if caffe2 else ""}
-    model = checkpoint["model"]
-    if not isinstance(model, dict) or not model or not all(hasattr(value, "shape") for value in model.values()):
-        raise WeightsError(f"{path}: holds no weights; {hint}")
-    return checkpoint
 
 
 @dataclass
@@ -204,17 +131,13 @@ def write_checkpoint(path: Path, data: dict[str, Any]) -> None:
         TypeError: a value that could not be read back safely.
     """
     data = {key: value if key == "model" else _plain(value, key) for key, value in data.items()}
-    try:
-        with replacing(path, durable=True) as temporary, temporary.open("wb") as f:
-            torch.save(data, f)
-    except (OSError, RuntimeError) as error:  # torch's own, where a write failed
-        reason = no_room(error)
-        if not reason:
-            raise
-        raise OutputError(
-            f"{path}: cannot be written ({reason.strerror}); earlier checkpoints are whole: make room, and --resume "
-            "goes on from the last one"
-        ) from None
+    way_out = "--resume goes on from the last checkpoint: earlier ones are whole"
+    with (
+        enough_room(path, way_out),
+        replacing(path, durable=True) as temporary,
+        temporary.open("wb") as f,
+    ):
+        torch.save(data, f)
 
 
 def _plain(value: Any, name: str) -> Any:
@@ -316,6 +239,25 @@ class CampusCheckpointer(DetectionCheckpointer):
     def load_checkpoint(self, checkpoint: dict[str, Any]):
         """Loads the weights that `read_checkpoint` gave; returns the keys that did not fit, as `load` logs them."""
         return self._load_model(dict(checkpoint))
+
+    def load_whole(self, checkpoint: dict[str, Any], path: str, way_out: str) -> None:
+        """Loads every parameter and buffer of the model from weights that have just these.
+
+        Args:
+            checkpoint: from `read_checkpoint`.
+            path: of its file, for the message.
+            way_out: what to do where it does not fit, for the message.
+
+        Raises:
+            WeightsError: weights of another model.
+        """
+        left = self.load_checkpoint(checkpoint)
+        wrong = [*left.missing_keys, *(name for name, _, _ in left.incorrect_shapes), *left.unexpected_keys]
+        if wrong:
+            raise WeightsError(
+                f"{path}: weights of another model ({len(wrong)} parameters do not fit, the first {wrong[0]}); "
+                f"{way_out}"
+            )
 
     def _load_file(self, filename: str) -> dict[str, Any]:
         return read_checkpoint(filename)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from campus_seg.errors import WeightsError
-from campus_seg.modeling.checkpoint import CampusCheckpointer, read_checkpoint
+from campus_seg.modeling.checkpoint import CampusCheckpointer
+from campus_seg.modeling.weights_file import read_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -35,19 +36,26 @@ class Transfer:
         classes_taken: classes whose rows of the predictors were taken over.
         classes_new: classes whose rows start new.
         new: names of the parameters and buffers that start new whole.
+        unnamed: those of them that the checkpoint has, too, without a word on the classes that they are for.
     """
 
     taken: list[str] = field(default_factory=list)
     classes_taken: list[str] = field(default_factory=list)
     classes_new: list[str] = field(default_factory=list)
     new: list[str] = field(default_factory=list)
+    unnamed: list[str] = field(default_factory=list)
 
     def log(self, source: str) -> None:
-        """Says in three lines what was taken over from `source`, for which classes, and what starts new."""
+        """Says what was taken over from `source`, for which classes, what starts new, and where names are missing."""
         logger.info(f"Taken over from {source}: {_by_module(self.taken)}")
         logger.info(f"Classes taken over by name: {', '.join(self.classes_taken) or 'none'}")
         classes = ", ".join(self.classes_new) or "none"
         logger.info(f"Starting new: classes {classes}; parameters {_by_module(self.new)}")
+        if self.unnamed:
+            logger.warning(
+                f"{source} does not say which classes it is for, so what belongs to classes starts new: "
+                f"{', '.join(self.unnamed)}"
+            )
 
 
 def _by_module(names: Sequence[str]) -> str:
@@ -59,42 +67,51 @@ def transfer(model: nn.Module, checkpoint: dict[str, Any], classes: Sequence[str
     """Starts `model` from a checkpoint of other classes.
 
     Everything that does not depend on classes is taken over; of the predictors, the background's rows and those of
-    the classes of the same name (upper and lower case alike). The rest keeps its fresh initialisation.
+    the classes of the same name (upper and lower case alike). The rest keeps its fresh initialisation: what belongs to
+    classes is never taken over by its place.
 
     Args:
         model: a Mask R-CNN for `classes`, changed in place.
         checkpoint: from `read_checkpoint`. Its classes are those under "classes"; without that, COCO's where its
-            predictors have 80.
+            predictors have 80, else unknown.
         classes: names in the order of the model's outputs.
     """
     model = model.module if isinstance(model, DistributedDataParallel) else model
     state = model.state_dict()
     weights = {name: torch.as_tensor(value) for name, value in checkpoint["model"].items()}
+    if all(name.startswith("module.") for name in weights):  # of a DistributedDataParallel
+        weights = {name.removeprefix("module."): value for name, value in weights.items()}
     known = _classes_of(checkpoint, weights)
     index = {name.casefold(): i for i, name in enumerate(known)}
     pairs = [(i, index[name.casefold()]) for i, name in enumerate(classes) if name.casefold() in index]
-    by_class = set()
+    fresh, by_class, unnamed = {}, set(), []
     for layer, (rows, background) in PREDICTORS.items():
         for name in (f"{layer}.weight", f"{layer}.bias"):
-            if name not in state or name not in weights or not known:
-                continue
-            wanted = (len(classes) * rows + background, *state[name].shape[1:])
-            given = (len(known) * rows + background, *state[name].shape[1:])
-            if tuple(state[name].shape) != wanted or tuple(weights[name].shape) != given:
+            if name not in state or len(state[name]) != len(classes) * rows + background:
                 continue  # class-agnostic, or of another design: taken over whole if it fits, else new
-            weights[name] = _copy_rows(state[name], weights[name], pairs, rows, background)
-            by_class.add(name)
+            fresh[name] = state[name].clone()
+            given = weights.pop(name, None)
+            if given is None:
+                continue
+            if not known:
+                unnamed.append(name)
+            elif given.shape == (len(known) * rows + background, *state[name].shape[1:]):
+                weights[name] = _copy_rows(state[name], given, pairs, rows, background)
+                by_class.add(name)
     if not by_class:
         pairs = []
     fitted = {**checkpoint, "model": weights}
     left = CampusCheckpointer(model).load_checkpoint(fitted)
-    new = set(left.missing_keys) | {name for name, _, _ in left.incorrect_shapes}
+    new = {*left.missing_keys, *(name for name, _, _ in left.incorrect_shapes), *(fresh.keys() - by_class)}
+    for name in fresh.keys() - by_class:  # the zoo's matching by the ends of names may have found some for it
+        state[name].copy_(fresh[name])
     taken_classes = {i for i, _ in pairs}
     return Transfer(
         taken=[name for name in state if name not in new and name not in by_class],
         classes_taken=[name for i, name in enumerate(classes) if i in taken_classes],
         classes_new=[name for i, name in enumerate(classes) if i not in taken_classes],
         new=[name for name in state if name in new],
+        unnamed=unnamed,
     )
 
 
@@ -128,10 +145,4 @@ def load_weights(model: nn.Module, path: str, classes: Sequence[str]) -> None:
             f"{path}: trained for the classes {saved}, the config says {list(classes)}; "
             "use the config.yaml that lies beside these weights"
         )
-    left = CampusCheckpointer(model).load_checkpoint(checkpoint)
-    wrong = [*left.missing_keys, *(name for name, _, _ in left.incorrect_shapes), *left.unexpected_keys]
-    if wrong:
-        raise WeightsError(
-            f"{path}: weights of another model ({len(wrong)} parameters do not fit, the first {wrong[0]}); "
-            "use the config.yaml that lies beside these weights"
-        )
+    CampusCheckpointer(model).load_whole(checkpoint, path, "use the config.yaml that lies beside these weights")

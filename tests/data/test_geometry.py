@@ -2,7 +2,7 @@ import numpy as np
 import pycocotools.mask
 import pytest
 
-from campus_seg.data.geometry import Rings, decode_rle
+from campus_seg.data.geometry import Rings, boxes_inside, decode_rle
 
 SQUARE = [(0, 0), (10, 0), (10, 10), (0, 10)]
 # Runs round a smaller square the other way, joined by a seam: even-odd leaves a hole of 4 x 4.
@@ -89,3 +89,13 @@ def test_rle_in_all_its_forms():
     packed = pycocotools.mask.encode(np.asfortranarray(mask))
     for rle in (packed, {**packed, "counts": packed["counts"].decode()}, {"size": [6, 5], "counts": [8, 2, 4, 2, 14]}):
         np.testing.assert_array_equal(decode_rle(rle), mask)
+
+
+def test_boxes_inside_the_photo_of_outlines_and_of_masks():
+    """The first is cut at the edge, of the second nothing is inside."""
+    outlines = rings([np.add(SQUARE, -4)], [np.add(SQUARE, 30)], [np.add(SQUARE, 2)])
+    assert boxes_inside(outlines, 20, 24).tolist() == [[0, 0, 6, 6], [2, 2, 12, 12]]
+    masks = np.zeros((3, 20, 24), np.uint8)
+    masks[0, :6, :6] = masks[2, 2:12, 2:12] = 1
+    assert boxes_inside(masks, 20, 24).tolist() == [[0, 0, 6, 6], [2, 2, 12, 12]]
+    assert boxes_inside(rings(), 20, 24).shape == boxes_inside(masks[:0], 20, 24).shape == (0, 4)

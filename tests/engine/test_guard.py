@@ -1,9 +1,12 @@
+import os
+import signal
+
 import cv2
 import pytest
 import torch
 
 from campus_seg.config import load_config
-from campus_seg.engine.guard import NamedBatches, clear_failures
+from campus_seg.engine.guard import NamedBatches, clear_failures, enough_memory
 from campus_seg.errors import TrainingError
 
 
@@ -44,7 +47,6 @@ def test_losses_that_are_no_numbers():
         RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to …"),
         MemoryError(),
         cv2.error("OpenCV(4.11.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 9 bytes"),
-        RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."),
     ],
 )
 def test_too_little_memory(error):
@@ -53,6 +55,44 @@ def test_too_little_memory(error):
     assert str(failed.value) == (
         "iteration 7: out of memory on cpu; lower SOLVER.IMS_PER_BATCH (4) or CAMPUS.INPUT_SIZE (256)"
     )
+
+
+@pytest.mark.parametrize(
+    "said, end",
+    [
+        ("(pid 7) is killed by signal: Segmentation fault. ", "was killed (signal: Segmentation fault)"),
+        (
+            "(pid 7) is killed by signal: Bus error. It is possible that dataloader's workers are out of shared "
+            "memory. Please try to raise your shared memory limit.",
+            "was killed (signal: Bus error)",
+        ),
+        ("(pid(s) 7, 8) exited unexpectedly", "ended unexpectedly"),
+    ],
+)
+def test_a_worker_that_is_gone(said, end):
+    """Why, is not known."""
+    with pytest.raises(TrainingError) as failed:
+        failing(RuntimeError(f"DataLoader worker {said}"))
+    assert str(failed.value) == (
+        f"iteration 7: a loader worker {end}, often for want of memory; lower DATALOADER.NUM_WORKERS (2), 0 does "
+        "without them"
+    )
+
+
+class Killed(torch.utils.data.Dataset):
+    def __len__(self):
+        return 9
+
+    def __getitem__(self, i):
+        if torch.utils.data.get_worker_info():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_really_is_gone():
+    loader = torch.utils.data.DataLoader(Killed(), num_workers=1)
+    cfg = load_config("mask_rcnn_mini_FPN.yaml")
+    with pytest.raises(TrainingError, match="a loader worker was killed .signal: Killed"), enough_memory("x", cfg):
+        next(iter(loader))
 
 
 def test_memory_that_there_really_is_not():

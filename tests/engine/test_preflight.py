@@ -60,7 +60,7 @@ def test_what_is_missing_is_said_loudly(tmp_path, said):
     names = [photo.name for photo in export.photos]
     write_datasets(export, {"train": names[:1], "val": names[1:], "test": []}, tmp_path)
     there = {annotation.label for annotation in export.photos[0].annotations}
-    log_counts(tmp_path)
+    log_counts(tmp_path, ["train"])
     warnings = [line for level, line in said if level == "WARNING"]
     missing = [name for name in ("car", "dog", "person", "bench") if name not in there]
     assert "bench" in missing
@@ -69,8 +69,16 @@ def test_what_is_missing_is_said_loudly(tmp_path, said):
         "There is no test photo",
     ]
     said.clear()
+    log_counts(tmp_path, ["val"])
+    there = {annotation.label for photo in export.photos[1:] for annotation in photo.annotations}
+    missing = [name for name in ("car", "dog", "person", "bench") if name not in there]
+    assert [line.partition(":")[0] for level, line in said if level == "WARNING"] == [
+        *(f"No training photo holds {name}" for name in missing),
+        "There is no test photo",
+    ]
+    said.clear()
     write_datasets(export, {"train": names, "val": [], "test": []}, tmp_path)
-    log_counts(tmp_path)
+    log_counts(tmp_path, ["train"])
     assert [line.partition(":")[0] for level, line in said if level == "WARNING"] == [
         "No training photo holds bench",
         "There is no val photo",
@@ -163,4 +171,17 @@ def test_what_goes_wrong_is_said_in_a_line(error, expected, message, registered,
     model, cfg = registered
     monkeypatch.setattr(model.backbone, "forward", breaking(error))
     with pytest.raises(expected, match=message):
+        dry_run(model, cfg)
+
+
+def test_losses_that_are_no_numbers_are_found(registered, monkeypatch):
+    model, cfg = registered
+    losses = model.roi_heads.forward
+
+    def broken(*args):
+        proposals, given = losses(*args)
+        return proposals, {**given, "loss_mask": given["loss_mask"] * float("inf")}
+
+    monkeypatch.setattr(model.roi_heads, "forward", broken)
+    with pytest.raises(TrainingError, match="the losses are no numbers any more .*'loss_mask': inf.*photo_0.jpg"):
         dry_run(model, cfg)

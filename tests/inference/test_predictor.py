@@ -5,13 +5,13 @@ import pytest
 import torch
 from detectron2.layers import paste_masks_in_image
 from detectron2.modeling import build_model
-from detectron2.structures import Boxes, Instances
 from drawn import SMALL_MODEL
 
 from campus_seg.config import load_config
 from campus_seg.data.resize import resize_photo
 from campus_seg.errors import ConfigError, WeightsError
-from campus_seg.inference.predictor import Predictor, found_objects, instance_region
+from campus_seg.inference.paste import found_objects, instance_region
+from campus_seg.inference.predictor import Predictor
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 
 CLASSES = ["bench", "car", "dog"]
@@ -72,26 +72,16 @@ def test_boxes_and_masks_are_those_of_stock_detectron2(cfg, shape, resize, input
     some_edges = False
     for i in range(len(found)):
         mask = instance_region(found, i).full(found.image_size)
-        assert np.array_equal(mask, wanted.pred_masks[i].numpy())
         box = wanted.pred_boxes.tensor[i]
+        low, high = (
+            paste_masks_in_image(found.pred_masks[i], box[None], shape, threshold)[0].numpy()
+            for threshold in (0.5 - 1e-5, 0.5 + 1e-5)
+        )
+        undecided = low != high  # rounding decides there
+        assert undecided.mean() < 0.05  # random weights make patches of exactly 0.5
+        assert np.array_equal(mask[~undecided], wanted.pred_masks[i].numpy()[~undecided])
         some_edges |= 0 < mask.sum() < 0.9 * float((box[2] - box[0]) * (box[3] - box[1]))
     assert some_edges
-
-
-def test_pasting_into_the_window_is_exact_in_a_large_photo():
-    generator = torch.Generator().manual_seed(0)
-    height, width = 1500, 2000
-    corners = torch.rand(30, 2, 2, generator=generator) * torch.tensor([width, height])
-    boxes = torch.cat([corners.amin(dim=1), corners.amax(dim=1)], dim=1)
-    boxes[0] = torch.tensor([0, 0, width, height])
-    boxes[1] = torch.tensor([1999.2, 1499.1, 2000.0, 1500.0])  # thinner than a pixel
-    boxes[2] = torch.tensor([0.3, 0.4, 0.9, 0.8])
-    instances = Instances((height, width))
-    instances.pred_boxes = Boxes(boxes)
-    instances.pred_masks = torch.rand(30, 1, 28, 28, generator=generator)
-    for i in range(30):
-        whole = paste_masks_in_image(instances.pred_masks[i], boxes[i : i + 1], (height, width))[0].numpy()
-        assert np.array_equal(instance_region(instances, i).full((height, width)), whole)
 
 
 def test_a_batch_gives_what_single_photos_give_in_their_order(cfg):
@@ -118,7 +108,7 @@ def test_no_photo_and_a_photo_without_objects(cfg):
     (found,) = predictor([photo(30, 40)])
     assert len(found) == 0
     assert found.image_size == (30, 40)
-    assert found_objects(found) == []
+    assert list(found_objects(found)) == []
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1)])
@@ -127,20 +117,6 @@ def test_photos_of_odd_shapes(cfg, shape):
     assert found.image_size == shape
     for found_object in found_objects(found):
         assert found_object.region.full(shape).any()
-
-
-def test_objects_come_by_score_and_without_empty_masks():
-    instances = Instances((20, 30))
-    instances.pred_boxes = Boxes(torch.tensor([[2.0, 3, 8, 9], [10, 3, 16, 9], [20, 3, 26, 9]]))
-    instances.scores = torch.tensor([0.6, 0.9, 0.8])
-    instances.pred_classes = torch.tensor([0, 1, 2])
-    instances.pred_masks = torch.stack([torch.full((1, 28, 28), value) for value in (1.0, 0.1, 0.9)])
-    found = found_objects(instances)
-    assert [(f.class_id, round(f.score, 6), f.region.bbox) for f in found] == [
-        (2, 0.8, (20, 3, 6, 6)),
-        (0, 0.6, (2, 3, 6, 6)),
-    ]
-    assert not instance_region(instances, 1).area
 
 
 @pytest.mark.parametrize(

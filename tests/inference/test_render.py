@@ -1,15 +1,12 @@
-"""Regions and the pictures drawn from them, against numbers worked out by hand."""
+"""Pictures of objects, against numbers worked out by hand."""
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-from pycocotools import mask as mask_util
 
 from campus_seg.inference import render
 from campus_seg.inference.regions import Region
+from campus_seg.inference.scene import Scene
 from campus_seg.palette import class_colors
 
 RED, BLUE = (250, 10, 20), (0, 120, 240)
@@ -25,37 +22,27 @@ def noise(height, width):
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
+def scene(regions, shape):
+    """The objects in a photo of `shape`."""
+    made = Scene(shape)
+    for region in regions:
+        made.add(region)
+    return made
+
+
+def overlay(image, regions, labels, colors):
+    """`render.overlay` from regions."""
+    return render.overlay(image, scene(regions, image.shape[:2]), labels, colors)
+
+
 def disc(x, y, radius):
     """A filled circle around (x, y)."""
     rows, columns = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     return Region(x - radius, y - radius, rows**2 + columns**2 <= radius**2)
 
 
-@settings(max_examples=300, deadline=None)
-@given(
-    mask=arrays(bool, st.tuples(st.integers(1, 5), st.integers(1, 5))),
-    x=st.integers(0, 3),
-    y=st.integers(0, 3),
-    right=st.integers(0, 3),
-    below=st.integers(0, 3),
-)
-def test_a_region_is_its_full_mask(mask, x, y, right, below):
-    shape = (y + mask.shape[0] + below, x + mask.shape[1] + right)
-    full = np.zeros(shape, bool)
-    full[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
-    for region in (Region(x, y, mask), Region(x, y, mask).tight()):
-        assert np.array_equal(region.full(shape), full)
-        assert region.area == full.sum()
-        rle = region.rle(shape)
-        whole = mask_util.encode(np.asfortranarray(full.astype(np.uint8)))
-        assert np.array_equal(mask_util.decode(rle), full)
-        assert rle == {"size": list(shape), "counts": whole["counts"].decode()}
-    if full.any():
-        assert list(Region(x, y, mask).tight().bbox) == mask_util.toBbox(whole).tolist()
-
-
 def test_binary_is_the_union():
-    picture = render.binary([box(1, 2, 4, 3), box(3, 3, 4, 3)], (8, 10))
+    picture = render.binary(scene([box(1, 2, 4, 3), box(3, 3, 4, 3)], (8, 10)).ids)
     assert picture.dtype == np.uint8
     assert picture.shape == (8, 10)
     assert np.unique(picture).tolist() == [0, 255]
@@ -64,19 +51,14 @@ def test_binary_is_the_union():
 
 def test_the_first_object_lies_in_front():
     regions = [box(3, 3, 4, 3), box(1, 2, 4, 3)]
-    ids = render.instance_ids(regions, (8, 10))
+    ids = scene(regions, (8, 10)).ids
     assert ids.dtype == np.uint16
     assert np.bincount(ids.ravel()).tolist() == [60, 12, 8]
-    colored = render.rgb(regions, [RED, BLUE], (8, 10))
+    colored = render.rgb(ids, [RED, BLUE])
     assert colored.dtype == np.uint8
     assert (colored == RED).all(axis=2).sum() == 12
     assert (colored == BLUE).all(axis=2).sum() == 8
     assert (colored == 0).all(axis=2).sum() == 60
-
-
-def test_ids_beyond_a_byte():
-    ids = render.instance_ids([box(i % 20, i // 20, 1, 1) for i in range(300)], (20, 20))
-    assert ids[14, 19] == 300
 
 
 def test_a_cutout_is_rgba_and_clear_around_the_object():
@@ -91,10 +73,11 @@ def test_a_cutout_is_rgba_and_clear_around_the_object():
 
 def test_pictures_without_objects():
     image = noise(20, 30)
-    assert not render.binary([], (20, 30)).any()
-    assert not render.rgb([], [], (20, 30)).any()
-    assert not render.instance_ids([], (20, 30)).any()
-    picture = render.overlay(image, [], [], [])
+    empty = scene([], (20, 30))
+    assert not empty.ids.any()
+    assert not render.binary(empty.ids).any()
+    assert not render.rgb(empty.ids, []).any()
+    picture = render.overlay(image, empty, [], [])
     assert np.array_equal(picture, image)
     assert picture is not image
 
@@ -102,7 +85,7 @@ def test_pictures_without_objects():
 def test_the_overlay_blends_inside_and_leaves_the_rest():
     image = np.full((200, 300, 3), 100, np.uint8)
     before = image.copy()
-    picture = render.overlay(image, [disc(150, 120, 50)], ["dog 90%"], [RED])
+    picture = overlay(image, [disc(150, 120, 50)], ["dog 90%"], [RED])
     assert np.array_equal(image, before)
     assert picture.dtype == np.uint8
     # 0.55 * 100 + 0.45 * (20, 10, 250) in BGR
@@ -116,7 +99,7 @@ def test_the_overlay_blends_inside_and_leaves_the_rest():
 
 def test_where_objects_overlap_the_front_one_tints():
     image = np.full((200, 300, 3), 100, np.uint8)
-    picture = render.overlay(image, [box(60, 60, 80, 80), box(60, 60, 200, 100)], ["a", "b"], [RED, BLUE])
+    picture = overlay(image, [box(60, 60, 80, 80), box(60, 60, 200, 100)], ["a", "b"], [RED, BLUE])
     assert np.abs(picture[110, 100].astype(int) - [64, 60, 168]).max() <= 1
     assert np.abs(picture[110, 200].astype(int) - [163, 109, 55]).max() <= 1
 
@@ -125,7 +108,7 @@ def test_where_objects_overlap_the_front_one_tints():
 def test_overlays_of_every_size(shape):
     height, width = shape
     regions = [box(0, 0, width, height), box(width // 2, height // 2, 1, 1), box(width - 1, 0, 1, height)]
-    picture = render.overlay(noise(*shape), regions, ["fire extinguisher 100%"] * 3, [RED, BLUE, RED])
+    picture = overlay(noise(*shape), regions, ["fire extinguisher 100%"] * 3, [RED, BLUE, RED])
     assert picture.shape == (height, width, 3)
 
 
@@ -133,7 +116,7 @@ def test_overlays_of_every_size(shape):
 def test_labels_are_readable_on_small_and_large_photos(shape):
     image = np.full((*shape, 3), 100, np.uint8)
     region = box(shape[1] // 3, shape[0] // 2, shape[1] // 3, shape[0] // 3)
-    picture = render.overlay(image, [region], ["bench 97%"], [(0, 0, 200)])
+    picture = overlay(image, [region], ["bench 97%"], [(0, 0, 200)])
     above = picture[: region.y - shape[0] // 100]
     rows = np.flatnonzero((above == (200, 0, 0)).all(axis=2).any(axis=1))  # the label's ground
     white = (above > 230).all(axis=2).any(axis=1)
@@ -143,45 +126,16 @@ def test_labels_are_readable_on_small_and_large_photos(shape):
 
 def test_names_in_any_language_are_drawn():
     image = np.full((100, 300, 3), 100, np.uint8)
-    pictures = [render.overlay(image, [box(50, 60, 60, 30)], [name], [RED]) for name in ("Bücher", "B?cher", "книга")]
+    pictures = [overlay(image, [box(50, 60, 60, 30)], [name], [RED]) for name in ("Bücher", "B?cher", "книга")]
     assert not np.array_equal(pictures[0], pictures[1])
     assert not np.array_equal(pictures[0], pictures[2])
-
-
-def overlaps(places, sizes):
-    """Pixels that each pair of labels shares, summed."""
-    count = np.zeros((1000, 1000), int)
-    for (x, y), (width, height) in zip(places, sizes, strict=True):
-        count[y : y + height, x : x + width] += 1
-    return int((count - 1).clip(0).sum())
-
-
-def test_labels_stay_inside_and_beside_each_other():
-    rng = np.random.default_rng(0)
-    regions = [disc(int(x), int(y), 20) for x, y in rng.integers(20, 380, (20, 2))]
-    regions += [disc(200, 200, 150)] * 5 + [disc(20, 20, 20), disc(380, 380, 19)]
-    sizes = [(int(w), 14) for w in rng.integers(40, 90, len(regions))]
-    places = render.place_labels(sizes, regions, (400, 400))
-    assert overlaps(places, sizes) == 0
-    for (x, y), (width, height) in zip(places, sizes, strict=True):
-        assert 0 <= x <= 400 - width
-        assert 0 <= y <= 400 - height
-
-
-def test_a_label_stands_above_its_object():
-    assert render.place_labels([(40, 10)], [disc(100, 100, 30)], (200, 200)) == [(80, 60)]
-
-
-def test_more_labels_than_room_do_not_fail():
-    places = render.place_labels([(50, 20)] * 30, [disc(30, 30, 10)] * 30, (60, 60))
-    assert len(places) == 30
 
 
 def test_outlines_follow_holes():
     mask = disc(100, 100, 60).mask
     mask[40:81, 40:81] = False
     image = np.full((200, 200, 3), 100, np.uint8)
-    picture = render.overlay(image, [Region(40, 40, mask)], [""], [RED])
+    picture = overlay(image, [Region(40, 40, mask)], [""], [RED])
     assert np.abs(picture[100, 75:82].astype(int) - RED[::-1]).sum(axis=1).min() < 40
     assert (picture[95:105, 95:105] == 100).all()
 
@@ -189,8 +143,8 @@ def test_outlines_follow_holes():
 def test_pictures_can_be_encoded():
     colors = class_colors(3)
     for picture, kind in [
-        (render.instance_ids([box(0, 0, 2, 2)], (4, 4)), ".png"),
+        (scene([box(0, 0, 2, 2)], (4, 4)).ids, ".png"),
         (render.cutout(noise(4, 4), box(0, 0, 2, 2)), ".png"),
-        (render.overlay(noise(4, 4), [box(0, 0, 2, 2)], ["x"], colors[:1]), ".jpg"),
+        (overlay(noise(4, 4), [box(0, 0, 2, 2)], ["x"], colors[:1]), ".jpg"),
     ]:
         assert cv2.imencode(kind, picture)[0]

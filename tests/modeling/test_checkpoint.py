@@ -9,10 +9,10 @@ from campus_seg.modeling.checkpoint import (
     CampusCheckpointer,
     checkpoint_files,
     latest_checkpoint,
-    read_checkpoint,
     remove_old_checkpoints,
     write_checkpoint,
 )
+from campus_seg.modeling.weights_file import read_checkpoint
 
 
 class Counter:
@@ -78,7 +78,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoints(number, tmp_path, monkeypatc
             return self.f.write(data)
 
     monkeypatch.setattr(torch, "save", lambda data, f: written(data, Full(f)))
-    with pytest.raises(OutputError, match=r"model_0000005.pth: cannot be written \(No room\); earlier checkpoints"):
+    with pytest.raises(OutputError, match=r"model_0000005.pth: cannot be written \(No room\); make room, and --resume"):
         save(tmp_path, "model_0000005")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 

@@ -1,15 +1,15 @@
-import os
 import pickle
 
-import numpy as np
 import pytest
 import torch
 from detectron2.modeling import build_model
 
 from campus_seg.config import load_config
 from campus_seg.errors import WeightsError
+from campus_seg.modeling.checkpoint import CampusCheckpointer
 from campus_seg.modeling.mini_backbone import register_mini_backbone
-from campus_seg.modeling.weights import COCO_CLASSES, CampusCheckpointer, load_weights, read_checkpoint, transfer
+from campus_seg.modeling.weights import COCO_CLASSES, load_weights, transfer
+from campus_seg.modeling.weights_file import read_checkpoint
 
 SMALL = ["CAMPUS.MINI_BACKBONE.CHANNELS", "[8, 8, 8, 8]", "MODEL.FPN.OUT_CHANNELS", "8", "MODEL.DEVICE", "cpu"]
 SMALL += ["MODEL.ROI_BOX_HEAD.FC_DIM", "16", "MODEL.ROI_MASK_HEAD.CONV_DIM", "8"]
@@ -87,6 +87,63 @@ def test_transfer_from_a_backbone_alone_says_what_is_new(tmp_path):
     assert report.classes_taken == []
 
 
+PREDICTED = [f"roi_heads.{layer}" for layer in ("box_predictor.cls_score", "box_predictor.bbox_pred")]
+PREDICTED = [
+    f"{layer}.{kind}" for layer in [*PREDICTED, "roi_heads.mask_head.predictor"] for kind in ("weight", "bias")
+]
+
+
+@pytest.mark.parametrize(
+    "prefix, heuristics", [("", False), ("module.", False), ("", True)], ids=["plain", "DDP", "zoo's matching"]
+)
+def test_classes_that_a_checkpoint_does_not_name_are_not_taken_over_by_place(prefix, heuristics, caplog):
+    """It has three, as our model, and they may be any."""
+    source, model = small_model(3, seed=1).state_dict(), small_model(3, seed=2)
+    fresh = {name: value.clone() for name, value in model.state_dict().items()}
+    checkpoint = {"model": {prefix + name: value for name, value in source.items()}}
+    if heuristics:
+        checkpoint |= {"matching_heuristics": True, "__author__": "someone"}
+    report = transfer(model, checkpoint, ["car", "dog", "person"])
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, (fresh if name in PREDICTED else source)[name]), name
+    assert (report.classes_taken, report.classes_new) == ([], ["car", "dog", "person"])
+    assert sorted(report.new) == sorted(report.unnamed) == sorted(PREDICTED)
+    assert not set(report.taken) & set(PREDICTED)
+    with caplog.at_level("INFO", logger="campus_seg"):
+        report.log("a.pth")
+    assert "a.pth does not say which classes it is for" in caplog.text and PREDICTED[0] in caplog.text
+
+
+def test_other_names_before_a_predictors_own_change_nothing():
+    """By the zoo's matching the ends of names are enough."""
+    source, model = small_model(3, seed=1).state_dict(), small_model(3, seed=2)
+    fresh = {name: value.clone() for name, value in model.state_dict().items()}
+    weights = {name.removeprefix("roi_heads."): value for name, value in source.items()}
+    report = transfer(model, {"model": weights, "matching_heuristics": True}, ["car", "dog", "person"])
+    state = model.state_dict()
+    assert torch.equal(state["roi_heads.box_head.fc1.weight"], source["roi_heads.box_head.fc1.weight"])
+    assert all(torch.equal(state[name], fresh[name]) for name in PREDICTED)
+    assert set(report.new) == set(PREDICTED)
+
+
+def test_classes_of_a_distributed_checkpoint_are_taken_over_by_name():
+    source, model = small_model(3, seed=1).state_dict(), small_model(3, seed=2)
+    weights = {f"module.{name}": value for name, value in source.items()}
+    report = transfer(model, {"model": weights, "classes": ["z", "q", "r"]}, ["x", "y", "z"])
+    name = "roi_heads.mask_head.predictor.weight"
+    assert torch.equal(model.state_dict()[name][2], source[name][0])
+    assert not torch.equal(model.state_dict()[name][0], source[name][0])
+    assert (report.classes_taken, report.classes_new, report.new, report.unnamed) == (["z"], ["x", "y"], [], [])
+
+
+def test_class_agnostic_predictors_are_taken_over_whole():
+    agnostic = ["MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", "True", "MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK", "True"]
+    source, model = small_model(3, 1, *agnostic).state_dict(), small_model(2, 2, *agnostic)
+    report = transfer(model, {"model": source}, ["car", "dog"])
+    assert all(torch.equal(model.state_dict()[name], source[name]) for name in PREDICTED[2:])
+    assert report.new == report.unnamed == PREDICTED[:2]
+
+
 def test_predicting_wants_just_these_weights(tmp_path):
     source = small_model(2, seed=1)
     CampusCheckpointer(source, str(tmp_path), classes=["car", "dog"]).save("model_final")
@@ -101,63 +158,3 @@ def test_predicting_wants_just_these_weights(tmp_path):
     other = small_model(2, 0, "MODEL.ROI_BOX_HEAD.FC_DIM", "24")
     with pytest.raises(WeightsError, match="weights of another model"):
         load_weights(other, path, ["car", "dog"])
-
-
-class Attack:
-    """A pickle that would make a folder when it is loaded."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.folder),)
-
-
-@pytest.mark.parametrize("kind", ["pickle", "torch"])
-def test_no_code_in_a_weights_file_is_run(kind, tmp_path):
-    path = tmp_path / ("evil.pkl" if kind == "pickle" else "evil.pth")
-    content = {"model": {"a": np.zeros(3)}, "x": Attack(tmp_path / "pwned"), "__author__": "x"}
-    if kind == "pickle":
-        path.write_bytes(pickle.dumps(content))
-    else:
-        torch.save(content, path)
-    with pytest.raises(WeightsError, match="not a weights file that can be read safely"):
-        read_checkpoint(str(path))
-    assert not (tmp_path / "pwned").exists()
-
-
-@pytest.mark.parametrize(
-    "content, message",
-    [
-        (b"these are words", "neither a torch checkpoint nor a pickle"),
-        (b"", "neither a torch checkpoint nor a pickle"),
-        (b"PK\x03\x04 cut", "not a weights file that can be read safely"),
-        (pickle.dumps({"model": {"a": np.zeros(9)}})[:-20], "not a weights file that can be read safely"),
-        (pickle.dumps([1, 2]), "holds a list and no weights"),
-        (pickle.dumps({"model": {}}), "holds no weights"),
-        (pickle.dumps({"model": {"a": "b"}}), "holds no weights"),
-    ],
-)
-def test_files_that_are_no_weights(content, message, tmp_path):
-    path = tmp_path / "weights.pkl"
-    path.write_bytes(content)
-    with pytest.raises(WeightsError, match=message) as error:
-        read_checkpoint(str(path))
-    assert str(path) in str(error.value) and "MODEL.WEIGHTS" in str(error.value)
-
-
-def test_weights_that_cannot_be_fetched(tmp_path, monkeypatch):
-    monkeypatch.setenv("FVCORE_CACHE", str(tmp_path))
-    address = "http://127.0.0.1:9/zoo/model_final_f10217.pkl"  # nobody listens on the discard port
-    with pytest.raises(WeightsError, match=f"download {address} .* MODEL.WEIGHTS path/to/model_final_f10217.pkl"):
-        read_checkpoint(address)
-    with pytest.raises(WeightsError, match="absent.pth"):
-        read_checkpoint(str(tmp_path / "absent.pth"))
-
-
-def test_numpy_2_pickles_are_read(tmp_path):
-    content = pickle.dumps({"model": {"a": np.arange(3.0)}, "__author__": "x"}, protocol=2)
-    renamed = content.replace(b"numpy.core.multiarray", b"numpy._core.multiarray")
-    path = tmp_path / "new.pkl"
-    path.write_bytes(renamed)
-    np.testing.assert_array_equal(read_checkpoint(str(path))["model"]["a"], [0, 1, 2])

@@ -1,3 +1,6 @@
+import errno
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -57,3 +60,25 @@ def test_bad_input_writes_nothing(tmp_path, capsys):
     assert stopped.value.code == 2
     assert "CAMPUS.EXPORT" in capsys.readouterr().err
     assert not (tmp_path / "look").exists()
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
+    export = draw_export(photos=1).write_zip(tmp_path / "export.zip")
+    write = Path.write_bytes
+
+    def write_on_full_disk(self, data):
+        if self.parent.name == "look":
+            write(self, data[:100])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_on_full_disk)
+    arguments = ["--config-file", "mask_rcnn_mini_FPN.yaml", "--source", "annotation", "--output"]
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, str(tmp_path / "look"), "--opts", "CAMPUS.EXPORT", str(export)])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"error: {tmp_path}/look/00000000-photo_0.jpg: cannot be written (No space left on device); make room, and the "
+        "same command draws again"
+    )
+    assert not list((tmp_path / "look").iterdir())

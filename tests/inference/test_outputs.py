@@ -1,0 +1,124 @@
+"""What the writer draws, keeps and holds in memory, with objects made on demand."""
+
+import json
+import tracemalloc
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from campus_seg.inference.inputs import InputPhoto
+from campus_seg.inference.outputs import OUTPUTS, OutputWriter
+from campus_seg.inference.regions import FoundObject, Region
+
+CLASSES = ["bench", "Bücherei", "dog"]
+
+
+def named(name):
+    """A photo that is not read here."""
+    return InputPhoto(Path(f"{name}.jpg"), f"{name}.jpg", name)
+
+
+def objects(shape, count, seed=0, smallest=0.1, made=None):
+    """Random ellipses, one at a time, by falling score."""
+    rng = np.random.default_rng(seed)
+    for i in range(count):
+        height, width = (int(side * rng.uniform(smallest, 1)) for side in shape)
+        y, x = int(rng.integers(0, shape[0] - height + 1)), int(rng.integers(0, shape[1] - width + 1))
+        mask = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, height)).astype(bool)
+        if made is not None:
+            assert not any(reference() is not None for reference in made)  # the earlier masks are gone
+            made.append(weakref.ref(mask))
+        found = FoundObject(int(rng.integers(0, 3)), 1 - i / count, Region(x, y, mask).tight())
+        del mask
+        yield found
+        del found
+
+
+def files(folder):
+    """{path below the folder: bytes}."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.mark.parametrize("save", [OUTPUTS, ("predictions",), ("cutouts",), ("overlay",)])
+def test_no_mask_is_kept_while_the_next_one_is_made(tmp_path, save):
+    made = []
+    image = np.zeros((80, 100, 3), np.uint8)
+    OutputWriter(tmp_path, CLASSES, save).add(named("a"), image, objects(image.shape[:2], 10, made=made))
+    assert len(made) == 10
+
+
+def test_memory_does_not_grow_with_the_number_of_large_objects(tmp_path):
+    image = np.full((1200, 1600, 3), 90, np.uint8)
+    pixels = 1200 * 1600
+    writer = OutputWriter(tmp_path, CLASSES, OUTPUTS)
+    peaks = []
+    for count in (2, 40):
+        tracemalloc.start()
+        try:
+            writer.add(named(str(count)), image, objects((1200, 1600), count, smallest=0.8))
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    # ids (2 bytes a pixel) and a mask (1), and bands of some MB
+    assert peaks[1] < 3.5 * pixels + 6e6 < 40 * 0.6 * pixels / 2
+    assert peaks[1] < peaks[0] + 5e6
+
+
+def test_threads_draw_what_one_draws_after_the_other(tmp_path):
+    photos = [named(f"{i}") for i in range(8)]
+    images = [np.random.default_rng(i).integers(0, 256, (150, 200, 3), dtype=np.uint8) for i in range(8)]
+
+    def draw(writer, i):
+        return writer.draw(photos[i], images[i].copy(), objects((150, 200), 12, seed=i))
+
+    alone, together = OutputWriter(tmp_path / "alone", CLASSES), OutputWriter(tmp_path / "together", CLASSES)
+    for i in range(8):
+        alone.record(draw(alone, i))
+    with ThreadPoolExecutor(4) as pool:
+        for drawn in pool.map(lambda i: draw(together, i), range(8)):
+            together.record(drawn)
+    for writer in (alone, together):
+        writer.finish()
+    assert len(files(tmp_path / "alone")) == 8 * (4 + 12) + 3
+    assert files(tmp_path / "alone") == files(tmp_path / "together")
+
+
+def test_threads_may_write_into_one_folder(tmp_path):
+    # two photos of a folder have their pictures in one folder as well: temporary files must not have one name
+    writer = OutputWriter(tmp_path, CLASSES, ["binary"])
+    image = np.zeros((40, 50, 3), np.uint8)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: writer.draw(named(f"{i}"), image, objects((40, 50), 1, seed=i)), range(200)))
+    pictures = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in (tmp_path / "binary").iterdir()]
+    assert len(pictures) == 200
+    assert all(picture is not None and picture.any() for picture in pictures)
+
+
+def test_the_photo_is_only_drawn_on_for_the_overlay(tmp_path):
+    image = np.full((60, 70, 3), 90, np.uint8)
+    OutputWriter(tmp_path, CLASSES, set(OUTPUTS) - {"overlay"}).add(named("a"), image, objects((60, 70), 3))
+    assert (image == 90).all()
+    OutputWriter(tmp_path, CLASSES, OUTPUTS).add(named("a"), image, objects((60, 70), 3))
+    assert not (image == 90).all()
+    options = [cv2.IMWRITE_JPEG_QUALITY, 92]
+    assert (tmp_path / "overlay/a.jpg").read_bytes() == cv2.imencode(".jpg", image, options)[1].tobytes()
+    cutouts = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in (tmp_path / "cutouts/a").iterdir()]
+    assert len(cutouts) == 3
+    assert all((cutout[cutout[..., 3] > 0, :3] == 90).all() for cutout in cutouts)
+
+
+def test_records_are_numbered_in_the_order_they_are_kept(tmp_path):
+    writer = OutputWriter(tmp_path, CLASSES, ["predictions"])
+    image = np.zeros((60, 70, 3), np.uint8)
+    drawn = [writer.draw(named(name), image, objects((60, 70), 2)) for name in ("b", "a")]
+    assert json.loads(json.dumps(drawn)) == drawn  # can be kept on the disk
+    for record in reversed(drawn):
+        writer.record(record)
+    assert [(image["id"], image["file_name"]) for image in writer.images] == [(1, "a.jpg"), (2, "b.jpg")]
+    ids = [(a["id"], a["image_id"], a["instance_id"]) for a in writer.annotations]
+    assert ids == [(1, 1, 1), (2, 1, 2), (3, 2, 1), (4, 2, 2)]
+    assert list(writer.annotations[0])[:3] == ["id", "image_id", "category_id"]

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import torch
+from detectron2.modeling.poolers import ROIPooler
+from detectron2.structures import Boxes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchvision.ops import roi_align
+
+from campus_seg.inference.pooler import PyramidPooler, axis_taps, roi_align_rows
+
+number = st.floats(-60, 300, width=32)
+size = st.floats(0, 300, width=32)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    boxes=st.lists(st.tuples(number, number, size, size, st.integers(0, 1)), min_size=1, max_size=8),
+    shape=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    bins=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    sampling_ratio=st.integers(0, 3),
+    scale=st.sampled_from([0.25, 0.125, 1 / 32]),
+)
+def test_every_bin_is_torchvisions(boxes, shape, bins, sampling_ratio, scale):
+    """Boxes over the edges, outside, long, thin and empty; maps of a single feature."""
+    features = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 3, *shape)).astype(np.float32))
+    rois = torch.tensor([[photo, x, y, x + w, y + h] for x, y, w, h, photo in boxes], dtype=torch.float32)
+    expected = roi_align(features, rois, bins, scale, sampling_ratio, aligned=True)
+    got = roi_align_rows(features, rois, bins, scale, sampling_ratio)
+    assert got.shape == (len(boxes), *bins, 3)
+    # A sample count that is rounded up jumps where the size is nearly whole: those boxes are left out.
+    sides = (rois[:, 3:] * scale - 0.5 - (rois[:, 1:3] * scale - 0.5)) / torch.tensor([bins[1], bins[0]])
+    clear = ((sides - sides.round()).abs() > 1e-4).all(1) | (sampling_ratio > 0)
+    # So does a sample that lies just one feature before the map, where it begins to count.
+    torch.testing.assert_close(got.permute(0, 3, 1, 2)[clear], expected[clear], atol=2e-4, rtol=0)
+
+
+def test_taps_by_hand():
+    """A box from 0.5 to 4.5 in two bins of two samples each: at 1, 2 and 3, 4, of which 4 is beyond the map."""
+    taps = axis_taps(torch.tensor([0.5]), torch.tensor([4.5]), 4, 2, 0)
+    assert taps.first.tolist() == [1, 3] and taps.count.tolist() == [3, 1]
+    assert taps.weight.tolist() == [0.5, 0.5, 0, 1.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("sampling_ratio", [0, 2])
+def test_stands_in_for_detectron2s_pooler(dtype, sampling_ratio):
+    rng = np.random.default_rng(1)
+    maps = [torch.from_numpy(rng.normal(size=(2, 8, 64 // s, 96 // s)).astype(np.float32)) for s in (1, 2, 4, 8)]
+    maps = [features.contiguous(memory_format=torch.channels_last).to(dtype) for features in maps]
+    corners = rng.uniform(0, 200, (40, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(2, 300, (40, 2))], axis=1).astype(np.float32)
+    lists = [Boxes(torch.from_numpy(boxes[:25])), Boxes(torch.from_numpy(boxes[25:]))]
+    theirs = ROIPooler(7, [1 / 4, 1 / 8, 1 / 16, 1 / 32], sampling_ratio, "ROIAlignV2")
+    assert PyramidPooler.fits(theirs)
+    got = PyramidPooler(theirs)(maps, lists)
+    assert got.dtype == dtype and got.is_contiguous(memory_format=torch.channels_last)
+    expected = theirs([features.float() for features in maps], lists)
+    torch.testing.assert_close(got.float(), expected, atol=1e-5 if dtype == torch.float32 else 0.03, rtol=0)
+
+
+def test_no_box_at_all():
+    theirs = ROIPooler(7, [1 / 4, 1 / 8], 0, "ROIAlignV2", canonical_level=3)
+    maps = [torch.zeros(1, 4, 8, 8), torch.zeros(1, 4, 4, 4)]
+    assert PyramidPooler(theirs)(maps, [Boxes(torch.zeros(0, 4))]).shape == (0, 4, 7, 7)
+
+
+@pytest.mark.parametrize("pooler", [torch.nn.Identity(), ROIPooler(7, [0.25], 0, "ROIAlign")])
+def test_what_it_cannot_stand_in_for(pooler):
+    assert not PyramidPooler.fits(pooler)

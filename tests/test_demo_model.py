@@ -1,0 +1,59 @@
+"""Proofs on the model that `make demo` trains; `make precision` runs them after it."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from campus_seg.config import load_config, use_run_weights
+from campus_seg.inference.paste import found_objects
+from campus_seg.inference.predictor import Predictor
+from campus_seg.photos import read_photo
+
+pytestmark = pytest.mark.precision
+
+RUN = Path(__file__).resolve().parents[1] / "output" / "demo"
+INSTALLED = ["eager", *(["openvino"] if importlib.util.find_spec("openvino") else [])]
+MOST_LOST = 0.3  # points of mask AP
+
+
+def mask_ap(engine: str, precision: str) -> float:
+    """Mask AP of 0 to 100 on the run's test photos, by pycocotools."""
+    opts = ["CAMPUS.INFERENCE.ENGINE", engine, "CAMPUS.INFERENCE.PRECISION", precision, "MODEL.DEVICE", "cpu"]
+    cfg = load_config(str(RUN / "config.yaml"), opts)
+    use_run_weights(cfg, str(RUN / "config.yaml"))
+    predictor = Predictor(cfg)
+    assert (predictor.engine.name, predictor.engine.precision) == (engine, precision)
+    truth = COCO(str(RUN / "import/campus_test.json"))
+    results = []
+    for image in truth.dataset["images"]:
+        photo = read_photo(RUN / "import/images" / image["file_name"])
+        for found in found_objects(predictor([photo])[0]):
+            entry = {"image_id": image["id"], "category_id": found.class_id + 1, "score": found.score}
+            results.append({**entry, "segmentation": found.region.rle(photo.shape[:2])})
+    evaluation = COCOeval(truth, truth.loadRes(results), "segm")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return 100 * float(evaluation.stats[0])
+
+
+@pytest.fixture(scope="module")
+def stock_ap() -> float:
+    """What COCOEvaluator said of stock Detectron2's loop at the end of the training."""
+    file = RUN / "inference/campus_test/metrics.json"
+    if not file.is_file():
+        pytest.fail(f"{file}: run `make demo` first")
+    return json.loads(file.read_text())["segm"]["AP"]
+
+
+@pytest.mark.parametrize("engine", INSTALLED)
+def test_no_engine_and_no_precision_costs_ap(engine, stock_ap):
+    exact, rounded = mask_ap(engine, "fp32"), mask_ap(engine, "bf16")
+    print(f"\n{engine}: mask AP {exact:.2f} in fp32, {rounded:.2f} in bf16; COCOEvaluator {stock_ap:.2f}")
+    assert np.isclose(exact, stock_ap, atol=0.05)
+    assert rounded >= exact - MOST_LOST
