@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -57,7 +58,8 @@ def add_campus_config(cfg: CfgNode) -> None:
 
     # How long to train, in terms that fit any number of photos; engine/schedule.py turns each of these into the
     # Detectron2 key named here once the photos are counted. 0 (or []) = that key counts as it stands, which is also
-    # what giving it with the command means.
+    # what giving it with the command means. A file that sets the Detectron2 key has to set its source to 0, too; the
+    # log's "Schedule:" line names what does not count.
     # Passes over the training photos: SOLVER.MAX_ITER.
     cfg.CAMPUS.EPOCHS = 0.0
     # Where the learning rate drops by SOLVER.GAMMA, as shares of the whole: SOLVER.STEPS.
@@ -189,6 +191,19 @@ def _with_floats(cfg: CfgNode, opts: list[str]) -> list[str]:
         if isinstance(node, float) and re.fullmatch(r"[+-]?\d+", opts[i + 1]):
             result[i + 1] += ".0"
     return result
+
+
+def get_key(cfg: CfgNode, key: str) -> Any:
+    """The value of a key such as "SOLVER.AMP.ENABLED"."""
+    for part in key.split("."):
+        cfg = cfg[part]
+    return cfg
+
+
+def set_key(cfg: CfgNode, key: str, value: Any) -> None:
+    """Sets, in place, what `get_key` gives."""
+    node, _, name = key.rpartition(".")
+    (get_key(cfg, node) if node else cfg)[name] = value
 
 
 def use_run_weights(cfg: CfgNode, config_file: str, opts: list[str] = ()) -> None:

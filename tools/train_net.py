@@ -59,7 +59,7 @@ def run(cfg, args, prepared):
     """One process of a run."""
     from campus_seg.data.datasets import register_datasets
     from campus_seg.engine.preflight import dry_run
-    from campus_seg.engine.run import log_import, setup_run
+    from campus_seg.engine.run import log_import, setup_run, write_config
     from campus_seg.engine.trainer import Trainer, evaluate
     from campus_seg.modeling.mini_backbone import register_mini_backbone
 
@@ -79,13 +79,15 @@ def run(cfg, args, prepared):
         trainer.resume_or_load(resume=True)
         logger.info(f"Going on at iteration {trainer.start_iter} of {trainer.max_iter}")
         if trainer.start_iter >= trainer.max_iter:
-            logger.warning("Nothing is left to train; a larger SOLVER.MAX_ITER would go on")
+            key = "CAMPUS.EPOCHS" if cfg.CAMPUS.EPOCHS else "SOLVER.MAX_ITER"
+            logger.warning(f"Nothing is left to train; a larger {key} would go on")
     elif prepared.checkpoint:
         trainer.start_from(prepared.checkpoint)
     else:
         logger.info("Starting from scratch: MODEL.WEIGHTS is empty")
     if trainer.start_iter < trainer.max_iter:
         dry_run(trainer.model, cfg)
+    write_config(cfg)
     results = trainer.train()
     config = shlex.quote(str(output_dir / "config.yaml"))
     logger.info(

@@ -2,7 +2,9 @@
 
 import logging
 import math
+import os
 import re
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from campus_seg.engine.evaluation import is_evaluated
 from campus_seg.errors import ConfigError, WeightsError
 from campus_seg.modeling.checkpoint import FINAL, CampusCheckpointer, write_checkpoint
 from campus_seg.modeling.weights_file import read_checkpoint
+from campus_seg.storage import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +48,7 @@ class Best:
         last_iteration: of the last evaluation.
         last_value: of the metric there.
         waited: evaluations since the best one.
+        since: of the first evaluation that counts, where earlier ones do not; None where all do.
     """
 
     metric: str
@@ -53,6 +57,7 @@ class Best:
     last_iteration: int | None = None
     last_value: float | None = None
     waited: int = 0
+    since: int | None = None
 
     def update(self, iteration: int, value: float | None) -> bool:
         """Takes in an evaluation; says whether its model is to be kept as the best.
@@ -84,8 +89,11 @@ class BestModel(HookBase):
     It has to come before the hook that writes checkpoints: what is the best so far is part of them, and a run that
     goes on from one knows just what was known then. Where a run is killed between a better model and the next
     checkpoint, model_best.pth is of a later iteration than the one that goes on; so the best model of the last
-    checkpoint is kept aside until the next. Where it is gone all the same, the choice begins anew, which ends the same:
-    the later model was better than all before it, and is found again.
+    checkpoint is kept aside until the next. Where it is gone all the same, the choice begins anew; by the same metric
+    and at least as many iterations that ends the same, since the later model was better than all before it.
+
+    A run that goes on without validation photos keeps the best model it had, and one that goes on by another metric
+    keeps it until the first evaluation by that one.
 
     The processes of a run agree on everything; the main one writes.
     """
@@ -95,17 +103,21 @@ class BestModel(HookBase):
 
         Args:
             checkpointer: the trainer's.
-            cfg: gives CAMPUS.BEST_METRIC, CAMPUS.PATIENCE, TEST.EVAL_PERIOD and OUTPUT_DIR.
-            dataset_name: of the validation photos.
+            cfg: gives CAMPUS.BEST_METRIC, CAMPUS.PATIENCE, DATASETS.TEST, TEST.EVAL_PERIOD and OUTPUT_DIR.
+            dataset_name: of the validation photos; where DATASETS.TEST lacks them, nothing is chosen.
         """
         self.best = Best(cfg.CAMPUS.BEST_METRIC)
         self.path = Path(cfg.OUTPUT_DIR, BEST_FILE)
+        self._metric = cfg.CAMPUS.BEST_METRIC
         self._dataset_name = dataset_name
+        self._chooses = dataset_name in cfg.DATASETS.TEST
         self._patience = cfg.CAMPUS.PATIENCE
         self._period = cfg.TEST.EVAL_PERIOD
         self._checkpointer = checkpointer
         self._aside = self.path.with_name("model_best_before.pth")
+        self._known = False  # whether the checkpoint said what is the best
         self._checkpointed: int | None = None  # the best iteration that the last checkpoint knows
+        self._gone: int | None = None  # the best iteration, where its model could not be restored
 
     def state_dict(self) -> dict[str, Any]:
         """What is the best so far, for the trainer's checkpoints."""
@@ -114,28 +126,35 @@ class BestModel(HookBase):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes up what was the best when a checkpoint was written."""
-        if state["metric"] != self.best.metric:
-            logger.warning(f"The best model was chosen by {state['metric']}, and is chosen anew by {self.best.metric}")
-            return
         self.best = Best(**state)
+        self._known = True
         self._checkpointed = self.best.iteration
+        if self.best.metric != self._metric:
+            logger.warning(
+                f"The best model was chosen by {self.best.metric}; it is chosen anew by {self._metric}, from the next "
+                "evaluation on"
+            )
 
     def before_train(self) -> None:
         """Makes model_best.pth what the checkpoint says; ends a run at once that had been stopped already."""
-        if comm.all_gather(comm.is_main_process() and not self._restored())[0]:
-            self.best = Best(self.best.metric)
+        if comm.all_gather(comm.is_main_process() and not self._put_back())[0]:
+            self._gone = self.best.iteration
+            self.best = Best(self._metric, since=self.trainer.start_iter)
         if self._is_over() and self.trainer.start_iter < self.trainer.max_iter:
             logger.info(f"This run was stopped early: {self._why_over()}; CAMPUS.PATIENCE 0 would go on")
             self.trainer.max_iter = self.trainer.start_iter
 
     def after_step(self) -> None:
         """Compares what was just evaluated; Detectron2's hook interface."""
-        if not is_evaluated(self.trainer, self._period):
+        if not (self._chooses and is_evaluated(self.trainer, self._period)):
             return
-        best, iteration, earlier = self.best, self.trainer.iter, self.best.iteration
+        iteration, earlier = self.trainer.iter, self.best.iteration
+        if self.best.metric != self._metric:
+            self.best = Best(self._metric, since=iteration)
+        best = self.best
         if best.update(iteration, comm.all_gather(self._value())[0]) and comm.is_main_process():
             if earlier is not None and earlier == self._checkpointed:
-                self.path.replace(self._aside)
+                self._keep_aside()
             self._save()
         logger.info(
             f"Iteration {iteration}: {best.metric} {best.say(best.last_value)} on {self._dataset_name}; "
@@ -151,18 +170,44 @@ class BestModel(HookBase):
             self._aside.unlink(missing_ok=True)
 
     def verdict(self) -> str:
-        """Which iteration won and why."""
-        best = self.best
+        """Whose model counts in the end, and why."""
+        best, validation = self.best, self._dataset_name
+        if best.iteration is None:
+            why = "no validation photos chose a best one"
+            if self._gone is not None:
+                why = f"the best one, of iteration {self._gone}, is gone, and none was evaluated on {validation} since"
+            elif self._chooses:
+                why = f"none was evaluated on {validation} while this run trained"
+            return f"the last iteration's: {why}"
+        ended = best.last_iteration >= self.trainer.max_iter - 1
         if best.value is None:
-            return f"iteration {best.iteration}, since {best.metric} was undefined on {self._dataset_name} throughout"
-        won = f"iteration {best.iteration} with {best.metric} {best.say(best.value)} on {self._dataset_name}"
-        if best.iteration == best.last_iteration:
-            return f"{won}; it is the last one"
-        return f"{won}; the last one had {best.say(best.last_value)}"
+            why = f", since {best.metric} was undefined on {validation} throughout"
+        else:
+            why = f" with {best.metric} {best.say(best.value)} on {validation}"
+            if best.iteration != best.last_iteration:
+                why += f"; the last one had {best.say(best.last_value)}"
+            elif ended:
+                why += "; it is the last one"
+        if not ended:
+            why += f"; after iteration {best.last_iteration} nothing was evaluated there"
+        if best.since is not None:
+            why += f"; judged by {best.metric} since iteration {best.since}"
+        if best.metric != self._metric:
+            why += f"; nothing was evaluated by {self._metric} yet"
+        return f"the best, of iteration {best.iteration}{why}"
 
     def _save(self) -> None:
         best = self.best
         self._checkpointer.save_weights(self.path.stem, iteration=best.iteration, metric=best.metric, value=best.value)
+
+    def _keep_aside(self) -> None:
+        """Gives model_best.pth a second name, so that neither a kill nor a full disk leaves the run without it."""
+        self._aside.unlink(missing_ok=True)  # of an earlier checkpoint
+        try:
+            os.link(self.path, self._aside)
+        except OSError:  # such as on FAT, which has no links
+            with replacing(self._aside) as temporary:
+                shutil.copyfile(self.path, temporary)
 
     def _value(self) -> float | None:
         name = self.best.metric if self.best.metric == VALIDATION_LOSS else f"{self._dataset_name}/{self.best.metric}"
@@ -170,7 +215,7 @@ class BestModel(HookBase):
         return value if iteration == self.trainer.iter else None
 
     def _is_over(self) -> bool:
-        return 0 < self._patience <= self.best.waited
+        return self.best.metric == self._metric and 0 < self._patience <= self.best.waited
 
     def _why_over(self) -> str:
         best = self.best
@@ -179,34 +224,43 @@ class BestModel(HookBase):
             f"{best.waited} evaluations (CAMPUS.PATIENCE {self._patience})"
         )
 
-    def _restored(self) -> bool:
+    def _put_back(self) -> bool:
         """Whether model_best.pth is, or now was made, of the best iteration."""
         wanted = self.best.iteration
-        if _iteration_of(self.path) == wanted:
-            return True
         if wanted is None:
-            self.path.unlink(missing_ok=True)  # it would pass for this run's, which may never get to that iteration
+            # That of a later iteration would pass for this run's, which may never get there. Where the checkpoint says
+            # nothing of a best model, or of one by another metric, the file is left alone.
+            if self._known and self.best.metric == self._metric:
+                self.path.unlink(missing_ok=True)
+            return True
+        found = _read(self.path)
+        if found and found.get("iteration") == wanted:
             return True
         if wanted == self.trainer.start_iter - 1:
             self._save()
             return True
         for name in (self._aside.name, f"model_{wanted:07d}.pth", f"{FINAL}.pth"):
-            checkpoint = self.path.with_name(name)
-            if _iteration_of(checkpoint) == wanted:
+            checkpoint = _read(self.path.with_name(name))
+            if checkpoint and checkpoint.get("iteration") == wanted:
                 logger.info(f"{self.path.name} is put back to that of iteration {wanted}, the best until here")
-                kept = {key: read_checkpoint(str(checkpoint))[key] for key in ("model", "classes", "iteration")}
+                kept = {key: checkpoint[key] for key in ("model", "classes", "iteration")}
                 write_checkpoint(self.path, {**kept, "metric": self.best.metric, "value": self.best.value})
                 return True
-        logger.warning(f"The best model until here, of iteration {wanted}, is gone; the best is chosen anew")
+        lost = f"The best model until here, of iteration {wanted}, is gone; the best is chosen anew"
+        if found:
+            other = self.path.with_name(f"{self.path.stem}_{found.get('iteration')}.pth")
+            self.path.replace(other)
+            lost += f", and {self.path.name}, which is of another iteration, is now {other.name}"
+        logger.warning(lost)
         self.path.unlink(missing_ok=True)
         return False
 
 
-def _iteration_of(path: Path) -> int | None:
-    """The iteration of a checkpoint; None where there is none that can be read."""
+def _read(path: Path) -> dict[str, Any] | None:
+    """A checkpoint; None where there is none that can be read."""
     if not path.is_file():
         return None
     try:
-        return read_checkpoint(str(path)).get("iteration")
+        return read_checkpoint(str(path))
     except WeightsError:
         return None

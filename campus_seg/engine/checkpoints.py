@@ -6,14 +6,8 @@ from typing import Any
 from detectron2.engine import HookBase
 from detectron2.utils import comm
 
-from campus_seg.engine.metrics_file import METRICS_FILE
-from campus_seg.engine.state import (
-    cut_metrics,
-    random_state,
-    recent_scalars,
-    restore_random_state,
-    restore_recent_scalars,
-)
+from campus_seg.engine.metrics_file import METRICS_FILE, trim_metrics
+from campus_seg.engine.state import random_state, recent_scalars, restore_random_state, restore_recent_scalars
 from campus_seg.engine.stopping import ADVICE, StopRequest
 from campus_seg.errors import Stopped
 from campus_seg.modeling.checkpoint import FINAL, CampusCheckpointer, remove_old_checkpoints
@@ -55,7 +49,7 @@ class Checkpoints(HookBase):
     def restore_metrics(self, iteration: int) -> None:
         """Makes metrics.json what it was at the checkpoint that was loaded, which is of this iteration."""
         if comm.is_main_process():
-            cut_metrics(self._metrics, self._state.get("metrics_size"), iteration)
+            trim_metrics(self._metrics, iteration, self._state.get("metrics_size"))
 
     def before_train(self) -> None:
         """Restores what the checkpoint holds. After the other hooks' part, in which random numbers may be drawn."""

@@ -49,6 +49,8 @@ class Evaluation(HookBase):
     def before_train(self) -> None:
         """Reads the datasets once; Detectron2's hook interface."""
         cfg, trainer, validation = self._cfg, self.trainer, dataset_name("val")
+        if trainer.start_iter >= trainer.max_iter:
+            return
         splits = {dataset_name(split): split for split in SPLITS}
         self._losses = {splits[name]: build_loss_loader(cfg, name) for name in cfg.DATASETS.TEST}
         self._figures = {}

@@ -14,34 +14,33 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
     A line that a kill cut off, which a later run may have gone on writing to, is no JSON and left out.
     """
-    return [values for _, values in _lines(path)]
+    return [values for _, values in _lines(path.read_bytes())]
 
 
-def trim_metrics(path: Path, iteration: int) -> int:
-    """Removes what a run wrote after the iteration that is restored, and a line cut off; whole or not at all.
+def trim_metrics(path: Path, iteration: int, size: int | None = None) -> None:
+    """Makes metrics.json what it was when a checkpoint was written, without a line cut off; whole or not at all.
 
     Args:
         path: metrics.json, which need not exist. No writer may hold it open: it would go on writing to the old file.
-        iteration: the last one that is kept.
-
-    Returns:
-        How many lines were removed.
+        iteration: of the checkpoint; later lines are removed in any case.
+        size: of the file then, in bytes: what a run wrote as it stopped, after its checkpoint, is of no later
+            iteration. None, or one at which no line ends, where that is not known.
     """
     if not path.is_file():
-        return 0
+        return
     written = path.read_bytes()
-    kept = b"".join(line + b"\n" for line, values in _lines(path) if values["iteration"] <= iteration)
-    if kept == written:
-        return 0
-    with replacing(path) as temporary:
-        temporary.write_bytes(kept)
-    return len(written.splitlines()) - kept.count(b"\n")
+    known = size is not None and (size == 0 or written[:size].endswith(b"\n"))
+    then = written[:size] if known else written
+    kept = b"".join(line + b"\n" for line, values in _lines(then) if values["iteration"] <= iteration)
+    if kept != written:
+        with replacing(path) as temporary:
+            temporary.write_bytes(kept)
 
 
-def _lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
+def _lines(content: bytes) -> list[tuple[bytes, dict[str, Any]]]:
     """Each whole line as it is written and as a dict; bytes, since a kill may have cut a character in two."""
     whole = []
-    for line in path.read_bytes().splitlines():
+    for line in content.splitlines():
         try:
             values = json.loads(line)
         except ValueError:

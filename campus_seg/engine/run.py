@@ -1,7 +1,6 @@
 """One run from a config: what can be wrong with the input is found before anything is written."""
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Collection, Sequence
@@ -16,16 +15,8 @@ from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 
-from campus_seg.config import CLASSES_FILE, export_options, load_config
-from campus_seg.data.datasets import (
-    REPORT_FILE,
-    choose_splits,
-    coco_file,
-    dataset_name,
-    fit_config,
-    image_folder,
-    write_datasets,
-)
+from campus_seg.config import SPLIT_FILE, export_options
+from campus_seg.data.datasets import REPORT_FILE, choose_splits, dataset_name, fit_config, write_datasets
 from campus_seg.data.groups import name_pattern
 from campus_seg.data.mapper import CampusMapper
 from campus_seg.data.sampler import SAMPLERS
@@ -34,10 +25,18 @@ from campus_seg.data.splits import SPLITS
 from campus_seg.engine.best import BEST_FILE, check_best_keys
 from campus_seg.engine.metrics_file import METRICS_FILE
 from campus_seg.engine.preflight import log_counts
-from campus_seg.engine.schedule import Remark, keep_schedule, photos_an_epoch, resolve_schedule
+from campus_seg.engine.resume import (
+    CONFIG_FILE,
+    check_restorable,
+    keep_keys,
+    read_json,
+    take_earlier_import,
+    training_splits,
+)
+from campus_seg.engine.schedule import Remark, photos_an_epoch, resolve_schedule
 from campus_seg.errors import ConfigError
 from campus_seg.label_studio.export import Export, read_export
-from campus_seg.modeling.checkpoint import checkpoint_files, latest_checkpoint
+from campus_seg.modeling.checkpoint import checkpoint_files
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 from campus_seg.modeling.weights import load_weights
 from campus_seg.modeling.weights_file import read_checkpoint
@@ -80,85 +79,35 @@ def prepare_run(
     if begun and not (resume or eval_only):
         raise ConfigError(f"{output_dir}: holds a trained run already; go on with --resume, or give another OUTPUT_DIR")
     goes_on = begun and resume and not eval_only
+    remarks = keep_keys(cfg, output_dir, given) if goes_on else []
     _check_keys(cfg, eval_only)
     if (goes_on or eval_only) and (output_dir / REPORT_FILE).is_file():
-        training = _take_earlier_import(cfg, output_dir)
-        remarks = [] if eval_only else _fit_schedule(cfg, training, output_dir if goes_on else None, given)
-        _check_model(cfg, eval_only)
+        training = take_earlier_import(cfg, output_dir)
+        if not eval_only:
+            remarks += _fit_schedule(cfg, training, given, begins=not goes_on)
+        _check_model(cfg, eval_only, goes_on)
         if goes_on:
-            latest_checkpoint(output_dir, cfg.CAMPUS.CLASSES)  # says what is wrong with it
             remove_leftovers(output_dir)
         return Prepared(remarks=remarks)
-    earlier = read_split(Path(cfg.CAMPUS.SPLIT_FILE)) if cfg.CAMPUS.SPLIT_FILE else {}
+    own_split = output_dir / SPLIT_FILE if goes_on and (output_dir / SPLIT_FILE).is_file() else ""
+    split_file = cfg.CAMPUS.SPLIT_FILE or own_split
+    earlier = read_split(Path(split_file)) if split_file else {}
     export = read_export(cfg.CAMPUS.EXPORT, export_options(cfg))
     splits = choose_splits(export, list(cfg.CAMPUS.SPLIT), cfg.CAMPUS.SPLIT_SEED, earlier, cfg.CAMPUS.GROUP_BY)
     fit_config(cfg, export.classes, splits)
-    checkpoint, remarks = None, []
+    checkpoint = None
     if not eval_only:
         _check_training_split(cfg, export, splits)
-        remarks = _fit_schedule(cfg, _training_photos(cfg, export, splits), output_dir if goes_on else None, given)
-        checkpoint = read_checkpoint(cfg.MODEL.WEIGHTS) if cfg.MODEL.WEIGHTS else None
-    _check_model(cfg, eval_only)
+        remarks += _fit_schedule(cfg, _training_photos(cfg, export, splits), given, begins=not goes_on)
+        checkpoint = read_checkpoint(cfg.MODEL.WEIGHTS) if cfg.MODEL.WEIGHTS and not goes_on else None
+    _check_model(cfg, eval_only, goes_on)
     if not eval_only:
         remove_leftovers(output_dir)
     write_datasets(export, splits, output_dir, cfg.CAMPUS.EXPORT, earlier)
     # Of a run that stopped before its first checkpoint; its losses, and the best of it, are not this run's.
-    for name in () if eval_only else (METRICS_FILE, BEST_FILE):
+    for name in () if eval_only or goes_on else (METRICS_FILE, BEST_FILE):
         (output_dir / name).unlink(missing_ok=True)
     return Prepared(checkpoint, remarks)
-
-
-def _take_earlier_import(cfg: CfgNode, output_dir: Path) -> list[dict]:
-    """Fits `cfg` to what lies in OUTPUT_DIR/import; it must be of the same export and the same classes.
-
-    Returns:
-        The training photos, as `photos_an_epoch` takes them.
-    """
-    report = _read_json(output_dir / REPORT_FILE)
-    given, earlier = cfg.CAMPUS.EXPORT, report.get("export", "")
-    if given and Path(given).name != Path(earlier).name:
-        raise ConfigError(f"{output_dir}: was imported from {earlier}; for {given} give another OUTPUT_DIR")
-    classes = _read_json(output_dir / CLASSES_FILE)
-    if cfg.CAMPUS.CLASSES and list(cfg.CAMPUS.CLASSES) != classes:
-        raise ConfigError(
-            f"{output_dir}: trained for the classes {classes}, CAMPUS.CLASSES says {list(cfg.CAMPUS.CLASSES)}; "
-            "their order is frozen with the run"
-        )
-    photos = _imported_photos(output_dir)
-    fit_config(cfg, classes, photos)
-    _check_photos(output_dir, [name for names in photos.values() for name in names])
-    training = []
-    for split in _training_splits(cfg):
-        coco = _read_json(coco_file(output_dir, split))
-        annotations = {image["id"]: [] for image in coco["images"]}
-        for annotation in coco["annotations"]:
-            annotations[annotation["image_id"]].append(annotation)
-        training += [{"annotations": each} for each in annotations.values()]
-    return training
-
-
-def _imported_photos(output_dir: Path) -> dict[str, list[str]]:
-    """Split -> file names."""
-    files = {split: _read_json(coco_file(output_dir, split)) for split in SPLITS}
-    return {split: [image["file_name"] for image in coco.get("images", [])] for split, coco in files.items()}
-
-
-def _check_photos(output_dir: Path, names: list[str]) -> None:
-    """The photos of an import that was no zip lie elsewhere, and may have been moved since."""
-    folder = image_folder(output_dir)
-    gone = [name for name in names if not (folder / name).is_file()]
-    if gone:
-        raise ConfigError(
-            f"{folder / gone[0]}: is gone, and {len(gone) - 1} more of the run's {len(names)} photos; put "
-            "them back where they were, or start a new run elsewhere"
-        )
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); start a new run elsewhere") from None
 
 
 def _check_keys(cfg: CfgNode, eval_only: bool) -> None:
@@ -177,18 +126,19 @@ def _check_keys(cfg: CfgNode, eval_only: bool) -> None:
     unknown = sorted({*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST} - known)
     if unknown:
         raise ConfigError(f"DATASETS: no dataset is called {unknown[0]}; there are {', '.join(sorted(known))}")
+    if cfg.TEST.PRECISE_BN.ENABLED and not eval_only:
+        raise ConfigError(
+            "TEST.PRECISE_BN.ENABLED True: its photos are drawn outside the training's order, which a run that goes on "
+            "could not repeat; set it to False"
+        )
     check_best_keys(cfg)
     name_pattern(cfg.CAMPUS.GROUP_BY)
     CampusMapper(cfg, is_train=not eval_only)  # says what is wrong with sizes and augmentations
 
 
-def _training_splits(cfg: CfgNode) -> list[str]:
-    return [split for split in SPLITS if dataset_name(split) in cfg.DATASETS.TRAIN]
-
-
 def _training_photos(cfg: CfgNode, export: Export, splits: dict[str, list[str]]) -> list[dict]:
     """The training photos of an export that is not written yet, as `photos_an_epoch` takes them."""
-    names = {name for split in _training_splits(cfg) for name in splits[split]}
+    names = {name for split in training_splits(cfg) for name in splits[split]}
     return [
         {"annotations": [{"category_id": annotation.label} for annotation in photo.annotations]}
         for photo in export.photos
@@ -196,13 +146,10 @@ def _training_photos(cfg: CfgNode, export: Export, splits: dict[str, list[str]])
     ]
 
 
-def _fit_schedule(cfg: CfgNode, training: list[dict], earlier: Path | None, given: Collection[str]) -> list[Remark]:
-    """Works out how long and how fast to train, for a run that goes on as it was said in its folder `earlier`."""
-    saved = earlier / "config.yaml" if earlier else None
-    if saved and saved.is_file():
-        keep_schedule(cfg, load_config(str(saved)), given)
+def _fit_schedule(cfg: CfgNode, training: list[dict], given: Collection[str], *, begins: bool) -> list[Remark]:
+    """Works out how long and how fast to train."""
     remarks = resolve_schedule(cfg, photos_an_epoch(cfg, training), given)
-    if cfg.MODEL.BACKBONE.FREEZE_AT and not (cfg.MODEL.WEIGHTS or earlier):
+    if cfg.MODEL.BACKBONE.FREEZE_AT and begins and not cfg.MODEL.WEIGHTS:
         remarks.append(
             (
                 logging.WARNING,
@@ -214,7 +161,7 @@ def _fit_schedule(cfg: CfgNode, training: list[dict], earlier: Path | None, give
 
 
 def _check_training_split(cfg: CfgNode, export: Export, splits: dict[str, list[str]]) -> None:
-    names = {name for split in _training_splits(cfg) for name in splits[split]}
+    names = {name for split in training_splits(cfg) for name in splits[split]}
     if names and not any(photo.annotations for photo in export.photos if photo.name in names):
         raise ConfigError(
             "no photo for training holds an object: those that do are in others of train, val and test, by "
@@ -223,8 +170,8 @@ def _check_training_split(cfg: CfgNode, export: Export, splits: dict[str, list[s
         )
 
 
-def _check_model(cfg: CfgNode, eval_only: bool) -> None:
-    """Builds the model once, and loads what is to be evaluated, while nothing is written yet."""
+def _check_model(cfg: CfgNode, eval_only: bool, goes_on: bool) -> None:
+    """Builds the model once, and makes sure of what it is to load, while nothing is written yet."""
     register_mini_backbone()
     try:
         model = build_model(cfg)
@@ -233,13 +180,14 @@ def _check_model(cfg: CfgNode, eval_only: bool) -> None:
         raise ConfigError(f"the model cannot be built ({reason}); check the MODEL and CAMPUS keys") from None
     if eval_only:
         load_weights(model, cfg.MODEL.WEIGHTS, cfg.CAMPUS.CLASSES)
+    elif goes_on:
+        check_restorable(cfg, model)
 
 
 def setup_run(cfg: CfgNode, args: argparse.Namespace) -> None:
-    """What Detectron2's default_setup does: loggers, random seeds, and for a training OUTPUT_DIR/config.yaml.
+    """What Detectron2's default_setup does but for config.yaml: loggers and random seeds.
 
-    That writes config.yaml in place, and a run killed meanwhile could not go on. The pages on environment and config
-    go to log.txt alone. An evaluation leaves the run's config.yaml as it is.
+    The pages on environment and config go to log.txt alone.
     """
     rank = comm.get_rank()
     loggers = [setup_logger(cfg.OUTPUT_DIR, distributed_rank=rank)]
@@ -254,11 +202,18 @@ def setup_run(cfg: CfgNode, args: argparse.Namespace) -> None:
     logger.info(f"Command line: {args}\nEnvironment:\n{collect_env_info()}\nConfig:\n{cfg.dump()}")
     for handler in consoles:
         handler.removeFilter(_nothing)
-    if comm.is_main_process():
-        with replacing(Path(cfg.OUTPUT_DIR, "config.yaml"), durable=True) as temporary:
-            temporary.write_text(cfg.dump(), encoding="utf-8")
     seed_all_rng(cfg.SEED + rank if cfg.SEED >= 0 else None)
     torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
+
+
+def write_config(cfg: CfgNode) -> None:
+    """Writes OUTPUT_DIR/config.yaml, whole or not at all.
+
+    When nothing is left that could refuse the command: until then the file is that of the run as it was.
+    """
+    if comm.is_main_process():
+        with replacing(Path(cfg.OUTPUT_DIR, CONFIG_FILE), durable=True) as temporary:
+            temporary.write_text(cfg.dump(), encoding="utf-8")
 
 
 def _nothing(record: logging.LogRecord) -> bool:
@@ -273,7 +228,7 @@ def _no_traceback(record: logging.LogRecord) -> bool:
 def log_import(cfg: CfgNode) -> None:
     """Says in a few lines what was imported, from the files that the import left in OUTPUT_DIR."""
     output_dir = Path(cfg.OUTPUT_DIR)
-    report = _read_json(output_dir / REPORT_FILE)
+    report = read_json(output_dir / REPORT_FILE)
     counts = report["counts"]
     logger.info(
         f"{counts['photos']} of {counts['photos_in_export']} photos and {counts['objects']} of "
@@ -288,4 +243,4 @@ def log_import(cfg: CfgNode) -> None:
             f"{largest} of the photos are one group by CAMPUS.GROUP_BY and lie in one split; choose a pattern that "
             "parts them, or '' for none"
         )
-    log_counts(output_dir, _training_splits(cfg))
+    log_counts(output_dir, training_splits(cfg))

@@ -7,13 +7,15 @@ itself: resolved again for the same photos it stays as it is, for others it fits
 
 import logging
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import torch
-from detectron2.config import CfgNode
+from detectron2.config import CfgNode, get_cfg
 from detectron2.data.build import filter_images_with_only_crowd_annotations
 from detectron2.solver import build_lr_scheduler
 
+from campus_seg.config import get_key, set_key
 from campus_seg.data.sampler import repeat_factors
 from campus_seg.errors import ConfigError
 
@@ -71,9 +73,9 @@ def resolve_schedule(cfg: CfgNode, photos: float, given: Collection[str]) -> lis
     solver, campus = cfg.SOLVER, cfg.CAMPUS
     for source, (target, off) in SOURCES.items():
         if target in given:
-            _set(cfg, source, off)
+            set_key(cfg, source, off)
     _check(cfg)
-    in_file = solver.MAX_ITER
+    before = {target: get_key(cfg, target) for target, _ in SOURCES.values()}
     solver.MAX_ITER = _iterations(campus.EPOCHS, photos, cfg) or solver.MAX_ITER
     if solver.MAX_ITER < 1:
         raise ConfigError(f"SOLVER.MAX_ITER {solver.MAX_ITER}: nothing to train; give CAMPUS.EPOCHS, or iterations")
@@ -85,31 +87,7 @@ def resolve_schedule(cfg: CfgNode, photos: float, given: Collection[str]) -> lis
     cfg.TEST.EVAL_PERIOD = _iterations(campus.EVAL_EPOCHS, photos, cfg) or cfg.TEST.EVAL_PERIOD
     solver.CHECKPOINT_PERIOD = _iterations(campus.CHECKPOINT_EPOCHS, photos, cfg) or solver.CHECKPOINT_PERIOD
     _check_curve(cfg)
-    return [*remarks, *_describe(cfg, photos, in_file, given)]
-
-
-def keep_schedule(cfg: CfgNode, earlier: CfgNode, given: Collection[str]) -> None:
-    """Takes over, in place, the schedule of the run that goes on, except what the command changes.
-
-    Args:
-        cfg: not frozen.
-        earlier: that run's own config.
-        given: the keys given with the command.
-
-    Raises:
-        ConfigError: another batch; the run's iterations, and the photos it has seen, are counted in its own.
-    """
-    batch = earlier.SOLVER.IMS_PER_BATCH
-    if "SOLVER.IMS_PER_BATCH" in given and batch != cfg.SOLVER.IMS_PER_BATCH:
-        raise ConfigError(
-            f"SOLVER.IMS_PER_BATCH {cfg.SOLVER.IMS_PER_BATCH}: a run that goes on keeps its batch of {batch}; to begin "
-            "anew from its weights give them with MODEL.WEIGHTS, and another OUTPUT_DIR"
-        )
-    cfg.SOLVER.IMS_PER_BATCH = batch
-    for source, (target, _) in SOURCES.items():
-        if source not in given and target not in given:
-            _set(cfg, source, _get(earlier, source))
-            _set(cfg, target, _get(earlier, target))
+    return [*remarks, *_describe(cfg, photos, before, given)]
 
 
 def _scale_learning_rate(cfg: CfgNode, given: Collection[str]) -> list[Remark]:
@@ -176,7 +154,20 @@ def _check_curve(cfg: CfgNode) -> None:
         raise ConfigError(f"SOLVER: these keys make no learning-rate schedule ({reason}); check them") from None
 
 
-def _describe(cfg: CfgNode, photos: float, in_file: int, given: Collection[str]) -> list[Remark]:
+def _overruled(cfg: CfgNode, before: Mapping[str, Any], given: Collection[str]) -> str:
+    """Names the keys that a config file of the user's own sets, for nothing where their sources count."""
+    usual = get_cfg()
+    lost = [
+        f"{target} {before[target]} in the config file, which {source} overrules ({off} there lets it count)"
+        for source, (target, off) in SOURCES.items()
+        if target != "SOLVER.BASE_LR"  # is scaled, not overruled
+        and source not in given
+        and before[target] not in (get_key(usual, target), get_key(cfg, target))
+    ]
+    return f"; not {', nor '.join(lost)}" if lost else ""
+
+
+def _describe(cfg: CfgNode, photos: float, before: Mapping[str, Any], given: Collection[str]) -> list[Remark]:
     solver, epochs = cfg.SOLVER, cfg.SOLVER.MAX_ITER * cfg.SOLVER.IMS_PER_BATCH / photos
     drops = f", drops at {', '.join(map(str, solver.STEPS))}" if solver.LR_SCHEDULER_NAME == "WarmupMultiStepLR" else ""
     evaluation = f"each {cfg.TEST.EVAL_PERIOD}" if cfg.TEST.EVAL_PERIOD else "at the end"
@@ -185,7 +176,7 @@ def _describe(cfg: CfgNode, photos: float, in_file: int, given: Collection[str])
             logging.INFO,
             f"Schedule: {solver.MAX_ITER} iterations = {epochs:.4g} epochs of {photos:.6g} photos, "
             f"{solver.IMS_PER_BATCH} a batch; {solver.LR_SCHEDULER_NAME} with {solver.WARMUP_ITERS} of warm-up{drops}; "
-            f"evaluation {evaluation}, a checkpoint each {solver.CHECKPOINT_PERIOD}",
+            f"evaluation {evaluation}, a checkpoint each {solver.CHECKPOINT_PERIOD}{_overruled(cfg, before, given)}",
         )
     ]
     if cfg.CAMPUS.EPOCHS and "CAMPUS.EPOCHS" not in given and solver.MAX_ITER < FEW_ITERATIONS:
@@ -198,13 +189,3 @@ def _describe(cfg: CfgNode, photos: float, in_file: int, given: Collection[str])
             )
         )
     return remarks
-
-
-def _get(cfg: CfgNode, key: str):
-    node, name = key.split(".")
-    return cfg[node][name]
-
-
-def _set(cfg: CfgNode, key: str, value) -> None:
-    node, name = key.split(".")
-    cfg[node][name] = value

@@ -1,15 +1,11 @@
 """What a run has to remember beside weights and optimizer so that, going on, it does the same as without a stop."""
 
-import os
 import random
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from detectron2.utils.events import EventStorage
-
-from campus_seg.engine.metrics_file import trim_metrics
 
 
 def random_state() -> dict[str, Any]:
@@ -47,18 +43,3 @@ def restore_recent_scalars(storage: EventStorage, recent: dict[str, list[tuple[f
     for name, values in recent.items():
         for value, iteration in values:
             storage.histories()[name].update(value, iteration)
-
-
-def cut_metrics(path: Path, size: int | None, iteration: int) -> None:
-    """Makes metrics.json what it was when a checkpoint was written.
-
-    Args:
-        path: of the file, which need not exist and which nobody holds open.
-        size: that it had then, in bytes. None, or one at which no line ends, where that is not known.
-        iteration: of the checkpoint; later lines are removed in any case.
-    """
-    if size is not None and path.is_file():
-        content = path.read_bytes()
-        if content[:size].endswith(b"\n") or size == 0:
-            os.truncate(path, min(size, len(content)))
-    trim_metrics(path, iteration)

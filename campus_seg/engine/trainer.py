@@ -13,11 +13,8 @@ from detectron2.data import build_detection_test_loader, build_detection_train_l
 from detectron2.engine import DefaultTrainer, HookBase, hooks
 from detectron2.evaluation import COCOEvaluator
 from detectron2.modeling import build_model
-from detectron2.solver import get_default_optimizer_params
-from detectron2.solver.build import maybe_add_gradient_clipping
 from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, EventWriter, JSONWriter, TensorboardXWriter
-from fvcore.nn.precise_bn import get_bn_modules
 from torch import nn
 
 from campus_seg.data.datasets import dataset_name
@@ -27,8 +24,9 @@ from campus_seg.engine.best import BestModel
 from campus_seg.engine.checkpoints import Checkpoints
 from campus_seg.engine.evaluation import Evaluation, FinalEvaluation, Writers, evaluating
 from campus_seg.engine.guard import NamedBatches, clear_failures
-from campus_seg.engine.metrics_file import METRICS_FILE
+from campus_seg.engine.metrics_file import METRICS_FILE, read_metrics
 from campus_seg.engine.mixed_precision import CpuAutocastTrainer
+from campus_seg.engine.optimizer import build_optimizer, hyperparameters, set_hyperparameters
 from campus_seg.engine.plot import LossPlot
 from campus_seg.engine.progress import progress_bar
 from campus_seg.engine.schedule import build_scheduler
@@ -67,15 +65,8 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-        """Detectron2's SGD, or AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101).
-
-        AdamW takes BASE_LR, WEIGHT_DECAY and WEIGHT_DECAY_NORM from `cfg.SOLVER`.
-        """
-        if cfg.CAMPUS.OPTIMIZER == "SGD":
-            return super().build_optimizer(cfg, model)
-        parameters = get_default_optimizer_params(model, weight_decay_norm=cfg.SOLVER.WEIGHT_DECAY_NORM)
-        adamw = maybe_add_gradient_clipping(cfg, torch.optim.AdamW)
-        return adamw(parameters, lr=cfg.SOLVER.BASE_LR, weight_decay=cfg.SOLVER.WEIGHT_DECAY)
+        """See campus_seg.engine.optimizer."""
+        return build_optimizer(cfg, model)
 
     @classmethod
     def build_lr_scheduler(cls, cfg: CfgNode, optimizer: torch.optim.Optimizer):
@@ -145,13 +136,9 @@ class Trainer(DefaultTrainer):
             model, cfg.OUTPUT_DIR, classes=cfg.CAMPUS.CLASSES, trainer=weakref.proxy(self)
         )
         steps = [hooks.IterationTimer(), hooks.LRScheduler()]
-        if cfg.TEST.PRECISE_BN.ENABLED and get_bn_modules(model):
-            loader = self.build_train_loader(cfg)
-            steps.append(hooks.PreciseBN(cfg.TEST.EVAL_PERIOD, model, loader, cfg.TEST.PRECISE_BN.NUM_ITER))
         if cfg.DATASETS.TEST:
             steps.append(Evaluation(cfg))
-        validation = dataset_name("val")
-        self._best = BestModel(self.checkpointer, cfg, validation) if validation in cfg.DATASETS.TEST else None
+        self._best = BestModel(self.checkpointer, cfg, dataset_name("val"))
         steps.append(self._best)
         if comm.is_main_process():
             steps.append(Writers(20, cfg.TEST.EVAL_PERIOD))
@@ -165,12 +152,16 @@ class Trainer(DefaultTrainer):
         return steps
 
     def build_writers(self) -> list[EventWriter]:
-        """Detectron2's writers; TensorBoard forgets what an interrupted run drew after the iteration restored."""
-        output_dir = self.cfg.OUTPUT_DIR
+        """Detectron2's writers; TensorBoard forgets what an interrupted run drew and metrics.json no longer has.
+
+        That is what came after the iteration restored, and what was written as the run stopped.
+        """
+        output_dir, metrics = self.cfg.OUTPUT_DIR, Path(self.cfg.OUTPUT_DIR, METRICS_FILE)
+        kept = [line["iteration"] for line in read_metrics(metrics)] if metrics.is_file() else [self.start_iter - 1]
         return [
             CommonMetricPrinter(self.max_iter),
-            JSONWriter(str(Path(output_dir, METRICS_FILE))),
-            TensorboardXWriter(output_dir, purge_step=self.start_iter),
+            JSONWriter(str(metrics)),
+            TensorboardXWriter(output_dir, purge_step=max(kept, default=-1) + 1),
         ]
 
     def before_step(self) -> None:
@@ -200,16 +191,14 @@ class Trainer(DefaultTrainer):
         return None
 
     def evaluate_best(self) -> None:
-        """Evaluates the best model, or the last one where no validation photos chose, and says which and why."""
-        which = "the last iteration's: no validation photos chose a best one"
-        if self._best and self._best.best.iteration is not None:
+        """Evaluates the best model, or the last one where none was chosen, and says which and why."""
+        if self._best.best.iteration is not None:
             comm.synchronize()  # the main process may still be writing it
             load_weights(self._trainer.model, str(self._best.path), self.cfg.CAMPUS.CLASSES)
-            which = f"the best, of {self._best.verdict()}"
         self._last_eval_results = self.test(self.cfg, self._trainer.model)
         precision = {name: result.get("segm", {}).get("AP") for name, result in self._last_eval_results.items()}
         shown = ", ".join(f"{name} {'undefined' if ap is None else f'{ap:.1f}'}" for name, ap in precision.items())
-        logger.info(f"The model evaluated is {which}. Its segm/AP: {shown}")
+        logger.info(f"The model evaluated is {self._best.verdict()}. Its segm/AP: {shown}")
 
     def start_from(self, checkpoint: dict[str, Any]) -> Transfer:
         """Begins a new training from a checkpoint of any classes; says, and returns, what was taken over."""
@@ -217,10 +206,19 @@ class Trainer(DefaultTrainer):
         report.log(self.cfg.MODEL.WEIGHTS)
         return report
 
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up a checkpoint's; one of a training without mixed precision has no scale for the gradients."""
+        scaler = getattr(self._trainer, "grad_scaler", None)
+        if scaler:
+            state = {**state, "_trainer": {"grad_scaler": scaler.state_dict(), **state["_trainer"]}}
+        super().load_state_dict(state)
+
     def resume_or_load(self, resume: bool = True) -> None:
-        """Goes on from the newest whole checkpoint, with the photos that would have come next."""
+        """Goes on from the newest whole checkpoint with the photos that come next, at the config's rates."""
+        groups = hyperparameters(self._trainer.optimizer)
         super().resume_or_load(resume)
         if self.start_iter:
+            set_hyperparameters(self._trainer.optimizer, self.scheduler, groups)
             self._checkpoints.restore_metrics(self.start_iter - 1)
             self._trainer.reset_data_loader(lambda: self.build_train_loader(self.cfg, self.start_iter))
 

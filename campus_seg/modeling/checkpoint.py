@@ -47,11 +47,9 @@ def checkpoint_files(folder: Path) -> list[Path]:
     numbers = _periodic(folder)
     others = sorted(numbers, key=numbers.get, reverse=True)
     others += [path for path in [folder / f"{FINAL}.pth"] if path.is_file()]
-    tag = folder / TAG
-    if not tag.is_file():  # killed between the first checkpoint and its tag
+    tagged = _tagged(folder)
+    if not tagged:  # killed between the first checkpoint and its tag
         return others
-    # Decoded with no error: a tag that a disk damaged names no file, and the others are tried.
-    tagged = folder / Path(tag.read_text(encoding="utf-8", errors="replace").strip()).name
     before = numbers.get(tagged, float("inf"))
     return [tagged, *(path for path in others if path != tagged and numbers.get(path, -1) < before)]
 
@@ -85,6 +83,24 @@ def latest_checkpoint(folder: Path, classes: Sequence[str]) -> Found | None:
             f"{'; '.join(skipped)}; no checkpoint is left to go on from: start a new run in another OUTPUT_DIR"
         )
     return None
+
+
+def check_weights(model: nn.Module, found: Found) -> None:
+    """Makes sure that a checkpoint is of just this model, and changes nothing.
+
+    Raises:
+        WeightsError: it is of another one.
+    """
+    own, saved = (
+        {name: tuple(value.shape) for name, value in weights.items()}
+        for weights in (model.state_dict(), found.checkpoint["model"])
+    )
+    wrong = [name for name in {**own, **saved} if own.get(name) != saved.get(name)]
+    if wrong:
+        raise WeightsError(
+            f"{found.path}: weights of another model ({len(wrong)} parameters do not fit, the first {wrong[0]}); "
+            "go on with the config.yaml that lies beside it"
+        )
 
 
 def _read_whole(path: Path) -> dict[str, Any]:
@@ -141,11 +157,18 @@ def _plain(value: Any, name: str) -> Any:
 
 def remove_old_checkpoints(folder: Path, keep: int) -> None:
     """Removes all but the newest `keep` periodic checkpoints; those with a name of their own stay."""
-    tag = (folder / TAG).read_text(encoding="utf-8")
+    tagged = _tagged(folder)
     numbers = _periodic(folder)
     for path in sorted(numbers, key=numbers.get)[:-keep]:
-        if path.name != tag:
+        if path != tagged:
             path.unlink()
+
+
+def _tagged(folder: Path) -> Path | None:
+    """The checkpoint that last_checkpoint names, even where it is gone; None without that file."""
+    tag = folder / TAG
+    # Decoded with no error: a tag that a disk damaged names no file, and the others are tried.
+    return folder / Path(tag.read_text(encoding="utf-8", errors="replace").strip()).name if tag.is_file() else None
 
 
 def _periodic(folder: Path) -> dict[Path, int]:
@@ -207,7 +230,8 @@ class CampusCheckpointer(DetectionCheckpointer):
         for reason in found.skipped:
             self.logger.warning(f"{reason}; falling back to {found.path.name}")
         self.logger.info(f"Restoring {found.path}")
-        self.load_whole(found.checkpoint, str(found.path), "go on with the config.yaml that lies beside it")
+        check_weights(self.model, found)
+        self.load_checkpoint(found.checkpoint)
         for key, each in self.checkpointables.items():
             each.load_state_dict(found.checkpoint[key])
         return found.checkpoint

@@ -1,6 +1,7 @@
 """The choice of the best model, on scripted figures."""
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,9 +10,10 @@ from detectron2.utils.events import EventStorage
 from torch import nn
 
 from campus_seg.config import load_config
+from campus_seg.engine import best
 from campus_seg.engine.best import Best, BestModel, check_best_keys
-from campus_seg.errors import ConfigError
-from campus_seg.modeling.checkpoint import CampusCheckpointer
+from campus_seg.errors import ConfigError, OutputError
+from campus_seg.modeling.checkpoint import CampusCheckpointer, write_checkpoint
 
 NAN, INF = math.nan, math.inf
 
@@ -31,17 +33,18 @@ NAN, INF = math.nan, math.inf
     ],
 )
 def test_what_is_kept(metric, values, kept):
-    best = Best(metric)
-    assert [i for i, value in enumerate(values) if best.update(i, value)] == kept
-    assert best.iteration == kept[-1] and best.waited == len(values) - 1 - kept[-1]
-    assert best.last_iteration == len(values) - 1
+    record = Best(metric)
+    assert [i for i, value in enumerate(values) if record.update(i, value)] == kept
+    assert record.iteration == kept[-1] and record.waited == len(values) - 1 - kept[-1]
+    assert record.last_iteration == len(values) - 1
 
 
 class Run:
     """A training of one weight, which is the iteration that set it, evaluated each second iteration."""
 
-    def __init__(self, folder, values, patience=0, metric="segm/AP"):
+    def __init__(self, folder, values, patience=0, metric="segm/AP", test="('campus_val',)"):
         opts = ["OUTPUT_DIR", str(folder), "CAMPUS.PATIENCE", str(patience), "CAMPUS.BEST_METRIC", metric]
+        opts += ["DATASETS.TEST", test]
         cfg = load_config("mask_rcnn_mini_FPN.yaml", [*opts, "TEST.EVAL_PERIOD", "2"])
         self.values = values
         self.name = metric if metric.startswith("val/") else f"campus_val/{metric}"
@@ -97,7 +100,7 @@ def test_the_file_is_of_the_best_iteration_and_no_run_goes_on_from_it(tmp_path):
     assert (tmp_path / "last_checkpoint").read_text() == "model_0000003.pth"
     assert "trainer" not in torch.load(tmp_path / "model_best.pth")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last_checkpoint", "model_best.pth"]
-    assert run.hook.verdict() == "iteration 5 with segm/AP 4.0 on campus_val; the last one had 2.0"
+    assert run.hook.verdict() == "the best, of iteration 5 with segm/AP 4.0 on campus_val; the last one had 2.0"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,7 @@ def test_the_file_is_of_the_best_iteration_and_no_run_goes_on_from_it(tmp_path):
 def test_verdict(metric, values, words, tmp_path):
     run = Run(tmp_path, values, metric=metric)
     run.go()
-    assert run.hook.verdict() == words
+    assert run.hook.verdict() == f"the best, of {words}"
 
 
 VALUES = [None, 1.0, 3.0, 3.0, 2.0, 5.0, 4.0, 6.0, 6.0]
@@ -153,22 +156,146 @@ def test_the_best_is_taken_from_the_checkpoint_of_its_iteration(tmp_path):
     assert saved(tmp_path)[1:] == (3, 5.0) and again.hook.best.iteration == 3
 
 
-def test_the_best_is_chosen_anew_where_it_is_gone(tmp_path):
-    run = Run(tmp_path, [1.0, 5.0, 2.0, 3.0])
-    state = run.go(until=5)[5]
-    (tmp_path / "model_best.pth").unlink()
-    again = Run(tmp_path, [1.0, 5.0, 2.0, 3.0])
-    again.restore(5, 5, state)
+def test_a_checkpoint_is_read_once(tmp_path, monkeypatch):
+    """The best of the last checkpoint, which lies aside; the file itself is of a later iteration."""
+    run = Run(tmp_path, [1.0, 5.0, 6.0])
+    state = run.go(until=5, checkpoints=[3])[3]
+    read, seen = best.read_checkpoint, []
+    monkeypatch.setattr(best, "read_checkpoint", lambda path: (seen.append(Path(path).name), read(path))[1])
+    again = Run(tmp_path, [1.0, 5.0, 6.0])
+    again.restore(4, 4, state)
+    again.hook.before_train()
+    assert saved(tmp_path) == (3, 3, 5.0)
+    assert seen == ["model_best.pth", "model_best_before.pth"]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_the_best_is_chosen_anew_where_it_is_gone(left, tmp_path):
+    """The file is of an iteration that the checkpoint does not know, and no other is of the one it does."""
+    run = Run(tmp_path, [1.0, 5.0, 6.0, 3.0])
+    state = run.go(until=5, checkpoints=[3])[3]
+    (tmp_path / "model_best_before.pth").unlink()
+    again = Run(tmp_path, [1.0, 5.0, 6.0, 3.0])
+    again.restore(6, 6, state)
+    again.trainer.max_iter = 7 + left
     again.go()
-    assert saved(tmp_path) == (7, 7, 3.0)
+    assert torch.load(tmp_path / "model_best_5.pth")["iteration"] == 5  # nobody's, and not deleted
+    if left:
+        assert saved(tmp_path) == (7, 7, 3.0)
+        assert again.hook.verdict().endswith("; it is the last one; judged by segm/AP since iteration 7")
+    else:
+        assert names(tmp_path) == ["model_best_5.pth"]
+        words = (
+            "the last iteration's: the best one, of iteration 3, is gone, and none was evaluated on campus_val since"
+        )
+        assert again.hook.verdict() == words
 
 
 def test_another_metric_begins_anew(tmp_path):
-    state = Run(tmp_path, [1.0, 5.0, 2.0]).go(until=3)[3]
-    again = Run(tmp_path, [1.0, 5.0, 2.0], metric="val/total_loss")
-    again.restore(3, 3, state)
+    """Until its first evaluation the model chosen before stays, also over a resume, and the verdict tells the two."""
+    state = Run(tmp_path, [1.0, 5.0, 2.0, 9.0]).go(until=3)[3]
+    for _ in range(2):
+        again = Run(tmp_path, [1.0, 5.0, 2.0, 9.0], metric="val/total_loss", patience=1)
+        again.restore(3, 3, state)
+        state = again.go(until=4)[4]
+        assert saved(tmp_path) == (3, 3, 5.0) and state["metric"] == "segm/AP"
+    again = Run(tmp_path, [1.0, 5.0, 2.0, 9.0], metric="val/total_loss")
+    again.restore(4, 4, state)
     again.go()
     assert saved(tmp_path) == (5, 5, 2.0)
+    said = "the best, of iteration 5 with val/total_loss 2.000 on campus_val; the last one had 9.000; "
+    assert again.hook.verdict() == said + "judged by val/total_loss since iteration 5"
+
+
+def test_another_metric_where_nothing_is_left_to_train(tmp_path):
+    state = Run(tmp_path, [1.0, 5.0, 2.0]).go()[5]
+    again = Run(tmp_path, [1.0, 5.0, 2.0], metric="val/total_loss")
+    again.restore(5, 5, state)
+    again.go()
+    assert saved(tmp_path) == (3, 3, 5.0)
+    said = "the best, of iteration 3 with segm/AP 5.0 on campus_val; the last one had 2.0; "
+    assert again.hook.verdict() == said + "nothing was evaluated by val/total_loss yet"
+
+
+def test_a_run_that_was_stopped_early_goes_on_by_another_metric(tmp_path):
+    state = Run(tmp_path, [5.0, 1.0, 2.0], patience=1).go()[3]
+    again = Run(tmp_path, [5.0, 1.0, 2.0], patience=1, metric="val/total_loss")
+    again.restore(3, 3, state)
+    assert list(again.go()) == [4, 5]
+
+
+def test_without_validation_photos_the_best_model_is_kept(tmp_path):
+    """For some iterations; then it is compared with again."""
+    values = [1.0, 5.0, 9.0, 2.0, 6.0]
+    state = Run(tmp_path, values).go(until=3)[3]
+    without = Run(tmp_path, values[:3], test="()")
+    without.restore(3, 3, state)
+    state = without.go()[5]
+    assert saved(tmp_path) == (3, 3, 5.0)
+    said = "the best, of iteration 3 with segm/AP 5.0 on campus_val; after iteration 3 nothing was evaluated there"
+    assert without.hook.verdict() == said
+    again = Run(tmp_path, values)
+    again.restore(5, 5, state)
+    again.go(until=7)
+    assert saved(tmp_path) == (3, 3, 5.0) and again.hook.best.waited == 1
+    again.restore(7, 7, again.hook.state_dict())
+    again.go()
+    assert saved(tmp_path) == (9, 9, 6.0)
+
+
+@pytest.mark.parametrize(
+    "test, words",
+    [
+        ("()", "no validation photos chose a best one"),
+        ("('campus_val',)", "none was evaluated on campus_val while this run trained"),
+    ],
+)
+def test_none_was_ever_chosen(test, words, tmp_path):
+    state = Run(tmp_path, [1.0], test="()").go()[1]
+    again = Run(tmp_path, [1.0], test=test)
+    again.restore(1, 1, state)
+    again.go()
+    assert again.hook.verdict() == f"the last iteration's: {words}"
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("record, kept", [("none", True), ("before the first", False), ("of another metric", True)])
+def test_a_model_is_deleted_only_where_it_is_of_later_than_the_run(record, kept, tmp_path):
+    state = Run(tmp_path, [1.0, 5.0]).go(until=1, checkpoints=[0])[0]
+    (tmp_path / "model_best_before.pth").unlink(missing_ok=True)
+    again = Run(tmp_path, [1.0, 5.0], metric="bbox/AP" if record == "of another metric" else "segm/AP")
+    again.restore(0, 0, state)
+    if record == "none":
+        again.hook = Run(tmp_path, [1.0, 5.0]).hook
+        again.hook.trainer = again.trainer
+    again.hook.before_train()
+    assert (tmp_path / "model_best.pth").exists() == kept
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_full_disk_leaves_the_best_model_where_it_was(links, tmp_path, monkeypatch):
+    if not links:
+        monkeypatch.setattr(best.os, "link", lambda source, target: (_ for _ in ()).throw(PermissionError("no links")))
+    run = Run(tmp_path, [1.0, 5.0, 6.0, 7.0])
+
+    def write(path, data):
+        if path.name == "model_best.pth" and data["iteration"] == 5:
+            raise OutputError("full")
+        write_checkpoint(path, data)
+
+    with monkeypatch.context() as patch, pytest.raises(OutputError):
+        patch.setattr("campus_seg.modeling.checkpoint.write_checkpoint", write)
+        run.go()
+    assert saved(tmp_path) == (3, 3, 5.0)
+    assert torch.load(tmp_path / "model_best_before.pth")["iteration"] == 3
+    again = Run(tmp_path, [1.0, 5.0, 6.0, 7.0])
+    again.restore(4, 4, run.hook.state_dict() | {"iteration": 3, "value": 5.0, "last_iteration": 3, "last_value": 5.0})
+    again.go()
+    assert saved(tmp_path) == (7, 7, 7.0) and names(tmp_path) == ["model_best.pth"]
 
 
 @pytest.mark.parametrize(

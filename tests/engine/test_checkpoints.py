@@ -8,11 +8,13 @@ import pytest
 import torch
 from detectron2.utils import comm
 from drawn import SMALL_MODEL, draw_export
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from campus_seg.engine import checkpoints, state
 from campus_seg.engine.checkpoints import Checkpoints
 from campus_seg.engine.stopping import StopRequest
 from campus_seg.engine.trainer import Trainer
+from campus_seg.errors import OutputError
 from campus_seg.modeling.checkpoint import CampusCheckpointer
 from campus_seg.tools.train_net import main
 
@@ -31,17 +33,19 @@ def train(export, output, *opts, flags=()):
 
 
 def figures(output):
-    """All losses and figures of metrics.json, and the weights."""
+    """All losses and figures of metrics.json, TensorBoard's curve, and the weights."""
     lines = [json.loads(line) for line in (output / "metrics.json").read_text().splitlines()]
     lines = [
         {name: value for name, value in line.items() if "time" not in name and "eta" not in name} for line in lines
     ]
-    return lines, torch.load(output / "model_final.pth")["model"]
+    events = EventAccumulator(str(output)).Reload()
+    curve = [(event.step, event.value) for event in events.Scalars("total_loss")]
+    return lines, curve, torch.load(output / "model_final.pth")["model"]
 
 
 def assert_same(output, whole):
-    (lines, model), (expected_lines, expected) = figures(output), figures(whole)
-    assert lines == expected_lines
+    (*drawn, model), (*expected_drawn, expected) = figures(output), figures(whole)
+    assert drawn == expected_drawn
     assert all(torch.equal(model[name], expected[name]) for name in expected)
 
 
@@ -76,6 +80,23 @@ def test_stopped_and_gone_on_with_it_is_the_same_run(workers, iteration, export,
     assert f"stopped and saved after iteration {iteration}; the same command with --resume" in capsys.readouterr().err
     train(export, output, "DATALOADER.NUM_WORKERS", workers, flags=["--resume"])
     assert f"Going on at iteration {iteration + 1} of 11" in (output / "log.txt").read_text()
+    assert_same(output, whole)
+
+
+def test_a_step_that_fails_right_after_a_checkpoint(export, whole, tmp_path, monkeypatch):
+    """What the files get as the run ends is of the iteration of that checkpoint, and no part of the run."""
+    output, step = tmp_path / "output", Trainer.run_step
+
+    def run_step(self):
+        if self.iter == 6:
+            raise OutputError("no room")
+        step(self)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(Trainer, "run_step", run_step)
+        train(export, output)
+    train(export, output, flags=["--resume"])
+    assert "Going on at iteration 6 of 11" in (output / "log.txt").read_text()
     assert_same(output, whole)
 
 

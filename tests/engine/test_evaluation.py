@@ -78,3 +78,10 @@ def test_a_run_that_was_broken_off_is_not_evaluated(done, expected):
     hook.trainer = SimpleNamespace(iter=done, max_iter=10, evaluate_best=lambda: calls.append(1))
     hook.after_train()
     assert len(calls) == expected
+
+
+def test_nothing_is_read_where_nothing_is_left_to_train(monkeypatch):
+    monkeypatch.setattr(evaluation, "build_loss_loader", lambda cfg, name: pytest.fail("read the photos"))
+    hook = Evaluation(load_config("mask_rcnn_mini_FPN.yaml"))
+    hook.trainer = SimpleNamespace(start_iter=9, max_iter=9)
+    hook.before_train()

@@ -4,8 +4,8 @@ import math
 import pytest
 import torch
 
-from campus_seg.config import load_config
-from campus_seg.engine.schedule import build_scheduler, keep_schedule, photos_an_epoch, resolve_schedule
+from campus_seg.config import find_config_file, load_config
+from campus_seg.engine.schedule import build_scheduler, photos_an_epoch, resolve_schedule
 from campus_seg.engine.trainer import Trainer
 from campus_seg.errors import ConfigError
 
@@ -123,36 +123,33 @@ def test_a_saved_config_fits_itself_to_other_photos(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "then, now, expected",
+    "keys, opts, said",
     [
-        ([], [], (126, 0.002)),  # 14 * 36 / 4
-        (["SOLVER.MAX_ITER", 90], [], (90, 0.002)),
-        (["CAMPUS.EPOCHS", 2], [], (18, 0.002)),
-        (["CAMPUS.EPOCHS", 2], ["CAMPUS.EPOCHS", 4], (36, 0.002)),
-        (["SOLVER.MAX_ITER", 90], ["CAMPUS.EPOCHS", 4], (36, 0.002)),
-        (["CAMPUS.EPOCHS", 2], ["SOLVER.MAX_ITER", 50], (50, 0.002)),
-        (["SOLVER.IMS_PER_BATCH", 16], [], (32, 0.004)),  # 14 * 36 / 16 = 31.5
-        (["SOLVER.BASE_LR", 0.5], [], (126, 0.5)),
+        ("", [], ""),
+        (
+            "SOLVER: {MAX_ITER: 5000}\nTEST: {EVAL_PERIOD: 500}",
+            [],
+            "; not SOLVER.MAX_ITER 5000 in the config file, which CAMPUS.EPOCHS overrules (0.0 there lets it count), "
+            "nor TEST.EVAL_PERIOD 500 in the config file, which CAMPUS.EVAL_EPOCHS overrules (0.0 there lets it count)",
+        ),
+        ("SOLVER: {MAX_ITER: 5000}\nCAMPUS: {EPOCHS: 0.0}", [], ""),
+        ("SOLVER: {MAX_ITER: 5000}", ["SOLVER.MAX_ITER", "7"], ""),
+        ("SOLVER: {MAX_ITER: 5000}", ["CAMPUS.EPOCHS", "7"], ""),  # who gives that means it
+        (
+            "SOLVER: {STEPS: [9]}",
+            ["SOLVER.MAX_ITER", "50"],
+            "; not SOLVER.STEPS (9,) in the config file, which CAMPUS.S",
+        ),
     ],
 )
-def test_a_run_that_goes_on_keeps_its_schedule(then, now, expected):
-    earlier, _ = resolved(MINI, 36, *then)
-    now = list(map(str, now))
-    cfg = load_config(MINI, now)
-    keep_schedule(cfg, earlier, now[::2])
-    resolve_schedule(cfg, 36, now[::2])
-    assert expected == (cfg.SOLVER.MAX_ITER, cfg.SOLVER.BASE_LR)
-    if not now:
-        assert cfg == earlier
-
-
-def test_a_run_that_goes_on_keeps_its_batch():
-    earlier, _ = resolved(MINI, 36)
-    opts = ["SOLVER.IMS_PER_BATCH", "2"]
-    with pytest.raises(ConfigError, match="keeps its batch of 4"):
-        keep_schedule(load_config(MINI, opts), earlier, opts[::2])
-    opts[1] = "4"
-    keep_schedule(load_config(MINI, opts), earlier, opts[::2])
+def test_a_file_is_told_of_its_keys_that_do_not_count(keys, opts, said, tmp_path):
+    path = tmp_path / "my.yaml"
+    path.write_text(f"_BASE_: {find_config_file(R50)}\n{keys}\n")
+    cfg = load_config(str(path), opts)
+    (line,) = [line for _, line in resolve_schedule(cfg, 500, opts[::2]) if line.startswith("Schedule: ")]
+    assert said in line if said else "not" not in line
+    again = saved(cfg, tmp_path)
+    assert not any("not" in line for _, line in resolve_schedule(again, 500, []) if line.startswith("Schedule: "))
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,10 @@
 import random
 
 import numpy as np
-import pytest
 import torch
 from detectron2.utils.events import EventStorage
 
-from campus_seg.engine.state import (
-    cut_metrics,
-    random_state,
-    recent_scalars,
-    restore_random_state,
-    restore_recent_scalars,
-)
+from campus_seg.engine.state import random_state, recent_scalars, restore_random_state, restore_recent_scalars
 
 
 def draw():
@@ -50,29 +43,3 @@ def test_medians_go_on(tmp_path):
             window = values[max(0, end - 20) : end]
             assert resumed.latest_with_smoothing_hint()["total_loss"] == (np.median(window), end - 1)
     assert resumed.latest_with_smoothing_hint() == whole.latest_with_smoothing_hint()
-
-
-LINES = [b'{"iteration": 2}\n', b'{"iteration": 5}\n', b'{"iteration": 8}\n']
-
-
-@pytest.mark.parametrize(
-    "size, iteration, kept",
-    [
-        (17, 5, LINES[:1]),  # the line of 5 was written when the run stopped, after its checkpoint
-        (34, 5, LINES[:2]),
-        (0, 5, []),
-        (20, 5, LINES[:2]),  # no end of a line: the file is not the one it was
-        (999, 5, LINES[:2]),
-        (None, 5, LINES[:2]),
-    ],
-)
-def test_metrics_become_what_they_were(size, iteration, kept, tmp_path):
-    path = tmp_path / "metrics.json"
-    path.write_bytes(b"".join(LINES) + b'{"iterat')
-    cut_metrics(path, size, iteration)
-    assert path.read_bytes() == b"".join(kept)
-
-
-def test_there_are_no_metrics(tmp_path):
-    cut_metrics(tmp_path / "metrics.json", 17, 5)
-    assert not list(tmp_path.iterdir())

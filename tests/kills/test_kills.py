@@ -188,6 +188,7 @@ def test_a_signal_saves_and_stops(number, workers, send, export, whole, tmp_path
     assert done.returncode == 0, done.stderr
     assert f"Going on at iteration {int(stopped[1]) + 1} " in (output / "log.txt").read_text()
     assert lines(output) == lines(whole)
+    assert curve(output) == curve(whole)
     first, second = (torch.load(folder / "model_final.pth")["model"] for folder in (output, whole))
     assert same(first, second)
 

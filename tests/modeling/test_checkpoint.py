@@ -179,3 +179,12 @@ def test_old_checkpoints_make_room(tmp_path):
     (tmp_path / "last_checkpoint").write_text("model_0000299.pth")
     remove_old_checkpoints(tmp_path, 1)
     assert names(tmp_path) == others  # the one to go on from stays
+
+
+@pytest.mark.parametrize("tag, kept", [(b"model_0000099.pth\n", ["99", "199"]), (b"\xff\xfe", ["199"])])
+def test_a_tag_that_another_hand_wrote(tag, kept, tmp_path):
+    """With a line's end it names its checkpoint; damaged it names none."""
+    save(tmp_path, "model_0000099", "model_0000199")
+    (tmp_path / "last_checkpoint").write_bytes(tag)
+    remove_old_checkpoints(tmp_path, 1)
+    assert [path.stem for path in sorted(tmp_path.glob("*.pth"))] == [f"model_{int(each):07d}" for each in kept]
