@@ -68,7 +68,7 @@ def detectron2(work: Work) -> tuple[str, Side]:
 
 
 def torchvision(work: Work) -> tuple[str, Side]:
-    """Torchvision's model of the same design with random weights, read and drawn by this project, which is the faster way."""
+    """torchvision's model of the same design with random weights, read and drawn by this project, the faster way."""  # noqa: D403
     cfg = run_config(work)
     names, size = checked_class_names(cfg), cfg.CAMPUS.INPUT_SIZE
     torch.manual_seed(0)

@@ -1,5 +1,6 @@
 """The parts of a model computed by OpenVINO, and the cache of what they were converted to."""
 
+import functools
 import gc
 import hashlib
 import logging
@@ -28,6 +29,18 @@ MAX_MODELS = 4  # kept in the cache; an R50-FPN takes 180 MB
 TORCH_TO_OPENVINO = {torch.float32: ov.Type.f32, torch.bfloat16: ov.Type.bf16}
 
 
+@functools.cache
+def openvino_core() -> ov.Core:
+    """OpenVINO's one entry for the whole process.
+
+    One, and for as long as the process lives: each gives the thread that makes it a stack for signal handlers, and the
+    one that was there before when it goes. Of two of them that may be gone too, and the next signal ends the process.
+    """
+    core = ov.Core()
+    core.set_property({"ENABLE_MMAP": False})  # a mapped file stays in memory beside the weights made from it
+    return core
+
+
 class Graph:
     """A compiled graph as a function of tensors. Not for several threads at once.
 
@@ -52,7 +65,7 @@ class Graph:
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "NUM_STREAMS": 1,
         }
-        self._request = ov.Core().compile_model(model, "CPU", options).create_infer_request()
+        self._request = openvino_core().compile_model(model, "CPU", options).create_infer_request()
 
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
         """Computes the outputs, which share memory with the graph and are valid until its next call."""
@@ -160,6 +173,4 @@ def _read_or_convert(folder: Path, parts: Parts) -> dict[str, ov.Model]:
 
 
 def _read(folder: Path) -> dict[str, ov.Model]:
-    core = ov.Core()
-    core.set_property({"ENABLE_MMAP": False})  # a mapped file stays in memory beside the weights made from it
-    return {name: core.read_model(folder / f"{name}.xml") for name in NAMES}
+    return {name: openvino_core().read_model(folder / f"{name}.xml") for name in NAMES}

@@ -2,6 +2,9 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,6 +29,7 @@ def small_parts(seed: int = 0) -> Parts:
     return parts_of(build_model(load_config("mask_rcnn_mini_FPN.yaml", [*SMALL_MODEL, *CLASSES])))
 
 
+ROOT = Path(__file__).parents[2]
 CLASSES = ["MODEL.ROI_HEADS.NUM_CLASSES", "3"]
 
 
@@ -147,3 +151,25 @@ def test_two_processes_at_once_convert_once(tmp_path):
         process.join()
     assert sorted(count for count, _ in said) == [0, 3]
     assert said[0][1] == said[1][1]
+
+
+SIGNALLED = """
+import os, signal
+import torch
+from campus_seg.inference.openvino_parts import Graph, convert
+
+handled = []
+signal.signal(signal.SIGUSR1, lambda *_: handled.append(1))
+first, second = (Graph(convert(torch.nn.Linear(4, 4), torch.zeros(2, 4)), "fp32") for _ in range(2))
+del first
+del second
+os.kill(os.getpid(), signal.SIGUSR1)
+print(len(handled))
+"""
+
+
+def test_signals_are_handled_after_graphs_are_gone():
+    """A training, whose workers end with a signal each, may follow a prediction in one process."""
+    command = [sys.executable, "-W", "ignore", "-c", SIGNALLED]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (0, "1\n")
