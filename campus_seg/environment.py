@@ -7,6 +7,7 @@ imports the standard library alone.
 import argparse
 import importlib
 import logging
+import os
 import shlex
 import subprocess
 import sys
@@ -52,6 +53,14 @@ def install_detectron2() -> None:
         arguments = pip_arguments(sysconfig.get_path("purelib"))
         command = [sys.executable, "-m", "pip", "install", *arguments, "-r", str(pin)]
         subprocess.run(command, check=True)
+
+
+def share_cores() -> None:
+    """Lets PyTorch's waiting threads sleep, for a program whose other threads need the cores too; before torch loads.
+
+    By default they turn in circles for a while after every operation, and OpenVINO's wait for them.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def require_detectron2() -> None:

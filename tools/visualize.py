@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from campus_seg.environment import require_detectron2
+from campus_seg.environment import require_detectron2, share_cores
 from campus_seg.errors import exits_on_bad_input
 from campus_seg.inference.outputs import OUTPUTS
 
@@ -64,6 +64,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     args = get_parser().parse_args(argv)
+    share_cores()
     require_detectron2()
     from campus_seg.config import load_config, use_run_weights
     from campus_seg.inference.folder import mask_photos

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from campus_seg.benchmarks.memory import peak_mb
-from campus_seg.environment import require_detectron2
+from campus_seg.environment import require_detectron2, share_cores
 from campus_seg.errors import CampusError, ConfigError
 
 INFERENCE_SIDES = ("ours", "ours_fp32", "detectron2", "torchvision")  # what each is, sides.py says
@@ -196,6 +196,8 @@ class Worker:
 
 def serve(connection: Connection, side: str, work: Work, output: str) -> None:
     """What a side's process does: set up, say what it is, and mask what it is told to."""
+    if side.startswith("ours"):
+        share_cores()  # as tools/visualize.py does
     require_detectron2()  # which also silences it
     from campus_seg.benchmarks import sides
 
