@@ -1,5 +1,6 @@
 """The one reader of photos, shared by import, training and prediction; without torch and Detectron2."""
 
+import ctypes
 import io
 import os
 import struct
@@ -22,6 +23,10 @@ END_MARKERS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
 TAIL = 64 * 1024  # bytes in which the end marker is looked for
 
 BAND = 1 << 20  # pixels
+# Of photos of more bytes than this, what Pillow has freed is given back to the system: a third more than the photo,
+# which glibc would keep for the thread that read it.
+LARGE = 100_000_000
+LIBC = ctypes.CDLL(None)
 # Of each EXIF orientation, the steps along what is stored as rows and as columns, -1 where these run backwards; from 5
 # on, rows are stored as columns as well. https://exiv2.org/tags.html
 STORED_BACKWARDS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (-1, 1), 7: (-1, -1), 8: (1, -1)}
@@ -76,7 +81,11 @@ def read_photo(path: Path, image_format: str = "BGR") -> np.ndarray:
         with Image.open(path, formats=FORMATS) as image:
             _check_side(image)
             image.load()
-            return _upright_pixels(image, image_format)
+            pixels = _upright_pixels(image, image_format)
+            image.close()
+    if pixels.nbytes > LARGE and hasattr(LIBC, "malloc_trim"):
+        LIBC.malloc_trim(0)
+    return pixels
 
 
 def photo_size(stream: BinaryIO) -> tuple[int, int, int]:
