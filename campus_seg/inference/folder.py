@@ -19,7 +19,7 @@ from campus_seg.inference.paste import found_objects
 from campus_seg.inference.pipeline import Pipeline
 from campus_seg.inference.selection import Selection
 from campus_seg.photos import PhotoError, pixel_count, read_photo
-from campus_seg.storage import enough_room
+from campus_seg.storage import enough_room, remove_leftovers
 
 Predict = Callable[[Sequence[np.ndarray]], list[Instances]]
 ALL = Selection()
@@ -100,6 +100,8 @@ def mask_photos(
         comm.synchronize()  # the first process has begun anew where that is wanted
     with enough_room(output, GOES_ON), Journal(output, made_with, process=rank, overwrite=overwrite) as journal:
         if not rank:
+            for kind in OUTPUTS:
+                remove_leftovers(output / kind, below=True)
             comm.synchronize()
         left = [photo for photo in photos if not journal.has(photo, writer.pictures(photo))]
         comm.synchronize()  # all have seen the same, and only now write

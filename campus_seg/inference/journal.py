@@ -124,7 +124,7 @@ class Journal:
         )
 
     def add(self, photo: InputPhoto, record: Mapping[str, Any]) -> None:
-        """Keeps the record of a photo: what `OutputWriter.draw` returned, or the "reason" why there is none."""
+        """Keeps the record of a photo: what `PictureWriter.draw` returned, or the "reason" why there is none."""
         offset = self._file.tell()
         line = {"file_name": photo.file_name, "name": photo.name, "stamp": photo_stamp(photo), **record}
         self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
@@ -151,8 +151,9 @@ class Journal:
         content_end = 0
         if self._own.exists():
             with self._own.open("rb") as lines:
-                for line in lines:
-                    content_end += len(line) if line.endswith(b"\n") else 0
+                if _parsed(lines.readline()) is not None:  # else it is none, and begun anew
+                    content_end = lines.tell()
+                    content_end += sum(len(line) for line in lines if line.endswith(b"\n"))
             os.truncate(self._own, content_end)
         file = self._own.open("ab")
         if not content_end:
