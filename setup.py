@@ -48,6 +48,7 @@ setup(
         "ImageHash>=4.3.1,<5",
         "opencv-python-headless>=4.9,<4.12",  # newer ones want numpy 2
         "msgspec>=0.19",
+        "pillow-heif>=0.18",
         "pycocotools>=2.0.8",
         "PyYAML>=6",
         "scipy>=1.11",

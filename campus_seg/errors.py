@@ -2,8 +2,11 @@
 
 import functools
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
+from types import FrameType
 
 
 class CampusError(Exception):
@@ -42,6 +45,16 @@ class Stopped(KeyboardInterrupt):
         self.signal_number = signal_number
 
 
+def stop_on_sigterm(message: str) -> None:
+    """Lets SIGTERM end this process as Ctrl-C does, with `message`."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped(message, number)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)
+
+
 def exits_on_bad_input(main: Callable | None = None, *, advice: str = "") -> Callable:
     """Wraps a tool's `main` so that a CampusError ends it with one line on standard error and status 2.
 
@@ -63,6 +76,13 @@ def exits_on_bad_input(main: Callable | None = None, *, advice: str = "") -> Cal
         except Stopped as stopped:
             print(_one_line(str(stopped)), file=sys.stderr)
             raise SystemExit(128 + stopped.signal_number) from None
+        except Exception as error:
+            # Of a process that `launch` started, whose traceback comes as text: the class of the error is in it.
+            said = str(error).strip().splitlines()[-1:] if type(error).__name__ == "ProcessRaisedException" else []
+            if not said or not said[0].startswith(f"{__name__}."):
+                raise
+            print(f"error: {said[0].partition(': ')[2]}", file=sys.stderr)
+            raise SystemExit(2) from None
         except KeyboardInterrupt:
             print(f"stopped; {advice}" if advice else "stopped", file=sys.stderr)
             raise SystemExit(130) from None  # as shells report an interrupt

@@ -11,11 +11,13 @@ from typing import BinaryIO
 
 import cv2
 import numpy as np
+import pillow_heif
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 # What Pillow may read here (MPO is read as JPEG): others of its formats start programs (EPS) or are no photos.
 Image.init()
-_WANTED = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", "GIF", "JPEG2000", "PPM")
+pillow_heif.register_heif_opener(thumbnails=False)  # HEIC, which iPhones write; libheif turns it upright
+_WANTED = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", "GIF", "JPEG2000", "PPM", "HEIF")
 FORMATS = tuple(name for name in _WANTED if name in Image.OPEN)
 UPRIGHT_QUALITY = 95  # of a JPEG or WebP that is saved anew, which no eye tells from the first
 MAX_SIDE = 65500  # of a JPEG, which the overlay is

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from campus_seg.errors import ConfigError, OutputError
+
+LEFTOVER = re.compile(r"\.\d+(-\d+)?\.part(\.\w+)?")  # what `replacing` calls its temporary files
 
 
 @contextlib.contextmanager
@@ -59,10 +62,16 @@ def cache_folder() -> Path:
         raise OSError(str(error)) from None
 
 
-def remove_leftovers(folder: Path | str) -> None:
-    """Removes the temporary files that killed processes left directly in a folder; no other may be writing there."""
-    for path in Path(folder).glob(".*.part*"):
-        path.unlink()
+def remove_leftovers(folder: Path | str, *, below: bool = False) -> None:
+    """Removes the temporary files that killed processes left in a folder; no other may be writing there.
+
+    Args:
+        folder: where; it may be missing.
+        below: and in all folders below it.
+    """
+    for path in Path(folder).glob("**/.*.part*" if below else ".*.part*"):
+        if LEFTOVER.fullmatch(path.name):
+            path.unlink()
 
 
 def no_room(error: BaseException | None) -> OSError | None:

@@ -78,12 +78,21 @@ def test_folders_that_cannot_be_written_to(tmp_path, name, reason):
 
 
 def test_leftovers_of_killed_writes_are_removed(tmp_path):
-    for name in (".123.part.pth", ".9.part", ".hidden", "a.part.pth", "model.pth"):
+    for name in (".123.part.pth", ".9.part", ".8-7.part.png", ".hidden", ".mine.part.png", "a.part.pth", "model.pth"):
         (tmp_path / name).touch()
     (tmp_path / "import").mkdir()
     (tmp_path / "import" / ".1.part.json").touch()
     remove_leftovers(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "a.part.pth", "import", "model.pth"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".hidden",
+        ".mine.part.png",
+        "a.part.pth",
+        "import",
+        "model.pth",
+    ]
+    assert (tmp_path / "import" / ".1.part.json").exists()
+    remove_leftovers(tmp_path, below=True)
+    assert not (tmp_path / "import" / ".1.part.json").exists()
 
 
 def test_a_durable_file_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch):

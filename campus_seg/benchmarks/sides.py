@@ -17,7 +17,7 @@ from campus_seg.benchmarks.predicting import SAVE, Side, Work
 from campus_seg.config import load_config, use_run_weights
 from campus_seg.inference.folder import mask_photos
 from campus_seg.inference.inputs import InputPhoto
-from campus_seg.inference.outputs import OutputWriter
+from campus_seg.inference.outputs import PictureWriter
 from campus_seg.inference.predictor import Predictor, checked_class_names
 from campus_seg.inference.regions import FoundObject, Region
 from campus_seg.modeling.mini_backbone import register_mini_backbone
@@ -40,7 +40,8 @@ def ours(work: Work, precision: str) -> tuple[str, Side]:
     predictor = Predictor(cfg)
 
     def mask(photos: Sequence[Path], output: Path) -> int:
-        return mask_photos(predictor, predictor.class_names, input_photos(photos), output, SAVE).objects
+        options = {"made_with": predictor.made_with, "overwrite": True}
+        return mask_photos(predictor, predictor.class_names, input_photos(photos), output, SAVE, **options).objects
 
     return f"campus_seg, {predictor.engine}", mask
 
@@ -93,12 +94,13 @@ def torchvision(work: Work) -> tuple[str, Side]:
 
     @torch.no_grad()
     def mask(photos: Sequence[Path], output: Path) -> int:
-        writer = OutputWriter(output, names, SAVE)
+        writer = PictureWriter(output, names, SAVE)
+        objects = 0
         for photo in input_photos(photos):
             image = read_photo(photo.path)
             planes = torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1))).float() / 255
-            writer.add(photo, image, found(model([planes])[0]))
-        return len(writer.annotations)
+            objects += len(writer.draw(photo, image, found(model([planes])[0]))["annotations"])
+        return objects
 
     return "torchvision: maskrcnn_resnet50_fpn, read and drawn by campus_seg", mask
 

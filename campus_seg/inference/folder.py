@@ -1,22 +1,29 @@
-"""A folder of photos, masked: read, predict, write."""
+"""A folder of photos, masked: read, predict, write; stopped at any moment, it goes on where it was."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from detectron2.structures import Instances
+from detectron2.utils import comm
 from tqdm import tqdm
 
 from campus_seg.errors import ConfigError
 from campus_seg.inference.inputs import InputPhoto
-from campus_seg.inference.outputs import OUTPUTS, OutputWriter
+from campus_seg.inference.journal import Journal
+from campus_seg.inference.lists import write_lists
+from campus_seg.inference.outputs import OUTPUTS, PictureWriter
 from campus_seg.inference.paste import found_objects
 from campus_seg.inference.pipeline import Pipeline
+from campus_seg.inference.selection import Selection
 from campus_seg.photos import PhotoError, pixel_count, read_photo
+from campus_seg.storage import enough_room, remove_leftovers
 
 Predict = Callable[[Sequence[np.ndarray]], list[Instances]]
+ALL = Selection()
+GOES_ON = "the same command goes on where it was"
 
 
 @dataclass(frozen=True)
@@ -24,14 +31,16 @@ class Summary:
     """Counts of a masked folder.
 
     Attributes:
-        photos: photos that were masked.
+        photos: photos that are masked.
         objects: objects found in them.
         failures: photos that could not be read.
+        earlier: those of the photos that were masked already when the command began.
     """
 
     photos: int
     objects: int
     failures: int
+    earlier: int = 0
 
 
 def mask_photos(
@@ -40,23 +49,42 @@ def mask_photos(
     photos: Sequence[InputPhoto],
     output: Path,
     save: Collection[str] = OUTPUTS,
+    *,
+    selection: Selection = ALL,
+    made_with: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> Summary:
     """Masks photos and writes their outputs; a photo that cannot be read is listed and the rest goes on.
+
+    Several processes of one `launch` share the photos out among them; each has to be given all of them.
 
     Args:
         predict: a `Predictor`, or what behaves like one; it is given as many photos at once as its `batch` says.
         class_names: in the order of its outputs.
         photos: from `find_photos`.
-        output: the folder to write to.
+        output: the folder to write to. Photos that an earlier command with the same options has masked there are not
+            masked again.
         save: some of `OUTPUTS`.
+        selection: which objects count.
+        made_with: what else the results depend on, as JSON can hold it: results of something else are not mixed.
+        overwrite: begin anew.
 
     Raises:
-        ConfigError: the output folder cannot be written to, or holds a photo among the outputs of an earlier run.
+        ConfigError: the output folder cannot be written to, holds results made with something else, or holds a photo
+            among the outputs of an earlier run.
+        OutputError: the disk is full; what was masked so far is kept.
     """
+    selection.check(class_names)
     for photo in photos:
         if any(photo.path.resolve().is_relative_to(output.resolve() / name) for name in OUTPUTS):
             raise ConfigError(f"{photo.path}: lies among the outputs in {output}; give another --output")
-    writer = OutputWriter(output, class_names, save)
+    writer = PictureWriter(output, class_names, save)
+    made_with = {
+        "list of classes": list(class_names),
+        "--save": sorted(save),
+        **selection.made_with,
+        **(made_with or {}),
+    }
 
     def read(photo: InputPhoto) -> np.ndarray:
         if photo.fault:
@@ -64,21 +92,48 @@ def mask_photos(
         return read_photo(photo.path)
 
     def write(photo: InputPhoto, image: np.ndarray, instances: Instances) -> dict[str, Any]:
-        return writer.draw(photo, image, found_objects(instances))
+        found = found_objects(selection.of(instances, class_names))
+        return writer.draw(photo, image, (one for one in found if one.region.area >= selection.min_area))
 
-    pipeline = Pipeline(
-        read,
-        predict,
-        write,
-        cost=lambda photo: pixel_count(photo.path),
-        expected=(PhotoError,),
-        batch=getattr(predict, "batch", 1),
-    )
-    results = pipeline.run(photos)
-    for photo, result in tqdm(results, desc="masking", unit="photo", total=len(photos), disable=None):
-        if isinstance(result, PhotoError):
-            writer.fail(photo, str(result))
-        else:
-            writer.record(result)
-    writer.finish()
-    return Summary(len(writer.images), len(writer.annotations), len(writer.failures))
+    rank, processes = comm.get_rank(), comm.get_world_size()
+    if rank:
+        comm.synchronize()  # the first process has begun anew where that is wanted
+    with enough_room(output, GOES_ON), Journal(output, made_with, process=rank, overwrite=overwrite) as journal:
+        if not rank:
+            for kind in OUTPUTS:
+                remove_leftovers(output / kind, below=True)
+            comm.synchronize()
+        left = [photo for photo in photos if not journal.has(photo, writer.pictures(photo))]
+        comm.synchronize()  # all have seen the same, and only now write
+        earlier, mine = len(photos) - len(left), left[rank::processes]
+        pipeline = Pipeline(
+            read,
+            predict,
+            write,
+            cost=lambda photo: pixel_count(photo.path),
+            expected=(PhotoError,),
+            batch=getattr(predict, "batch", 1),
+        )
+        with tqdm(desc="masking", unit="photo", total=earlier + len(mine), initial=earlier, disable=None) as bar:
+            for photo, result in pipeline.run(mine):
+                if isinstance(result, PhotoError):
+                    writer.remove(photo)
+                    result = {"reason": str(result)}
+                journal.add(photo, result)
+                bar.update()
+        comm.synchronize()
+        journal.read()
+        if not rank:
+            write_lists(output, journal, photos, class_names)
+        comm.synchronize()
+        return summarise(journal, photos, earlier=earlier)
+
+
+def summarise(journal: Journal, photos: Sequence[InputPhoto], *, earlier: int = 0) -> Summary:
+    """Counts what a journal says of some photos."""
+    masked = objects = failures = 0
+    for record in journal.records(photos):
+        failures += "reason" in record
+        masked += "image" in record
+        objects += len(record.get("annotations", ()))
+    return Summary(masked, objects, failures, earlier)

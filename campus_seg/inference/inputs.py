@@ -1,17 +1,18 @@
-"""The photos of a folder, of single files or of a COCO .json: which they are, and their names."""
+"""The photos of folders, patterns, lists and COCO .json files: which they are, and their names."""
 
+import glob
+import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from campus_seg.errors import ConfigError
 
-PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-HEIC_ENDINGS = (".heic", ".heif")
-HEIC_FAULT = "HEIC is not read yet; convert it to JPEG"
+PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif")
+LIST_ENDING = ".txt"
 
 
 @dataclass(frozen=True)
@@ -50,27 +51,27 @@ def find_photos(inputs: Sequence[str], output: Path) -> FoundPhotos:
     """Lists the photos that are meant.
 
     Args:
-        inputs: folders (searched with all below them), photo files, and COCO .json files, whose photos are meant.
-        output: the folder that will be written to; what lies in it is not masked again.
+        inputs: folders (searched with all below them), photo files, patterns such as "walk/**/*.jpg", COCO .json files,
+            whose photos are meant, and .txt files with an input on each line, relative to the .txt's folder.
+        output: the folder that will be written to.
 
     Raises:
-        ConfigError: an input is missing, unusable or a folder that cannot be listed, an output would overwrite a
-            photo, or there is no photo.
+        ConfigError: an input is missing, unusable or a folder that cannot be listed, `output` lies in it, or there is
+            no photo.
     """
     skipped = 0
     roots: dict[Path, list[str]] = {}  # input folder -> photos, relative to it
     faults: dict[Path, str] = {}
     seen: set[str] = set()
-    for entry in inputs:
-        path = Path(entry)
+    for base, path in _expanded(inputs):
         if path.is_dir():
-            found = [(path, name) for name in _walk(path, output, faults)]
-        elif not path.is_file():
-            raise ConfigError(f"{path}: no such file or folder; give a folder, photos or a COCO .json")
+            if output.resolve().is_relative_to(path.resolve()):
+                raise ConfigError(f"{output}: lies in the photos' folder {path}; give another --output")
+            found = [(path, name) for name in _walk(path, faults)]
         elif path.suffix.lower() == ".json":
             found = _photos_of_coco(path)
         else:
-            found = [(path.parent, path.name)]
+            found = [(base, path.relative_to(base).as_posix())]
         for root, name in found:
             absolute = os.path.abspath(root / name)  # noqa: PTH100 (resolve() would follow links)
             if absolute in seen:
@@ -79,8 +80,6 @@ def find_photos(inputs: Sequence[str], output: Path) -> FoundPhotos:
             ending = PurePosixPath(name).suffix.lower()
             if PurePosixPath(name).name.startswith("."):  # hidden, as what macOS keeps beside a photo
                 ending = ""
-            if ending in HEIC_ENDINGS:
-                faults[root / name] = HEIC_FAULT
             if root / name in faults or ending in PHOTO_ENDINGS:
                 roots.setdefault(root, []).append(name)
             else:
@@ -93,17 +92,48 @@ def find_photos(inputs: Sequence[str], output: Path) -> FoundPhotos:
     return FoundPhotos(sorted(_with_names(photos), key=lambda photo: photo.file_name), skipped)
 
 
-def _walk(folder: Path, output: Path, faults: dict[Path, str]) -> Iterable[str]:
-    """Files below `folder`, relative to it, without those below `output`.
+def _expanded(inputs: Iterable[str], folder: Path | None = None) -> Iterator[tuple[Path, Path]]:
+    """The files and folders that inputs mean: what patterns match, and what lists name.
+
+    Args:
+        inputs: see `find_photos`.
+        folder: of the list that they are from.
+
+    Yields:
+        The folder that a file's name is kept below, and the file or folder.
+
+    Raises:
+        ConfigError: there is no such file or folder, or a list cannot be read.
+    """
+    for entry in inputs:
+        path = Path(entry)
+        if path.is_file() and path.suffix.lower() == LIST_ENDING:
+            try:
+                lines = path.read_text(encoding="utf-8-sig").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(f"{path}: cannot be read as a list of photos ({error})") from None
+            listed = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+            yield from _expanded((str(path.parent / line) for line in listed), path.parent)
+        elif path.exists():
+            yield folder if folder and path.is_relative_to(folder) else path.parent, path
+        else:
+            # Not Path.glob, which takes no absolute patterns.
+            matches = sorted(glob.glob(entry, recursive=True)) if glob.has_magic(entry) else []  # noqa: PTH207
+            if not matches:
+                raise ConfigError(f"{path}: no such file or folder; give a folder, photos, a pattern or a COCO .json")
+            fixed = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
+            base = Path(*fixed)
+            yield from ((base, Path(match)) for match in matches)
+
+
+def _walk(folder: Path, faults: dict[Path, str]) -> Iterable[str]:
+    """Files below `folder`, relative to it.
 
     Folders below that cannot be listed are among them, and come into `faults`.
     """
-    output = output.resolve()
-    if folder.resolve() == output:
-        raise ConfigError(f"{folder}: the photos' folder and the output's are the same; give another --output")
     unlisted: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=unlisted.append):
-        folders[:] = sorted(name for name in folders if Path(parent, name).resolve() != output)
+        folders.sort()
         for name in sorted(files):
             yield Path(parent, name).relative_to(folder).as_posix()
     for error in unlisted:

@@ -1,4 +1,4 @@
-"""What `visualize.py` writes below `--output`: a photo's pictures, and the lists of the whole folder."""
+"""The pictures that `visualize.py` writes of a photo below `--output`."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -14,7 +14,7 @@ from campus_seg.inference.png import write_png
 from campus_seg.inference.regions import FoundObject, Region, row_bands
 from campus_seg.inference.scene import Scene
 from campus_seg.palette import class_colors
-from campus_seg.storage import check_output_folder, replacing, write_json
+from campus_seg.storage import check_output_folder, replacing
 
 # What --save chooses from. The lists (predictions.json, legend.json, failures.json) cost little and are always
 # written; "predictions" alone writes no pictures.
@@ -24,8 +24,8 @@ CUTOUT = re.compile(r"\d{3,}_[\w-]+\.png")  # what a cut-out's file is called
 JPEG_QUALITY = 92
 
 
-class OutputWriter:
-    """Writes the outputs of one folder. Every file appears whole or not at all.
+class PictureWriter:
+    """Writes the pictures of one folder. Every file appears whole or not at all.
 
     Of an earlier run only what would now mislead is removed: the cut-outs of a photo whose new ones are written, and
     of a photo that fails the pictures that are asked for.
@@ -44,14 +44,7 @@ class OutputWriter:
         self.class_names = list(class_names)
         self.colors = class_colors(len(class_names))
         self.save = frozenset(save)
-        self.images: list[dict[str, Any]] = []
-        self.annotations: list[dict[str, Any]] = []
-        self.failures: list[dict[str, str]] = []
         check_output_folder(folder)
-
-    def add(self, photo: InputPhoto, image_bgr: np.ndarray, objects: Iterable[FoundObject]) -> None:
-        """Writes the pictures of a photo and keeps its records for `finish`: `draw` and `record` in one."""
-        self.record(self.draw(photo, image_bgr, objects))
 
     def draw(self, photo: InputPhoto, image_bgr: np.ndarray, objects: Iterable[FoundObject]) -> dict[str, Any]:
         """Writes the pictures of a photo. Several threads may call this, each for a photo of its own.
@@ -64,7 +57,7 @@ class OutputWriter:
                 where they are made on demand no two masks exist at once.
 
         Returns:
-            For `record`: {"image": …, "annotations": [...]}, COCO's without the ids that depend on other photos.
+            {"image": …, "annotations": [...]}, COCO's without the ids that depend on other photos; see lists.py.
         """
         height, width = image_bgr.shape[:2]
         if "cutouts" in self.save:
@@ -87,38 +80,18 @@ class OutputWriter:
         image = {"file_name": photo.file_name, "width": width, "height": height}
         return {"image": image, "annotations": annotations}
 
-    def record(self, drawn: dict[str, Any]) -> None:
-        """Numbers what `draw` returned for a photo and keeps it for predictions.json, in the order of the calls."""
-        image_id = len(self.images) + 1
-        self.images.append({"id": image_id, **drawn["image"]})
-        for annotation in drawn["annotations"]:
-            self.annotations.append({"id": len(self.annotations) + 1, "image_id": image_id, **annotation})
+    def pictures(self, photo: InputPhoto) -> list[str]:
+        """Paths below the folder of what is drawn of every photo, with objects or without."""
+        return [f"{kind}/{photo.name}{ending}" for kind, ending in ENDINGS.items() if kind in self.save]
 
-    def fail(self, photo: InputPhoto, reason: str) -> None:
-        """Keeps a photo that could not be read for failures.json."""
-        self.failures.append({"file_name": photo.file_name, "reason": reason})
+    def remove(self, photo: InputPhoto) -> None:
+        """Removes an earlier run's pictures of a photo that cannot be read now."""
         if not photo.name:
             return
-        for kind in self.save & ENDINGS.keys():
-            (self.folder / kind / f"{photo.name}{ENDINGS[kind]}").unlink(missing_ok=True)
+        for path in self.pictures(photo):
+            (self.folder / path).unlink(missing_ok=True)
         if "cutouts" in self.save:
             self._remove_cutouts(photo)
-
-    def finish(self) -> None:
-        """Writes predictions.json, legend.json and failures.json."""
-        names = enumerate(self.class_names, start=1)
-        predictions = {
-            "images": self.images,
-            "categories": [{"id": category_id, "name": name} for category_id, name in names],
-            "annotations": self.annotations,
-        }
-        legend = {
-            name: {"id": i + 1, "rgb": list(color), "hex": "#{:02x}{:02x}{:02x}".format(*color)}
-            for i, (name, color) in enumerate(zip(self.class_names, self.colors, strict=True))
-        }
-        write_json(self.folder / "predictions.json", predictions)
-        write_json(self.folder / "legend.json", legend)
-        write_json(self.folder / "failures.json", self.failures)
 
     def _write_pictures(
         self, photo: InputPhoto, image_bgr: np.ndarray, scene: Scene, annotations: Sequence[dict[str, Any]]

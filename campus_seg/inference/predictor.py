@@ -1,5 +1,6 @@
 """A batch of photos to instances in the photos' own pixels."""
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +9,7 @@ from detectron2.config import CfgNode
 from detectron2.modeling import build_model
 from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Instances
+from detectron2.utils.file_io import PathManager
 
 from campus_seg.data.resize import check_input_keys, resize_photo, to_tensor
 from campus_seg.errors import ConfigError
@@ -30,6 +32,7 @@ class Predictor:
     Attributes:
         class_names: in the order of `pred_classes`.
         engine: what computes the model.
+        made_with: what results depend on, for `Journal`: names and short texts.
         batch: photos that are worth being given at once.
     """
 
@@ -53,6 +56,12 @@ class Predictor:
         self.model = build_model(cfg.clone()).eval()
         load_weights(self.model, cfg.MODEL.WEIGHTS, self.class_names)
         self.engine = apply_engine(self.model, engine, design_of(cfg))
+        self.made_with = {
+            "model": file_digest(cfg.MODEL.WEIGHTS),
+            "engine": f"{self.engine.name} {self.engine.precision}",
+            "input size": [self.input_size, self.resize, self.image_format],
+            "model config": settings_digest(cfg),
+        }
         self.batch = 1 if self.model.device.type == "cpu" else GPU_BATCH
 
     @torch.no_grad()
@@ -100,6 +109,21 @@ def checked_class_names(cfg: CfgNode) -> list[str]:
             f"MODEL.ROI_HEADS.NUM_CLASSES {outputs} outputs: {way_out}"
         )
     return names
+
+
+def file_digest(path: str) -> str:
+    """A short hash of a weights file's content."""
+    with open(PathManager.get_local_path(path), "rb") as file:  # noqa: PTH123 (it gives text)
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def settings_digest(cfg: CfgNode) -> str:
+    """A short hash of all keys that decide what a model finds, but for its weights and where it runs."""
+    model = cfg.MODEL.clone()
+    model.defrost()
+    model.WEIGHTS = model.DEVICE = ""
+    text = f"{model}{cfg.TEST.DETECTIONS_PER_IMAGE}{cfg.CAMPUS.MINI_BACKBONE}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def to_photo(instances: Instances, height: int, width: int) -> Instances:

@@ -6,6 +6,7 @@ import sys
 
 import cv2
 import numpy as np
+import pillow_heif
 import pytest
 import torch
 from detectron2.structures import Boxes, Instances
@@ -13,9 +14,10 @@ from PIL import Image
 from pycocotools import mask as mask_util
 from pycocotools.coco import COCO
 
-from campus_seg.errors import ConfigError
+from campus_seg.errors import ConfigError, OutputError
 from campus_seg.inference.folder import Summary, mask_photos
 from campus_seg.inference.inputs import find_photos
+from campus_seg.inference.selection import Selection
 from campus_seg.palette import class_colors
 
 CLASSES = ["bench", "fire / extinguisher", "dog"]
@@ -51,9 +53,14 @@ def mask(folder, output, **options):
     return mask_photos(predict, CLASSES, find_photos([str(folder)], output).photos, output, **options)
 
 
+def failures_of(folder):
+    return json.loads((folder / "failures.json").read_text())
+
+
 def files(folder):
     """{path below the folder: bytes}."""
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    found = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {name: path.read_bytes() for name, path in found.items() if not name.startswith(".journal/")}
 
 
 @pytest.fixture
@@ -165,6 +172,8 @@ def test_a_second_run_writes_the_same_bytes_and_removes_nothing(masked, tmp_path
     (masked / "mine.txt").write_text("keep")
     mask(tmp_path / "photos", masked)
     assert files(masked) == {**first, "mine.txt": b"keep"}
+    mask(tmp_path / "photos", masked, overwrite=True)
+    assert files(masked) == {**first, "mine.txt": b"keep"}
 
 
 def test_cutouts_of_an_earlier_run_do_not_stay_among_new_ones(masked, tmp_path):
@@ -178,9 +187,9 @@ def test_cutouts_of_an_earlier_run_do_not_stay_among_new_ones(masked, tmp_path):
         return [instances[instances.scores > 0.8] for instances in found]
 
     photos = find_photos([str(tmp_path / "photos")], masked).photos
-    mask_photos(surer, CLASSES, photos, masked, ["binary"])
+    mask_photos(surer, CLASSES, photos, masked, ["binary"], overwrite=True)
     assert (masked / "cutouts/b/002_dog.png").is_file()  # not asked for, so left alone
-    mask_photos(surer, CLASSES, photos, masked)
+    mask_photos(surer, CLASSES, photos, masked, overwrite=True)
     assert set(files(masked / "cutouts")) == {
         *("b/001_fire_extinguisher.png", "walk/a/001_fire_extinguisher.png"),
         *("b/mine.png", "b/0001.png", "b/001_dog.txt", "003_dog.png", "elsewhere/001_dog.png"),
@@ -189,23 +198,21 @@ def test_cutouts_of_an_earlier_run_do_not_stay_among_new_ones(masked, tmp_path):
 
 def test_a_photo_that_fails_keeps_no_pictures_of_an_earlier_run(masked, tmp_path):
     (tmp_path / "photos/b.png").write_bytes(b"")
-    mask(tmp_path / "photos", masked, save=["binary"])
+    mask(tmp_path / "photos", masked, save=["binary"], overwrite=True)
     assert not (masked / "binary/b.png").exists()
     assert (masked / "overlay/b.jpg").is_file()  # not asked for, so left alone
-    mask(tmp_path / "photos", masked)
+    mask(tmp_path / "photos", masked, overwrite=True)
     assert {name for name in files(masked) if name.endswith(("/b.png", "/b.jpg")) or "/b/" in name} == set()
     assert (masked / "binary/walk/a.png").is_file()
 
 
-def test_heic_photos_are_listed_with_the_way_out(tmp_path):
-    draw(tmp_path / "photos" / "a.png")
-    draw(tmp_path / "out" / "cutouts" / "001_mine.png")
-    (tmp_path / "photos" / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
+def test_heic_photos_are_masked(tmp_path):
+    pillow_heif.register_heif_opener()
+    draw(tmp_path / "photos" / "a.heic", quality=100)
+    (tmp_path / "photos" / "cut.heic").write_bytes((tmp_path / "photos" / "a.heic").read_bytes()[:300])
     assert mask(tmp_path / "photos", tmp_path / "out") == Summary(photos=1, objects=2, failures=1)
-    reason = "HEIC is not read yet; convert it to JPEG"
-    assert json.loads((tmp_path / "out/failures.json").read_text()) == [{"file_name": "a.heic", "reason": reason}]
     assert (tmp_path / "out/binary/a.png").is_file()
-    assert (tmp_path / "out/cutouts/001_mine.png").is_file()
+    assert [failure["file_name"] for failure in failures_of(tmp_path / "out")] == ["cut.heic"]
 
 
 def test_photos_with_one_stem_do_not_overwrite_each_other(tmp_path):
@@ -260,7 +267,7 @@ def test_an_error_of_the_model_is_not_a_failure_of_the_photo(tmp_path):
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError):
-        mask_photos(broken, CLASSES, find_photos([str(tmp_path / "photos")], tmp_path).photos, tmp_path / "out")
+        mask_photos(broken, CLASSES, find_photos([str(tmp_path / "photos")], tmp_path / "out").photos, tmp_path / "out")
 
 
 def test_file_names_in_any_language(tmp_path):
@@ -288,6 +295,146 @@ def test_a_picture_is_never_left_half_written(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.replace", no_space)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OutputError, match="No space left on device.; make room, and the same command goes on"):
         mask(tmp_path / "photos", tmp_path / "out")
     assert files(tmp_path / "out") == {}
+    monkeypatch.undo()
+    assert mask(tmp_path / "photos", tmp_path / "out").photos == 1
+
+
+@pytest.fixture
+def counted():
+    """The stand-in, and how many photos it was given so far."""
+    seen = []
+
+    def counting(photos):
+        seen.extend(photos)
+        return predict(photos)
+
+    return counting, seen
+
+
+def test_a_command_that_was_stopped_goes_on(tmp_path, counted):
+    """Whatever moment it was stopped at: no photo twice, and all is as if it had never been stopped."""
+    for number in range(9):
+        draw(tmp_path / "photos" / f"{number}.png", seed=number)
+    (tmp_path / "photos" / "3.png").write_bytes(b"")
+    mask(tmp_path / "photos", tmp_path / "whole")
+    predicting, seen = counted
+    photos = find_photos([str(tmp_path / "photos")], tmp_path / "out").photos
+
+    def stopping(batch):
+        if len(seen) == stop_after:
+            raise KeyboardInterrupt
+        return predicting(batch)
+
+    for stop_after in (0, 1, 4, 7):
+        with pytest.raises(KeyboardInterrupt):
+            mask_photos(stopping, CLASSES, photos, tmp_path / "out")
+        assert not (tmp_path / "out" / "predictions.json").exists()
+        # What was predicted but not yet written when it stopped is predicted again.
+        recorded = (tmp_path / "out/.journal/0.jsonl").read_text().count('"image"')
+        assert stop_after - 5 <= recorded <= stop_after
+        seen[recorded:] = []
+    summary = mask_photos(predicting, CLASSES, photos, tmp_path / "out")
+    assert (summary.photos, summary.failures, summary.earlier) == (8, 1, recorded)
+    assert len(seen) == 8
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def test_only_what_is_new_or_changed_is_masked_again(tmp_path, counted):
+    predicting, seen = counted
+    output = tmp_path / "out"
+
+    def again():
+        seen.clear()
+        mask_photos(predicting, CLASSES, find_photos([str(tmp_path / "photos")], output).photos, output)
+        return len(seen)
+
+    for name in ("a.png", "b.png"):
+        draw(tmp_path / "photos" / name)
+    assert again() == 2
+    assert again() == 0
+    draw(tmp_path / "photos" / "c.png")
+    assert again() == 1
+    draw(tmp_path / "photos" / "b.png", width=80, seed=5)
+    assert again() == 1
+    (output / "overlay" / "a.jpg").unlink()
+    assert again() == 1
+    (tmp_path / "photos" / "b.png").unlink()
+    assert again() == 0
+    images = json.loads((output / "predictions.json").read_text())["images"]
+    assert [image["file_name"] for image in images] == ["a.png", "c.png"]
+
+
+def test_what_failed_is_tried_again(tmp_path):
+    draw(tmp_path / "photos" / "a.png")
+    whole = (tmp_path / "photos" / "a.png").read_bytes()
+    (tmp_path / "photos" / "a.png").write_bytes(whole[:100])
+    assert mask(tmp_path / "photos", tmp_path / "out").failures == 1
+    (tmp_path / "photos" / "a.png").write_bytes(whole)
+    assert mask(tmp_path / "photos", tmp_path / "out") == Summary(photos=1, objects=2, failures=0)
+    assert failures_of(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"save": ["binary"]}, "another --save"),
+        ({"selection": Selection(min_area=5)}, r"another --min-area \(0, now 5\)"),
+        ({"selection": Selection(by_class={"dog": 0.5})}, "another --confidence-threshold"),
+        ({"made_with": {"model": "b"}}, r'another model \("a", now "b"\)'),
+    ],
+)
+def test_results_of_other_options_are_not_mixed(tmp_path, more, message):
+    draw(tmp_path / "photos" / "a.png")
+    mask(tmp_path / "photos", tmp_path / "out", made_with={"model": "a"})
+    before = files(tmp_path / "out")
+    options = {"made_with": {"model": "a"}, **more}
+    with pytest.raises(ConfigError, match=message + ".*--overwrite"):
+        mask(tmp_path / "photos", tmp_path / "out", **options)
+    assert files(tmp_path / "out") == before
+    assert mask(tmp_path / "photos", tmp_path / "out", overwrite=True, **options).photos == 1
+
+
+def test_two_commands_do_not_write_to_one_folder_at_once(tmp_path):
+    draw(tmp_path / "photos" / "a.png")
+
+    def second(photos):
+        with pytest.raises(ConfigError, match="another command is writing here"):
+            mask(tmp_path / "photos", tmp_path / "out")
+        return predict(photos)
+
+    photos = find_photos([str(tmp_path / "photos")], tmp_path / "out").photos
+    assert mask_photos(second, CLASSES, photos, tmp_path / "out").photos == 1
+
+
+@pytest.mark.parametrize(
+    ("selection", "scores"),
+    [
+        (Selection(), [0.9, 0.7]),
+        (Selection(threshold=0.8), [0.9]),
+        (Selection(threshold=0.8, by_class={"dog": 0.1}), [0.9, 0.7]),
+        (Selection(by_class={"fire / extinguisher": 0.95}), [0.7]),
+        (Selection(classes=("dog",)), [0.7]),
+        (Selection(classes=("bench",)), []),
+        (Selection(min_area=900), [0.9, 0.7]),
+        (Selection(min_area=901), []),
+    ],
+)
+def test_only_the_wanted_objects_count(tmp_path, selection, scores):
+    draw(tmp_path / "photos" / "a.png")
+    summary = mask(tmp_path / "photos", tmp_path / "out", selection=selection)
+    annotations = json.loads((tmp_path / "out/predictions.json").read_text())["annotations"]
+    assert [annotation["score"] for annotation in annotations] == scores
+    assert [annotation["instance_id"] for annotation in annotations] == list(range(1, len(scores) + 1))
+    assert summary.objects == len(scores)
+    ids = cv2.imread(str(tmp_path / "out/instances/a.png"), cv2.IMREAD_UNCHANGED)
+    assert ids.max() == len(scores)
+
+
+@pytest.mark.parametrize("selection", [Selection(classes=("cat",)), Selection(by_class={"cat": 0.3})])
+def test_a_class_that_the_model_does_not_know(tmp_path, selection):
+    draw(tmp_path / "photos" / "a.png")
+    with pytest.raises(ConfigError, match="class cat: the model knows bench, fire / extinguisher, dog"):
+        mask(tmp_path / "photos", tmp_path / "out", selection=selection)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from campus_seg.inference.inputs import InputPhoto
-from campus_seg.inference.outputs import OUTPUTS, OutputWriter
+from campus_seg.inference.outputs import OUTPUTS, PictureWriter
 from campus_seg.inference.regions import FoundObject, Region
 
 CLASSES = ["bench", "Bücherei", "dog"]
@@ -47,19 +47,19 @@ def files(folder):
 def test_no_mask_is_kept_while_the_next_one_is_made(tmp_path, save):
     made = []
     image = np.zeros((80, 100, 3), np.uint8)
-    OutputWriter(tmp_path, CLASSES, save).add(named("a"), image, objects(image.shape[:2], 10, made=made))
+    PictureWriter(tmp_path, CLASSES, save).draw(named("a"), image, objects(image.shape[:2], 10, made=made))
     assert len(made) == 10
 
 
 def test_memory_does_not_grow_with_the_number_of_large_objects(tmp_path):
     image = np.full((1200, 1600, 3), 90, np.uint8)
     pixels = 1200 * 1600
-    writer = OutputWriter(tmp_path, CLASSES, OUTPUTS)
+    writer = PictureWriter(tmp_path, CLASSES, OUTPUTS)
     peaks = []
     for count in (2, 40):
         tracemalloc.start()
         try:
-            writer.add(named(str(count)), image, objects((1200, 1600), count, smallest=0.8))
+            writer.draw(named(str(count)), image, objects((1200, 1600), count, smallest=0.8))
             peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()
@@ -75,21 +75,17 @@ def test_threads_draw_what_one_draws_after_the_other(tmp_path):
     def draw(writer, i):
         return writer.draw(photos[i], images[i].copy(), objects((150, 200), 12, seed=i))
 
-    alone, together = OutputWriter(tmp_path / "alone", CLASSES), OutputWriter(tmp_path / "together", CLASSES)
-    for i in range(8):
-        alone.record(draw(alone, i))
+    alone, together = PictureWriter(tmp_path / "alone", CLASSES), PictureWriter(tmp_path / "together", CLASSES)
     with ThreadPoolExecutor(4) as pool:
-        for drawn in pool.map(lambda i: draw(together, i), range(8)):
-            together.record(drawn)
-    for writer in (alone, together):
-        writer.finish()
-    assert len(files(tmp_path / "alone")) == 8 * (4 + 12) + 3
+        records = list(pool.map(lambda i: draw(together, i), range(8)))
+    assert records == [draw(alone, i) for i in range(8)]
+    assert len(files(tmp_path / "alone")) == 8 * (4 + 12)
     assert files(tmp_path / "alone") == files(tmp_path / "together")
 
 
 def test_threads_may_write_into_one_folder(tmp_path):
     # two photos of a folder have their pictures in one folder as well: temporary files must not have one name
-    writer = OutputWriter(tmp_path, CLASSES, ["binary"])
+    writer = PictureWriter(tmp_path, CLASSES, ["binary"])
     image = np.zeros((40, 50, 3), np.uint8)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda i: writer.draw(named(f"{i}"), image, objects((40, 50), 1, seed=i)), range(200)))
@@ -100,9 +96,9 @@ def test_threads_may_write_into_one_folder(tmp_path):
 
 def test_the_photo_is_only_drawn_on_for_the_overlay(tmp_path):
     image = np.full((60, 70, 3), 90, np.uint8)
-    OutputWriter(tmp_path, CLASSES, set(OUTPUTS) - {"overlay"}).add(named("a"), image, objects((60, 70), 3))
+    PictureWriter(tmp_path, CLASSES, set(OUTPUTS) - {"overlay"}).draw(named("a"), image, objects((60, 70), 3))
     assert (image == 90).all()
-    OutputWriter(tmp_path, CLASSES, OUTPUTS).add(named("a"), image, objects((60, 70), 3))
+    PictureWriter(tmp_path, CLASSES, OUTPUTS).draw(named("a"), image, objects((60, 70), 3))
     assert not (image == 90).all()
     options = [cv2.IMWRITE_JPEG_QUALITY, 92]
     assert (tmp_path / "overlay/a.jpg").read_bytes() == cv2.imencode(".jpg", image, options)[1].tobytes()
@@ -111,14 +107,9 @@ def test_the_photo_is_only_drawn_on_for_the_overlay(tmp_path):
     assert all((cutout[cutout[..., 3] > 0, :3] == 90).all() for cutout in cutouts)
 
 
-def test_records_are_numbered_in_the_order_they_are_kept(tmp_path):
-    writer = OutputWriter(tmp_path, CLASSES, ["predictions"])
-    image = np.zeros((60, 70, 3), np.uint8)
-    drawn = [writer.draw(named(name), image, objects((60, 70), 2)) for name in ("b", "a")]
-    assert json.loads(json.dumps(drawn)) == drawn  # can be kept on the disk
-    for record in reversed(drawn):
-        writer.record(record)
-    assert [(image["id"], image["file_name"]) for image in writer.images] == [(1, "a.jpg"), (2, "b.jpg")]
-    ids = [(a["id"], a["image_id"], a["instance_id"]) for a in writer.annotations]
-    assert ids == [(1, 1, 1), (2, 1, 2), (3, 2, 1), (4, 2, 2)]
-    assert list(writer.annotations[0])[:3] == ["id", "image_id", "category_id"]
+def test_records_can_be_kept_on_the_disk(tmp_path):
+    writer = PictureWriter(tmp_path, CLASSES, ["predictions"])
+    drawn = writer.draw(named("a"), np.zeros((60, 70, 3), np.uint8), objects((60, 70), 2))
+    assert json.loads(json.dumps(drawn)) == drawn
+    assert drawn["image"] == {"file_name": "a.jpg", "width": 70, "height": 60}
+    assert [annotation["instance_id"] for annotation in drawn["annotations"]] == [1, 2]

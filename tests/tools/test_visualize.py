@@ -102,7 +102,7 @@ def test_a_folder_is_masked(run, photos, capsys):
 
 def test_the_threshold_is_half_unless_given_and_opts_win(run, photos):
     def scores(*more):
-        _, output = visualize(run, photos, "--save", "predictions", *more)
+        _, output = visualize(run, photos, "--save", "predictions", "--overwrite", *more)
         return [a["score"] for a in json.loads((output / "predictions.json").read_text())["annotations"]]
 
     low = scores("--confidence-threshold", "0")
@@ -162,6 +162,13 @@ def test_model_best_goes_before_model_final(run, photos, tmp_path, capsys):
         (["--confidence-threshold", "1.5"], "1.5 is not within 0 and 1"),
         (["--confidence-threshold", "nan"], "nan is not within 0 and 1"),
         (["--confidence-threshold", "high"], "invalid threshold value"),
+        (["--confidence-threshold", "0.5", "cat=0.3"], "class cat: the model knows bench, car"),
+        (["--confidence-threshold", "car=2"], "car=2 is not within 0 and 1"),
+        (["--classes", "car", "cat"], "class cat: the model knows bench, car"),
+        (["--min-area", "-1"], "-1 is less than 0"),
+        (["--num-gpus", "0"], "0 is less than 1"),
+        (["--machine-rank", "1"], "--machine-rank 1: the machines' numbers are 0 to 0"),
+        (["--num-machines", "2"], "--dist-url"),
         (["--save", "video"], "'overlay', 'binary', 'rgb', 'instances', 'cutouts', 'predictions'"),
         (["--save"], "expected at least one argument"),
         (["--input", "nowhere"], "nowhere: no such file or folder"),
@@ -206,5 +213,47 @@ def test_help_comes_without_torch():
 def test_as_a_program_its_status_reaches_the_shell(run, photos):
     (photos / "empty.jpg").touch()
     command = [sys.executable, str(TOOL), "--config-file", str(run / "config.yaml"), "--input", str(photos)]
-    done = subprocess.run([*command, "--output", str(photos / "masked"), "--save", "binary"], capture_output=True)
+    done = subprocess.run(
+        [*command, "--output", str(photos.parent / "masked"), "--save", "binary"], capture_output=True
+    )
     assert done.returncode == 3, done.stderr.decode()
+
+
+def test_objects_can_be_chosen(run, photos):
+    _, output = visualize(run, photos, "--save", "predictions", "--confidence-threshold", "0")
+    everything = json.loads((output / "predictions.json").read_text())["annotations"]
+    cars = [a for a in everything if a["category_id"] == 2]
+    score, area = (sorted(a[name] for a in cars)[len(cars) // 3] for name in ("score", "area"))
+    chosen = ["--confidence-threshold", "0.9", f"car={score}", "--classes", "car", "--min-area", area, "--overwrite"]
+    _, output = visualize(run, photos, "--save", "predictions", *chosen)
+    found = json.loads((output / "predictions.json").read_text())["annotations"]
+    wanted = [a for a in cars if a["score"] > score and a["area"] >= area]
+    assert 0 < len(wanted) < len(cars) < len(everything)
+    assert [(a["bbox"], a["score"]) for a in found] == [(a["bbox"], a["score"]) for a in wanted]
+
+
+def test_the_same_command_again_masks_nothing_twice(run, photos, capsys):
+    visualize(run, photos, "--save", "binary")
+    first = {path: path.stat().st_mtime_ns for path in (photos.parent / "masked" / "binary").rglob("*.png")}
+    capsys.readouterr()
+    assert visualize(run, photos, "--save", "binary")[0] == 0
+    assert "of an earlier command 2 photos\n" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in first} == first
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--save", "rgb"], "another --save"),
+        (["--opts", "CAMPUS.INPUT_SIZE", "64"], "another input size"),
+        (["--opts", "TEST.DETECTIONS_PER_IMAGE", "3"], "another model config"),
+        (["--opts", "CAMPUS.INFERENCE.ENGINE", "eager"], "another engine"),
+    ],
+)
+def test_results_of_other_options_are_not_mixed(run, photos, more, message, capsys):
+    visualize(run, photos, "--save", "binary")
+    with pytest.raises(SystemExit) as error:
+        visualize(run, photos, "--save", "binary", *more)
+    assert error.value.code == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message in said and "--overwrite to begin anew" in said

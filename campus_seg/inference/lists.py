@@ -1,0 +1,66 @@
+"""predictions.json, legend.json and failures.json of a masked folder, from its journal, a photo at a time."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from campus_seg.inference.inputs import InputPhoto
+from campus_seg.inference.journal import Journal
+from campus_seg.palette import class_colors
+from campus_seg.storage import replacing, write_json
+
+
+def write_lists(output: Path, journal: Journal, photos: Sequence[InputPhoto], class_names: Sequence[str]) -> None:
+    """Writes the lists of some photos.
+
+    Args:
+        output: the folder.
+        journal: has a record of each photo.
+        photos: in the order of the lists; image ids and annotation ids count up from 1.
+        class_names: in the order of the model's outputs; category ids count up from 1.
+    """
+    categories = [{"id": category_id, "name": name} for category_id, name in enumerate(class_names, start=1)]
+    with replacing(output / "predictions.json") as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write('{\n"images": ')
+        _write_array(file, images(journal, photos))
+        file.write(f',\n"categories": {json.dumps(categories, ensure_ascii=False)},\n"annotations": ')
+        _write_array(file, annotations(journal, photos))
+        file.write("\n}\n")
+    legend = {
+        name: {"id": i + 1, "rgb": list(color), "hex": "#{:02x}{:02x}{:02x}".format(*color)}
+        for i, (name, color) in enumerate(zip(class_names, class_colors(len(class_names)), strict=True))
+    }
+    write_json(output / "legend.json", legend)
+    failures = [
+        {"file_name": record["file_name"], "reason": record["reason"]}
+        for record in journal.records(photos)
+        if "reason" in record
+    ]
+    write_json(output / "failures.json", failures)
+
+
+def images(journal: Journal, photos: Iterable[InputPhoto]) -> Iterable[dict[str, Any]]:
+    """COCO's images: every photo that was read."""
+    masked = (record for record in journal.records(photos) if "image" in record)
+    for image_id, record in enumerate(masked, start=1):
+        yield {"id": image_id, **record["image"]}
+
+
+def annotations(journal: Journal, photos: Iterable[InputPhoto]) -> Iterable[dict[str, Any]]:
+    """COCO's annotations: every object, photo by photo, by falling score."""
+    masked = (record for record in journal.records(photos) if "image" in record)
+    annotation_id = 0
+    for image_id, record in enumerate(masked, start=1):
+        for annotation in record["annotations"]:
+            annotation_id += 1
+            yield {"id": annotation_id, "image_id": image_id, **annotation}
+
+
+def _write_array(file: TextIO, values: Iterable[dict[str, Any]]) -> None:
+    """Writes a JSON array, an element a line."""
+    before = "[\n"
+    for value in values:
+        file.write(before + json.dumps(value, ensure_ascii=False, allow_nan=False))
+        before = ",\n"
+    file.write("[]" if before == "[\n" else "\n]")
