@@ -23,6 +23,8 @@ that it takes to be as good as from scratch.
 inference: photos masked from files to files (overlay and binary) on a CPU, by this project, by Detectron2's own loop
 (DefaultPredictor, Visualizer, imwrite) and by torchvision's maskrcnn_resnet50_fpn. Each side has a process of its own
 and they take turns on the same photos; start-up does not count.
+
+overlay: overlays of a hundred objects from a model's output on, against Detectron2's Visualizer, one thread each.
 """
 
 import argparse
@@ -41,6 +43,20 @@ def at_least_one(text: str) -> int:
     if int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return int(text)
+
+
+def share(text: str) -> float:
+    """A number of 0 … 1, for argparse."""
+    if not 0 <= float(text) <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not within 0 and 1")
+    return float(text)
+
+
+def megapixels(text: str) -> float:
+    """A size of photos, for argparse."""
+    if not 0.01 <= float(text) <= 200:
+        raise argparse.ArgumentTypeError(f"{text} is not within 0.01 and 200")
+    return float(text)
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -82,12 +98,16 @@ def get_parser() -> argparse.ArgumentParser:
     inference.add_argument("--photos", required=True, metavar="DIR", help="folder of photos")
     inference.add_argument("--limit", type=at_least_one, default=20, metavar="N", help="photos at most (20)")
     inference.add_argument(
-        "--megapixels", type=float, default=0.0, metavar="N", help="scale the photos to this size first (as they are)"
+        "--megapixels",
+        type=megapixels,
+        default=0.0,
+        metavar="N",
+        help="scale the photos to this size first (as they are)",
     )
     inference.add_argument("--repeats", type=at_least_one, default=2, metavar="N", help="the median counts (2)")
     inference.add_argument("--threads", type=at_least_one, default=2, metavar="N", help="compute threads a side (2)")
     inference.add_argument(
-        "--confidence-threshold", type=float, default=0.05, metavar="0…1", help="least score of an object (0.05)"
+        "--confidence-threshold", type=share, default=0.05, metavar="0…1", help="least score of an object (0.05)"
     )
     inference.add_argument(
         "--sides",
@@ -101,6 +121,11 @@ def get_parser() -> argparse.ArgumentParser:
     inference.add_argument(
         "--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last"
     )
+    drawing = commands.add_parser("overlay", help="overlays against Detectron2's Visualizer")
+    drawing.set_defaults(measure=measure_overlay)
+    drawing.add_argument("--objects", type=at_least_one, default=100, metavar="N", help="in each photo (100)")
+    drawing.add_argument("--repeats", type=at_least_one, default=5, metavar="N", help="the median counts (5)")
+    drawing.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     return parser
 
 
@@ -137,6 +162,14 @@ def measure_inference(args: argparse.Namespace) -> dict:
     figures = predicting.measure_inference(args)
     print(figures["table"])
     return figures
+
+
+def measure_overlay(args: argparse.Namespace) -> dict:
+    """Figures of the subcommand `overlay`; imported late."""
+    require_detectron2()
+    from campus_seg.benchmarks import drawing
+
+    return drawing.measure_overlay(args)
 
 
 @exits_on_bad_input

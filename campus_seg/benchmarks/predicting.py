@@ -20,7 +20,7 @@ from typing import Any
 
 from campus_seg.benchmarks.memory import peak_mb
 from campus_seg.environment import require_detectron2, share_cores
-from campus_seg.errors import CampusError, ConfigError
+from campus_seg.errors import CampusError, ConfigError, OutputError
 
 INFERENCE_SIDES = ("ours", "ours_fp32", "detectron2", "torchvision")  # what each is, sides.py says
 SAVE = ("overlay", "binary")
@@ -89,6 +89,8 @@ def chosen_photos(folder: str, limit: int, megapixels: float, scratch: Path) -> 
     from campus_seg.photos import PhotoError, read_photo
 
     found = [photo.path for photo in find_photos([folder], scratch / "none").photos if not photo.fault]
+    if not found:
+        raise ConfigError(f"{folder}: no photo here can be read; give another folder")
     step = max(1, len(found) / limit)
     found = [found[int(i * step)] for i in range(min(limit, len(found)))]
     if not megapixels:
@@ -102,7 +104,9 @@ def chosen_photos(folder: str, limit: int, megapixels: float, scratch: Path) -> 
         factor = (megapixels * 1e6 / (photo.shape[0] * photo.shape[1])) ** 0.5
         scaled.append(scratch / "photos" / f"{number:04d}.jpg")
         scaled[-1].parent.mkdir(exist_ok=True)
-        cv2.imwrite(str(scaled[-1]), cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC))
+        size = [max(1, round(side * factor)) for side in photo.shape[1::-1]]
+        if not cv2.imwrite(str(scaled[-1]), cv2.resize(photo, size, interpolation=cv2.INTER_CUBIC)):
+            raise OutputError(f"{scaled[-1]}: cannot be written; make room in the temporary folder")
     return scaled
 
 
@@ -159,6 +163,7 @@ class Worker:
     """A side in a process of its own, which waits while the others have their turn."""
 
     def __init__(self, side: str, work: Work, output: Path):
+        self._side = side
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, side, work, str(output)), daemon=True)
@@ -176,44 +181,56 @@ class Worker:
 
     def mask(self, photos: Sequence[Path]) -> tuple[float, int]:
         """Masks photos; returns the seconds from the first one's reading to the last one's writing, and the objects."""
-        self._connection.send([str(path) for path in photos])
-        return self._receive()
+        return self._ask([str(path) for path in photos])
 
     def peak_mb(self) -> float:
         """The most memory that the process has had."""
-        self._connection.send(None)
+        return self._ask(None)
+
+    def _ask(self, what: list[str] | None) -> Any:
+        try:
+            self._connection.send(what)
+        except OSError:
+            raise self._gone() from None
         return self._receive()
 
     def _receive(self) -> Any:
         try:
             said = self._connection.recv()
-        except EOFError:
-            raise ConfigError("a side of the comparison ended without a word: out of memory?") from None
+        except (EOFError, OSError):
+            raise self._gone() from None
         if isinstance(said, CampusError):
             raise said
         return said
 
+    def _gone(self) -> ConfigError:
+        self._process.join(10)
+        return ConfigError(
+            f"{self._side} ended with status {self._process.exitcode}; its reason is above, if it had one"
+        )
+
 
 def serve(connection: Connection, side: str, work: Work, output: str) -> None:
-    """What a side's process does: set up, say what it is, and mask what it is told to."""
+    """What a side's process does: set up, say what it is, and mask what it is told to, until nobody listens."""
     if side.startswith("ours"):
         share_cores()  # as tools/visualize.py does
     require_detectron2()  # which also silences it
     from campus_seg.benchmarks import sides
 
-    # A side's chatter does not belong on the table's standard output.
-    sys.stdout = sys.stderr
-    with contextlib.suppress(EOFError, OSError):
-        try:
-            what, mask = sides.SIDES[side](work)
-            connection.send(what)
-            while True:
+    sys.stdout = sys.stderr  # a side's chatter does not belong on the table's standard output
+    try:
+        what, mask = sides.SIDES[side](work)
+        connection.send(what)
+        while True:
+            try:
                 photos = connection.recv()
-                if photos is None:
-                    connection.send(peak_mb())
-                    continue
-                began = time.perf_counter()
-                objects = mask([Path(path) for path in photos], Path(output))
-                connection.send((time.perf_counter() - began, objects))
-        except CampusError as error:
-            connection.send(error)
+            except EOFError:
+                return
+            if photos is None:
+                connection.send(peak_mb())
+                continue
+            began = time.perf_counter()
+            objects = mask([Path(path) for path in photos], Path(output))
+            connection.send((time.perf_counter() - began, objects))
+    except CampusError as error:
+        connection.send(error)

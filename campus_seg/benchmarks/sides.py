@@ -15,6 +15,7 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from campus_seg.benchmarks.predicting import SAVE, Side, Work
 from campus_seg.config import load_config, use_run_weights
+from campus_seg.errors import ConfigError
 from campus_seg.inference.folder import mask_photos
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.outputs import PictureWriter
@@ -30,6 +31,8 @@ def run_config(work: Work) -> CfgNode:
     cfg = load_config(work.config_file, [*work.opts, "MODEL.DEVICE", "cpu"])
     use_run_weights(cfg, work.config_file, work.opts)
     cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = work.threshold
+    if cfg.CAMPUS.RESIZE != "fit":
+        raise ConfigError(f'CAMPUS.RESIZE is "{cfg.CAMPUS.RESIZE}": the other sides know only fit')
     return cfg
 
 
@@ -107,15 +110,15 @@ def torchvision(work: Work) -> tuple[str, Side]:
 
 def input_photos(photos: Sequence[Path]) -> list[InputPhoto]:
     """Photos as `mask_photos` takes them."""
-    return [InputPhoto(path, path.name, path.stem) for path in photos]
+    return [InputPhoto(path, path.name, path.name) for path in photos]  # two may have one stem
 
 
 def write(output: Path, path: Path, overlay: np.ndarray, union: np.ndarray) -> None:
     """Writes what this project writes, with OpenCV's defaults."""
     for name in SAVE:
         (output / name).mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(output / "overlay" / f"{path.stem}.jpg"), overlay)
-    cv2.imwrite(str(output / "binary" / f"{path.stem}.png"), union.astype(np.uint8) * 255)
+    cv2.imwrite(str(output / "overlay" / f"{path.name}.jpg"), overlay)
+    cv2.imwrite(str(output / "binary" / f"{path.name}.png"), union.astype(np.uint8) * 255)
 
 
 SIDES: dict[str, Callable[[Work], tuple[str, Side]]] = {

@@ -1,8 +1,9 @@
 """The ways to compute a model: which one suits this machine, and how it is set up."""
 
+import importlib
 import importlib.util
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from detectron2.config import CfgNode
@@ -60,14 +61,17 @@ def choose_engine(cfg: CfgNode) -> Engine:
     check_inference_keys(cfg)
     name, precision = cfg.CAMPUS.INFERENCE.ENGINE, cfg.CAMPUS.INFERENCE.PRECISION
     remarks = []
-    on_cpu = torch.device(cfg.MODEL.DEVICE).type == "cpu"
+    try:
+        on_cpu = torch.device(cfg.MODEL.DEVICE).type == "cpu"
+    except RuntimeError:
+        raise ConfigError(f'MODEL.DEVICE is "{cfg.MODEL.DEVICE}"; give cpu or cuda') from None
     if name == "auto":
         name = "openvino" if on_cpu else "eager"
     if name == "openvino" and not on_cpu:
         remarks.append("openvino computes on a CPU: MODEL.DEVICE cpu")
         name = "eager"
-    if name == "openvino" and importlib.util.find_spec("openvino") is None:
-        remarks.append("openvino would be faster and is not installed: pip install openvino")
+    if name == "openvino" and (fault := fault_of_openvino()):
+        remarks.append(f"openvino would be faster, but {fault}")
         name = "eager"
     native = cpu_has_bf16() if on_cpu else torch.cuda.is_available() and torch.cuda.is_bf16_supported(False)
     if precision == "auto":
@@ -77,11 +81,22 @@ def choose_engine(cfg: CfgNode) -> Engine:
     return Engine(name, precision, tuple(remarks))
 
 
+def fault_of_openvino() -> str:
+    """Why OpenVINO cannot be used here; "" where it can."""
+    if importlib.util.find_spec("openvino") is None:
+        return "is not installed: pip install openvino"
+    try:
+        importlib.import_module("campus_seg.inference.openvino_parts")
+    except (ImportError, OSError, AttributeError, RuntimeError) as error:  # of an install that is broken or too old
+        return f"does not load: {error}"
+    return ""
+
+
 def cpu_has_bf16() -> bool:
     """Whether the processor multiplies bfloat16 by itself."""
     if hasattr(torch.cpu, "get_capabilities"):
         capabilities = torch.cpu.get_capabilities()
-        return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+        return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
     return torch.cpu._is_avx512_bf16_supported()
 
 
@@ -107,13 +122,17 @@ def apply_engine(model: nn.Module, engine: Engine, design: str) -> Engine:
     if against:
         return Engine("eager", "fp32", (*engine.remarks, f"as Detectron2 computes it, since {against}"))
     parts = parts_of(model)
+    computed = None
     if engine.name == "openvino":
         from campus_seg.inference.openvino_parts import openvino_parts  # an extra
 
-        parts = openvino_parts(parts, engine.precision, design)
-    else:
-        parts = eager_parts(parts, engine.precision, model.device.type)
-    replace_parts(model, parts)
+        try:
+            computed = openvino_parts(parts, engine.precision, design)
+            engine = replace(engine, precision=computed.pyramid.precision)
+        except RuntimeError as error:  # an operation that it does not know
+            first = (str(error).strip().splitlines() or ["no reason"])[0]
+            engine = Engine("eager", engine.precision, (*engine.remarks, f"openvino refused the model: {first}"))
+    replace_parts(model, computed or eager_parts(parts, engine.precision, model.device.type))
     return engine
 
 

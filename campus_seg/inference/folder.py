@@ -75,8 +75,10 @@ def mask_photos(
         OutputError: the disk is full; what was masked so far is kept.
     """
     selection.check(class_names)
+    drawn = [output.resolve() / name for name in OUTPUTS]
     for photo in photos:
-        if any(photo.path.resolve().is_relative_to(output.resolve() / name) for name in OUTPUTS):
+        path = photo.path.resolve()
+        if any(path.is_relative_to(folder) for folder in drawn):
             raise ConfigError(f"{photo.path}: lies among the outputs in {output}; give another --output")
     writer = PictureWriter(output, class_names, save)
     made_with = {

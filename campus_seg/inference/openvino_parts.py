@@ -24,7 +24,7 @@ from campus_seg.storage import cache_folder, sync
 logger = logging.getLogger(__name__)
 
 NAMES = ("pyramid", "box_head", "mask_head")
-FORMAT = 1  # of the graphs; a change of `parts.py` that changes them needs another
+FORMAT = 1  # of the graphs; a change of `parts.py` or of a backbone's code that changes them needs another
 MAX_MODELS = 4  # kept in the cache; an R50-FPN takes 180 MB
 TORCH_TO_OPENVINO = {torch.float32: ov.Type.f32, torch.bfloat16: ov.Type.bf16}
 
@@ -43,6 +43,9 @@ def openvino_core() -> ov.Core:
 
 class Graph:
     """A compiled graph as a function of tensors. Not for several threads at once.
+
+    Attributes:
+        precision: what it computes in; a processor that has no bf16 takes fp32.
 
     Args:
         model: what `convert` made, with one input.
@@ -65,7 +68,11 @@ class Graph:
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "NUM_STREAMS": 1,
         }
-        self._request = openvino_core().compile_model(model, "CPU", options).create_infer_request()
+        compiled = openvino_core().compile_model(model, "CPU", options)
+        self.precision = {ov.Type.f32: "fp32", ov.Type.bf16: "bf16"}.get(
+            compiled.get_property("INFERENCE_PRECISION_HINT"), "fp32"
+        )
+        self._request = compiled.create_infer_request()
 
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
         """Computes the outputs, which share memory with the graph and are valid until its next call."""
@@ -122,7 +129,9 @@ def converted(parts: Parts) -> dict[str, ov.Model]:
         "box_head": torch.zeros(2, *parts.box_head.bins, channels),
         "mask_head": torch.zeros(2, *parts.mask_head.bins, channels),
     }
-    return {name: convert(getattr(parts, name), examples[name]) for name in NAMES}
+    models = {name: convert(getattr(parts, name), examples[name]) for name in NAMES}
+    gc.collect()  # traced modules hold one another, and their weights
+    return models
 
 
 def cached_models(parts: Parts, design: str) -> dict[str, ov.Model]:
@@ -135,7 +144,7 @@ def cached_models(parts: Parts, design: str) -> dict[str, ov.Model]:
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / "lock"):
             return _read_or_convert(folder / model_key(parts, design), parts)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the latter is OpenVINO's, where a write fails
         logger.warning("Converted models cannot be kept (%s): every start converts anew", error)
         return converted(parts)
 
@@ -168,7 +177,6 @@ def _read_or_convert(folder: Path, parts: Parts) -> dict[str, ov.Model]:
     kept = sorted((path for path in folder.parent.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
     for old in kept[:-MAX_MODELS]:
         shutil.rmtree(old)
-    gc.collect()  # traced modules hold one another, and their weights
     return _read(folder)
 
 

@@ -12,8 +12,9 @@ from detectron2.layers import Conv2d, FrozenBatchNorm2d
 from detectron2.modeling import FPN, Backbone, GeneralizedRCNN, StandardROIHeads
 from detectron2.modeling.poolers import ROIPooler
 from detectron2.modeling.proposal_generator import RPN
-from detectron2.modeling.roi_heads import MaskRCNNConvUpsampleHead
+from detectron2.modeling.roi_heads import FastRCNNConvFCHead, MaskRCNNConvUpsampleHead
 from detectron2.modeling.roi_heads.mask_head import BaseMaskRCNNHead
+from detectron2.structures import Boxes
 from torch import Tensor, nn
 
 from campus_seg.inference.pooler import PyramidPooler
@@ -92,8 +93,11 @@ def reason_against_parts(model: nn.Module) -> str:
     if type(model) is not GeneralizedRCNN or type(model.proposal_generator) is not RPN:
         return "it is no GeneralizedRCNN with an RPN"
     heads = model.roi_heads
-    if type(heads) is not StandardROIHeads or type(heads.mask_head) is not MaskRCNNConvUpsampleHead:
+    standard = (StandardROIHeads, FastRCNNConvFCHead, MaskRCNNConvUpsampleHead)
+    if tuple(map(type, (heads, heads.box_head, heads.mask_head))) != standard or not heads.box_head.fcs:
         return "its ROI heads are not the standard ones"
+    if heads.keypoint_on:
+        return "it has a keypoint head"
     if type(model.backbone) is not FPN or not set(heads.in_features) <= set(model.proposal_generator.in_features):
         return "its RPN does not look at every level of an FPN"
     if not all(map(PyramidPooler.fits, (heads.box_pooler, heads.mask_pooler))):
@@ -132,9 +136,12 @@ def replace_parts(model: GeneralizedRCNN, parts: Parts) -> None:
     heads = model.roi_heads
     model.backbone = _Backbone(model, parts.pyramid)
     model.proposal_generator.rpn_head = _RPNHead(model.backbone)
-    if model.device.type == "cpu":  # on a GPU, Detectron2's own pooler is fast
+    if model.device.type == "cpu":
         heads.box_pooler = PyramidPooler(heads.box_pooler)
         heads.mask_pooler = PyramidPooler(heads.mask_pooler)
+    else:
+        heads.box_pooler = _FloatPooler(heads.box_pooler)
+        heads.mask_pooler = _FloatPooler(heads.mask_pooler)
     heads.box_head = _BoxHead(parts.box_head, heads.box_head.output_shape.channels)
     heads.mask_head = _MaskHead(parts.mask_head, heads.mask_head.predictor.out_channels)
     model.eval()
@@ -177,6 +184,17 @@ class _RPNHead(nn.Module):
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         return self._outputs_of[0].rpn_outputs
+
+
+class _FloatPooler(nn.Module):
+    """Detectron2's own pooler, which is fast on a GPU and knows no bfloat16."""
+
+    def __init__(self, pooler: ROIPooler):
+        super().__init__()
+        self._pooler = pooler
+
+    def forward(self, x: list[Tensor], box_lists: list[Boxes]) -> Tensor:
+        return self._pooler([features.float() for features in x], box_lists)
 
 
 class _BoxHead(nn.Module):

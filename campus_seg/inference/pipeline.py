@@ -17,7 +17,7 @@ BEHIND = 2  # predicted photos a writer, which wait for it
 
 
 class Pipeline(Generic[Item, Read, Predicted, Written]):
-    """Three stages on a row of items: threads that read ahead, the caller's that predicts, threads that write.
+    """Three stages on a row of items, once: threads that read ahead, the caller's that predicts, threads that write.
 
     Args:
         read: makes of an item what is predicted on; the error that it raises may be one of `expected`.

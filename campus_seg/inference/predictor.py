@@ -19,7 +19,7 @@ from campus_seg.modeling.weights import load_weights
 
 
 class Predictor:
-    """A run's model, ready to predict.
+    """A run's model, ready to predict; for one thread at a time.
 
     Args:
         cfg: a run's config with `MODEL.WEIGHTS` set; it is not changed.

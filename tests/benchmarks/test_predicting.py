@@ -12,6 +12,7 @@ from drawn import SMALL_MODEL
 from campus_seg.benchmarks import predicting
 from campus_seg.benchmarks.predicting import INFERENCE_SIDES, chosen_photos
 from campus_seg.config import load_config
+from campus_seg.errors import ConfigError
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 from campus_seg.tools.benchmark import main
 
@@ -110,10 +111,22 @@ def test_photos_can_be_scaled_to_the_size_of_a_phones(run, tmp_path):
         assert shape[1] / shape[0] == pytest.approx(width / height, rel=0.01)
 
 
+def test_a_side_that_is_gone_is_named(run, tmp_path):
+    work = predicting.Work(str(run / "config.yaml"), [], 1, 0.05)
+    with predicting.Worker("detectron2", work, tmp_path) as worker:
+        worker._process.kill()
+        worker._process.join()
+        with pytest.raises(ConfigError, match="detectron2 ended with status -9"):
+            worker.mask([run / "photos" / "0.jpg"])
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         (["--limit", "0"], "0 is less than 1"),
+        (["--megapixels", "-1"], "-1 is not within 0.01 and 200"),
+        (["--confidence-threshold", "7"], "7 is not within 0 and 1"),
+        (["--opts", "CAMPUS.RESIZE", "stretch"], 'CAMPUS.RESIZE is "stretch": the other sides know only fit'),
         (["--photos", "nowhere"], "nowhere: no such file or folder"),
         (["--sides", "theirs"], "invalid choice: 'theirs'"),
         (["--config-file", "nowhere.yaml"], "nowhere.yaml: no such file"),

@@ -7,11 +7,13 @@ import pytest
 import torch
 from answers import same_objects, stock_predictor
 from detectron2.modeling import build_model
+from detectron2.modeling.poolers import ROIPooler
+from detectron2.structures import Boxes
 from drawn import SMALL_MODEL
 
 from campus_seg.config import load_config
 from campus_seg.errors import ConfigError
-from campus_seg.inference import engines
+from campus_seg.inference import engines, parts
 from campus_seg.inference.engines import choose_engine
 from campus_seg.inference.predictor import Predictor
 from campus_seg.modeling.mini_backbone import register_mini_backbone
@@ -136,10 +138,18 @@ def test_a_photo_without_objects(engine, cfg):
     assert len(found) == 0 and found.pred_masks.shape == (0, 1, 28, 28)
 
 
-def test_a_model_of_another_design_is_computed_by_detectron2(tmp_path):
-    cfg = drawn_config(tmp_path, opts=("MODEL.ROI_MASK_HEAD.POOLER_TYPE", "ROIAlign"))
+@pytest.mark.parametrize(
+    ("opts", "reason"),
+    [
+        (("MODEL.ROI_MASK_HEAD.POOLER_TYPE", "ROIAlign"), "ROIAlignV2"),
+        (("MODEL.ROI_BOX_HEAD.NUM_FC", "0", "MODEL.ROI_BOX_HEAD.NUM_CONV", "1"), "its ROI heads are not the standard"),
+        (("MODEL.KEYPOINT_ON", "True"), "it has a keypoint head"),
+    ],
+)
+def test_a_model_of_another_design_is_computed_by_detectron2(opts, reason, tmp_path):
+    cfg = drawn_config(tmp_path, opts=opts)
     ours, stock = Predictor(cfg), stock_predictor(cfg)
-    assert ours.engine.name == "eager" and "ROIAlignV2" in str(ours.engine)
+    assert ours.engine.name == "eager" and reason in str(ours.engine)
     image = photo(120, 200)
     assert torch.equal(ours([image])[0].scores, stock(image)["instances"].scores)
 
@@ -165,6 +175,49 @@ def test_auto_takes_what_is_fastest_here(asked, device, openvino, bf16, expected
     engine = choose_engine(cfg)
     assert (engine.name, engine.precision) == expected
     assert remark in str(engine) and bool(engine.remarks) == bool(remark)
+
+
+def test_an_openvino_that_does_not_load_falls_back_with_its_reason(cfg, monkeypatch):
+    def broken(name):
+        raise ImportError("libopenvino.so: cannot open shared object file")
+
+    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setattr(engines.importlib, "import_module", broken)
+    engine = choose_engine(with_engine(cfg, "auto", "fp32"))
+    assert str(engine) == (
+        "eager in fp32 (openvino would be faster, but does not load: libopenvino.so: cannot open shared object file)"
+    )
+
+
+@pytest.mark.skipif("openvino" not in INSTALLED, reason="the extra openvino is not installed")
+def test_a_model_that_openvino_refuses_is_computed_by_pytorch(cfg, monkeypatch):
+    from campus_seg.inference import openvino_parts
+
+    def refuse(*_):
+        raise RuntimeError("Cannot convert operation\nand more")
+
+    monkeypatch.setattr(openvino_parts, "cached_models", refuse)
+    ours, stock = Predictor(with_engine(cfg, "openvino")), stock_predictor(cfg)
+    assert str(ours.engine) == "eager in fp32 (openvino refused the model: Cannot convert operation)"
+    image = photo(120, 200)
+    found, wanted, added = same_objects(ours([image])[0], stock(image)["instances"])
+    assert (found, added) == (wanted, 0) and wanted > 20
+
+
+def test_detectron2s_own_pooler_gets_what_it_knows():
+    """On a GPU it stays, and knows no bfloat16."""
+    pooler = ROIPooler(7, [1 / 4, 1 / 8], 0, "ROIAlignV2", canonical_level=3)
+    maps = [torch.randn(1, 4, 32, 32).bfloat16(), torch.randn(1, 4, 16, 16).bfloat16()]
+    boxes = [Boxes(torch.tensor([[3.0, 4, 90, 101], [50, 50, 60, 61]]))]
+    pooled = parts._FloatPooler(pooler)(maps, boxes)
+    assert torch.equal(pooled, pooler([features.float() for features in maps], boxes))
+
+
+def test_a_device_that_cannot_be(cfg):
+    cfg = cfg.clone()
+    cfg.MODEL.DEVICE = "gpu"
+    with pytest.raises(ConfigError, match='MODEL.DEVICE is "gpu"; give cpu or cuda'):
+        Predictor(cfg)
 
 
 @pytest.mark.parametrize(("key", "value"), [("ENGINE", "onnx"), ("PRECISION", "int8")])

@@ -130,6 +130,29 @@ def test_without_a_cache_every_start_converts(tmp_path, monkeypatch, conversions
     assert "Converted models cannot be kept" in caplog.text
 
 
+NO_ROOM = """
+import resource, signal, sys
+sys.path.insert(0, "tests/inference")
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from test_openvino_parts import small_parts, openvino_parts
+import torch
+parts = small_parts()
+expected = parts.pyramid(torch.ones(1, 3, 64, 64))[0]
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+graphs = openvino_parts(parts, "fp32", "a")
+print(bool(torch.allclose(graphs.pyramid(torch.ones(1, 3, 64, 64))[0], expected, atol=1e-4)))
+"""
+
+
+def test_a_full_disk_is_no_cache(cache, tmp_path):
+    command = [sys.executable, "-W", "ignore", "-c", NO_ROOM]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+    assert "Converted models cannot be kept" in done.stderr
+    assert list(cache.glob("*/*")) == []
+
+
 def start(folder, queue):
     os.environ["XDG_CACHE_HOME"] = folder
     done = []

@@ -1,4 +1,4 @@
-"""The predictor against stock Detectron2, on a small model with random weights."""
+"""Sizes, batches and bad configs, on a small model with random weights; its answers are in test_engines.py."""
 
 import numpy as np
 import pytest
@@ -41,8 +41,8 @@ def photo(height, width, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def stock(predictor, image, cfg):
-    """What Detectron2's DefaultPredictor does after its resize."""
+def postprocessed(predictor, image, cfg):
+    """What Detectron2's DefaultPredictor does after its resize, with the same parts of the model."""
     small = resize_photo(image, cfg.CAMPUS.INPUT_SIZE, cfg.CAMPUS.RESIZE)
     if cfg.INPUT.FORMAT == "RGB":
         small = small[:, :, ::-1]
@@ -55,13 +55,13 @@ def stock(predictor, image, cfg):
 @pytest.mark.parametrize("input_format", ["BGR", "RGB"])
 @pytest.mark.parametrize("resize", ["fit", "stretch"])
 @pytest.mark.parametrize("shape", [(120, 200), (331, 97), (40, 50)])
-def test_boxes_and_masks_are_those_of_stock_detectron2(cfg, shape, resize, input_format):
+def test_boxes_and_masks_come_into_the_photo_as_detectron2_brings_them(cfg, shape, resize, input_format):
     cfg = cfg.clone()
     cfg.CAMPUS.RESIZE = resize
     cfg.INPUT.FORMAT = input_format
     predictor = Predictor(cfg)
     image = photo(*shape)
-    wanted = stock(predictor, image, cfg)
+    wanted = postprocessed(predictor, image, cfg)
     found = predictor([image])[0]
     assert len(found) == len(wanted) > 3
     assert found.image_size == shape
