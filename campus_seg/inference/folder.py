@@ -10,6 +10,7 @@ from detectron2.structures import Instances
 from tqdm import tqdm
 
 from campus_seg.errors import ConfigError
+from campus_seg.inference.gallery import THUMBNAILS
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.outputs import OUTPUTS, OutputWriter
 from campus_seg.inference.paste import found_objects
@@ -54,7 +55,7 @@ def mask_photos(
         ConfigError: the output folder cannot be written to, or holds a photo among the outputs of an earlier run.
     """
     for photo in photos:
-        if any(photo.path.resolve().is_relative_to(output.resolve() / name) for name in OUTPUTS):
+        if any(photo.path.resolve().is_relative_to(output.resolve() / name) for name in (*OUTPUTS, THUMBNAILS)):
             raise ConfigError(f"{photo.path}: lies among the outputs in {output}; give another --output")
     writer = OutputWriter(output, class_names, save)
 
