@@ -9,16 +9,17 @@ Exit status: 0; 3 where a photo could not be read (masked/failures.json says why
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from campus_seg.environment import require_detectron2, share_cores
 from campus_seg.errors import exits_on_bad_input
+from campus_seg.inference.gallery import write_gallery
 from campus_seg.inference.outputs import OUTPUTS
-
-if TYPE_CHECKING:  # it needs Detectron2, whose absence `main` explains
-    from campus_seg.inference.folder import Summary
+from campus_seg.inference.records import read_records
+from campus_seg.inference.summary import Counts, write_summary_csv
+from campus_seg.palette import class_colors
 
 THRESHOLD_KEY = "MODEL.ROI_HEADS.SCORE_THRESH_TEST"
 
@@ -83,20 +84,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = find_photos(args.input, output)
     predictor = Predictor(cfg)
     print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}, photos: {len(found.photos)}")
-    summary = mask_photos(predictor, predictor.class_names, found.photos, output, args.save)
-    report(summary, found.skipped, output, args.save)
-    return 3 if summary.failures else 0
+    began = time.perf_counter()
+    mask_photos(predictor, predictor.class_names, found.photos, output, args.save)
+    seconds = time.perf_counter() - began
+    names = {photo.file_name: photo.name for photo in found.photos}
+    counts = write_summary_csv(output / "summary.csv", read_records(output, names), predictor.class_names)
+    colors = class_colors(len(predictor.class_names))
+    overlays = "overlay" in args.save
+    write_gallery(output, read_records(output, names), predictor.class_names, colors, overlays=overlays)
+    report(counts, seconds, found.skipped, output, args.save)
+    return 3 if counts.failures else 0
 
 
-def report(summary: "Summary", skipped: int, output: Path, save: Sequence[str]) -> None:
+def report(counts: Counts, seconds: float, skipped: int, output: Path, save: Sequence[str]) -> None:
     """Says in a few lines what was done and where it lies."""
-    lines = [("photos masked", summary.photos), ("objects found", summary.objects)]
+    lines = counts.lines(seconds)
     if skipped:
         lines.append(("files skipped", f"{skipped} (no photos by their names)"))
-    if summary.failures:
-        lines.append(("photos failed", f"{summary.failures} (see {output / 'failures.json'})"))
+    if counts.failures:
+        lines.append(("photos failed", f"{counts.failures} (see {output / 'failures.json'})"))
     lines += [(name, output / name) for name in OUTPUTS if name in save and (output / name).is_dir()]
     lines += [(name, output / f"{name}.json") for name in ("predictions", "legend")]
+    lines += [("summary", output / "summary.csv"), ("gallery", f"{output / 'index.html'} (open it in a browser)")]
     for name, value in lines:
         print(f"{name:<14}{value}")
 
