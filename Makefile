@@ -3,6 +3,7 @@
 #   make test     the tests, offline
 #   make kills    twenty kills and other ends of a run, and that it goes on as if there had been none
 #   make precision  on the model of make demo: that every engine and precision is as good as stock Detectron2
+#   make pages    the gallery in a real browser, chromium, which has to be there
 #   make install  the environment alone
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +13,7 @@ INSTALLED := $(VENV)/installed
 export OMP_NUM_THREADS ?= 2
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: install demo test overfit kills precision lint format lock clean
+.PHONY: install demo test overfit kills precision pages lint format lock clean
 
 install: $(INSTALLED)
 
@@ -30,7 +31,7 @@ demo: install
 	$(BIN)/python tools/demo.py
 
 test: install
-	$(BIN)/python -m pytest tests -m "not slow and not kills and not precision"
+	$(BIN)/python -m pytest tests -m "not slow and not kills and not precision and not pages"
 
 # Needs a real export (see tests/conftest.py); skipped where there is none.
 overfit: install
@@ -41,6 +42,9 @@ kills: install
 
 precision: install
 	$(BIN)/python -m pytest tests -m precision
+
+pages: install
+	$(BIN)/python -m pytest tests -m pages
 
 lint: install
 	$(BIN)/ruff format --check .

@@ -40,7 +40,10 @@ setup(
     python_requires=">=3.10",
     packages=[*find_packages(include=["campus_seg", "campus_seg.*"]), "campus_seg.tools", "campus_seg.configs"],
     package_dir={"campus_seg.tools": "tools", "campus_seg.configs": "configs"},
-    package_data={"campus_seg.configs": ["*.yaml", "augmentations/*.yaml"]},
+    package_data={
+        "campus_seg.configs": ["*.yaml", "augmentations/*.yaml"],
+        "campus_seg.inference": ["gallery_page/*"],
+    },
     install_requires=[
         *DETECTRON2_NEEDS,
         "albumentations==2.0.8",  # the last MIT release
@@ -57,7 +60,7 @@ setup(
         "torchvision>=0.19",
     ],
     extras_require={
-        "dev": ["hypothesis>=6", "pytest>=8", "ruff>=0.8", "wheel"],
+        "dev": ["hypothesis>=6", "playwright>=1.49", "pytest>=8", "ruff>=0.8", "wheel"],
         "openvino": ["openvino>=2025"],  # predicts faster on a CPU
     },
     entry_points={

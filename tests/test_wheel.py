@@ -68,6 +68,14 @@ print(find_config_file("configs/Base-Campus-MaskRCNN.yaml"))
     assert Path(path).is_relative_to(scripts.parent)
 
 
+def test_the_gallerys_page_is_in_the_wheel(elsewhere):
+    folder, scripts = elsewhere
+    code = "from campus_seg.inference import gallery as g; print(g.__file__, len(g.page()) > 9000)"
+    path, whole = output(scripts / "python", "-c", code, cwd=folder).split()
+    assert Path(path).is_relative_to(scripts.parent)
+    assert whole == "True"
+
+
 def test_a_training_from_another_folder(elsewhere, tmp_path):
     from drawn import draw_export
 
@@ -84,5 +92,6 @@ def test_a_training_from_another_folder(elsewhere, tmp_path):
         *("--input", tmp_path / "run/import/campus_test.json", "--output", tmp_path / "masked"),
         cwd=folder,
     )
-    assert (tmp_path / "masked/predictions.json").is_file()
+    for name in ("predictions.json", "summary.csv", "index.html"):
+        assert (tmp_path / "masked" / name).is_file()
     assert not list(folder.iterdir())

@@ -71,12 +71,14 @@ def summarise(output, segm, photos, seconds):
         "model_best.pth": "the trained model, as it was when it did best on the validation photos",
         "losses.png": "the losses on train, val and test",
         "inference/campus_test/metrics.json": "COCOEvaluator's figures",
+        "masked/index.html": "the masked test photos, to look through in a browser",
         "masked/overlay/": "the test photos with their masks drawn in",
         "masked/binary/": "white where there is an object",
         "masked/rgb/": "one colour a class; masked/legend.json says which",
         "masked/instances/": "one number an object",
         "masked/cutouts/": "every object by itself",
         "masked/predictions.json": "all of it as COCO",
+        "masked/summary.csv": "a row an object, for a spreadsheet",
     }
     print(f"\n=== Results, in {output}/")
     for name, meaning in names.items():

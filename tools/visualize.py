@@ -11,6 +11,7 @@ Stopped at any moment, the same command goes on where it was. Exit status: 0; 3 
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -142,9 +143,10 @@ def run(args: argparse.Namespace) -> None:
     if comm.is_main_process():
         print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}, photos: {len(found.photos)}")
     options = {"selection": selection, "made_with": predictor.made_with, "overwrite": args.overwrite}
+    began = time.perf_counter()
     summary = mask_photos(predictor, predictor.class_names, found.photos, output, args.save, **options)
     if comm.is_main_process():
-        report(summary, found.skipped, output, args.save)
+        report(summary, time.perf_counter() - began, found.skipped, output, args.save)
 
 
 def chosen(args: argparse.Namespace) -> "Selection":
@@ -158,17 +160,19 @@ def chosen(args: argparse.Namespace) -> "Selection":
     return Selection(least, thresholds, tuple(args.classes), args.min_area)
 
 
-def report(summary: "Summary", skipped: int, output: Path, save: Sequence[str]) -> None:
+def report(summary: "Summary", seconds: float, skipped: int, output: Path, save: Sequence[str]) -> None:
     """Says in a few lines what was done and where it lies."""
-    lines = [("photos masked", summary.photos), ("objects found", summary.objects)]
+    counts = summary.counts
+    lines = counts.lines(seconds if not summary.earlier else None)  # of a part only, the speed would mislead
     if summary.earlier:
         lines.append(("of an earlier", f"command {summary.earlier} photos"))
     if skipped:
         lines.append(("files skipped", f"{skipped} (no photos by their names)"))
-    if summary.failures:
-        lines.append(("photos failed", f"{summary.failures} (see {output / 'failures.json'})"))
+    if counts.failures:
+        lines.append(("photos failed", f"{counts.failures} (see {output / 'failures.json'})"))
     lines += [(name, output / name) for name in OUTPUTS if name in save and (output / name).is_dir()]
     lines += [(name, output / f"{name}.json") for name in ("predictions", "legend")]
+    lines += [("summary", output / "summary.csv"), ("gallery", f"{output / 'index.html'} (open it in a browser)")]
     for name, value in lines:
         print(f"{name:<14}{value}")
 

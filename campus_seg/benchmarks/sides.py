@@ -44,7 +44,8 @@ def ours(work: Work, precision: str) -> tuple[str, Side]:
 
     def mask(photos: Sequence[Path], output: Path) -> int:
         options = {"made_with": predictor.made_with, "overwrite": True}
-        return mask_photos(predictor, predictor.class_names, input_photos(photos), output, SAVE, **options).objects
+        done = mask_photos(predictor, predictor.class_names, input_photos(photos), output, SAVE, **options)
+        return sum(done.counts.objects.values())
 
     return f"campus_seg, {predictor.engine}", mask
 

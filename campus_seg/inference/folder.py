@@ -11,6 +11,7 @@ from detectron2.utils import comm
 from tqdm import tqdm
 
 from campus_seg.errors import ConfigError
+from campus_seg.inference.gallery import THUMBNAILS, write_gallery
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.journal import Journal
 from campus_seg.inference.lists import write_lists
@@ -18,6 +19,8 @@ from campus_seg.inference.outputs import OUTPUTS, PictureWriter
 from campus_seg.inference.paste import found_objects
 from campus_seg.inference.pipeline import Pipeline
 from campus_seg.inference.selection import Selection
+from campus_seg.inference.summary import Counts, write_summary_csv
+from campus_seg.palette import class_colors
 from campus_seg.photos import PhotoError, pixel_count, read_photo
 from campus_seg.storage import enough_room, remove_leftovers
 
@@ -28,18 +31,14 @@ GOES_ON = "the same command goes on where it was"
 
 @dataclass(frozen=True)
 class Summary:
-    """Counts of a masked folder.
+    """What became of a folder.
 
     Attributes:
-        photos: photos that are masked.
-        objects: objects found in them.
-        failures: photos that could not be read.
+        counts: of all its photos; of several processes only the first one counts.
         earlier: those of the photos that were masked already when the command began.
     """
 
-    photos: int
-    objects: int
-    failures: int
+    counts: Counts
     earlier: int = 0
 
 
@@ -75,7 +74,7 @@ def mask_photos(
         OutputError: the disk is full; what was masked so far is kept.
     """
     selection.check(class_names)
-    drawn = [output.resolve() / name for name in OUTPUTS]
+    drawn = [output.resolve() / name for name in (*OUTPUTS, THUMBNAILS)]
     for photo in photos:
         path = photo.path.resolve()
         if any(path.is_relative_to(folder) for folder in drawn):
@@ -125,17 +124,11 @@ def mask_photos(
                 bar.update()
         comm.synchronize()
         journal.read()
+        counts = Counts(0, 0, {}, 0)
         if not rank:
             write_lists(output, journal, photos, class_names)
+            colors = class_colors(len(class_names))
+            counts = write_summary_csv(output / "summary.csv", journal.records(photos), class_names)
+            write_gallery(output, journal.records(photos), class_names, colors, overlays="overlay" in save)
         comm.synchronize()
-        return summarise(journal, photos, earlier=earlier)
-
-
-def summarise(journal: Journal, photos: Sequence[InputPhoto], *, earlier: int = 0) -> Summary:
-    """Counts what a journal says of some photos."""
-    masked = objects = failures = 0
-    for record in journal.records(photos):
-        failures += "reason" in record
-        masked += "image" in record
-        objects += len(record.get("annotations", ()))
-    return Summary(masked, objects, failures, earlier)
+        return Summary(counts, earlier)

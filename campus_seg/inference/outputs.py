@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from campus_seg.inference import render
+from campus_seg.inference.gallery import THUMBNAILS
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.png import write_png
 from campus_seg.inference.regions import FoundObject, Region, row_bands
@@ -88,7 +89,8 @@ class PictureWriter:
         """Removes an earlier run's pictures of a photo that cannot be read now."""
         if not photo.name:
             return
-        for path in self.pictures(photo):
+        thumbnails = [f"{THUMBNAILS}/{photo.name}.jpg"] if "overlay" in self.save else []
+        for path in [*self.pictures(photo), *thumbnails]:
             (self.folder / path).unlink(missing_ok=True)
         if "cutouts" in self.save:
             self._remove_cutouts(photo)

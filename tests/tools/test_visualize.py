@@ -1,5 +1,6 @@
 """The command, from a run's config.yaml to pictures, with a small model of random weights."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -97,7 +98,32 @@ def test_a_folder_is_masked(run, photos, capsys):
     assert "photos masked 2\n" in said
     assert f"objects found {len(predictions['annotations'])}\n" in said
     assert "files skipped 1 (no photos by their names)\n" in said
+    assert "photos/s      " in said
     assert str(output / "overlay") in said
+    with (output / "summary.csv").open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == len(predictions["annotations"])
+    names = ["bench", "car"]
+    for row, a in zip(table, predictions["annotations"], strict=True):
+        assert (row["photo"], row["class"]) == (
+            predictions["images"][a["image_id"] - 1]["file_name"],
+            names[a["category_id"] - 1],
+        )
+        assert float(row["share"]) == pytest.approx(a["area"] / (90 * 120), rel=1e-5)
+    for name in names:
+        count = sum(row["class"] == name for row in table)
+        assert not count or f"{count} {name}\n" in said
+    assert sorted(path.name for path in (output / "thumbnails").rglob("*.jpg")) == ["a.jpg", "b.jpg"]
+    assert '"walk/b.png","walk/b",120,90,1,[[1,' in (output / "gallery.js").read_text()
+    assert str(output / "summary.csv") in said
+    assert f"gallery       {output / 'index.html'} (open it in a browser)\n" in said
+
+
+def test_the_gallery_has_no_pictures_of_an_earlier_run(run, photos):
+    visualize(run, photos, "--save", "overlay", "--confidence-threshold", "0")
+    _, output = visualize(run, photos, "--save", "binary", "--confidence-threshold", "1", "--overwrite")
+    assert (output / "overlay" / "a.jpg").is_file()
+    assert '["a.jpg","a",120,90,0,[]]' in (output / "gallery.js").read_text()
 
 
 def test_the_threshold_is_half_unless_given_and_opts_win(run, photos):
@@ -118,6 +144,7 @@ def test_an_unreadable_photo_gives_status_3_and_the_rest_is_masked(run, photos, 
     assert status == 3
     assert [f["file_name"] for f in json.loads((output / "failures.json").read_text())] == ["a_cut.jpg"]
     assert sorted(p.name for p in output.rglob("*.png")) == ["a.png", "b.png"]
+    assert (output / "index.html").is_file()
     assert f"photos failed 1 (see {output / 'failures.json'})" in capsys.readouterr().out
 
 
