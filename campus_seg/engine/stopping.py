@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkContext, ForkProcess
 from types import FrameType
 
 from detectron2.utils import comm
@@ -63,14 +64,30 @@ def shield_workers(loader: DataLoader) -> DataLoader:
     Without its workers it could not finish the step under way. They end when it tells them to, or is gone.
     """
     loader.worker_init_fn = functools.partial(_init_worker, loader.worker_init_fn)
+    if loader.num_workers:
+        loader.multiprocessing_context = _ShieldedContext()
     return loader
+
+
+class _ShieldedProcess(ForkProcess):
+    """Begins with SIGTERM blocked, so that all its threads have it blocked, those of libraries too."""
+
+    def start(self) -> None:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _ShieldedContext(ForkContext):
+    Process = _ShieldedProcess
 
 
 def _init_worker(init: Callable[[int], None] | None, worker_id: int) -> None:
     if init:
         init(worker_id)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     threading.Thread(target=_obey_the_main_process, daemon=True).start()
 
 

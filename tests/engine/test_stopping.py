@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from campus_seg.engine.stopping import SIGNALS, StopRequest, shield_workers
@@ -57,7 +58,18 @@ class Workers(Dataset):
         return os.getpid()
 
 
-def test_loaders_obey_the_main_process_alone():
+@pytest.mark.parametrize("threads", [1, 2])
+def test_loaders_obey_the_main_process_alone(threads):
+    """Also where PyTorch has begun threads of its own in them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        loaders_obey_the_main_process_alone()
+    finally:
+        torch.set_num_threads(before)
+
+
+def loaders_obey_the_main_process_alone():
     batches = iter(shield_workers(DataLoader(Workers(), num_workers=1, collate_fn=list, prefetch_factor=1)))
     worker = next(batches)[0]
     for number in SIGNALS:
