@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from campus_seg.environment import require_detectron2, share_cores
-from campus_seg.errors import exits_on_bad_input
+from campus_seg.errors import ConfigError, exits_on_bad_input
 from campus_seg.inference.outputs import OUTPUTS
 
 if TYPE_CHECKING:  # it needs Detectron2, whose absence `main` explains
@@ -50,6 +50,10 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--confidence-threshold", type=threshold, default=0.5, metavar="0…1", help="least score of an object (0.5)"
     )
+    parser.add_argument("--tile", type=int, metavar="PIXELS", help="look at tiles of large photos, too: their side")
+    parser.add_argument(
+        "--overlap", type=float, metavar="SHARE", help="of a tile that its neighbour shows, too, below 1 (0.2)"
+    )
     parser.add_argument(
         "--opts",
         nargs=argparse.REMAINDER,
@@ -70,8 +74,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from campus_seg.inference.folder import mask_photos
     from campus_seg.inference.inputs import find_photos
     from campus_seg.inference.predictor import Predictor
+    from campus_seg.inference.tiles import OVERLAP, TiledPredictor, check_tiling
     from campus_seg.storage import check_output_folder
 
+    overlap = OVERLAP if args.overlap is None else args.overlap
+    if args.tile is not None:
+        check_tiling(args.tile, overlap)
+    elif args.overlap is not None:
+        raise ConfigError(f"--overlap {args.overlap:g} is for tiles: give --tile PIXELS, too, for example 1024")
     output = Path(args.output)
     check_output_folder(output)
     cfg = load_config(args.config_file, args.opts)
@@ -82,7 +92,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     found = find_photos(args.input, output)
     predictor = Predictor(cfg)
-    print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}, photos: {len(found.photos)}")
+    tiles = ""
+    if args.tile is not None:
+        predictor = TiledPredictor(predictor, args.tile, overlap)
+        tiles = f", tiles of {args.tile} px, overlap {overlap:g}"
+    print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}{tiles}, photos: {len(found.photos)}")
     summary = mask_photos(predictor, predictor.class_names, found.photos, output, args.save)
     report(summary, found.skipped, output, args.save)
     return 3 if summary.failures else 0

@@ -93,7 +93,7 @@ class Sightings:
         """
         if holds(self.views[i], self.boxes[k]) or not holds(self.views[k], self.boxes[i]):
             return False
-        if not 0 < self.areas[i] <= self.areas[k]:
+        if not 0 < self.areas[i] < self.areas[k]:
             return False
         if self.classes[i] == self.classes[k]:
             return shared >= SAME * self.areas[i]

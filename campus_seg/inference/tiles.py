@@ -15,6 +15,7 @@ from campus_seg.errors import ConfigError
 from campus_seg.inference.sightings import SAME, Sightings, holds
 
 LEAST_TILE = 32  # pixels
+OVERLAP = 0.2  # SAHI's default too
 COARSE = 0.1  # of an object's side: how far its box may be off where only the whole photo shows it
 
 
@@ -35,7 +36,9 @@ class TiledPredictor:
         class_names, engine, batch, model: the predictor's own.
     """
 
-    def __init__(self, predictor: Callable[[Sequence[np.ndarray]], list[Instances]], tile: int, overlap: float = 0.2):
+    def __init__(
+        self, predictor: Callable[[Sequence[np.ndarray]], list[Instances]], tile: int, overlap: float = OVERLAP
+    ):
         check_tiling(tile, overlap)
         self.predictor, self.tile, self.overlap = predictor, tile, overlap
         self.class_names = predictor.class_names
@@ -143,10 +146,13 @@ def merged(found: list[Instances], views: np.ndarray, shape: tuple[int, int]) ->
 
 
 def _drop_pieces(seen: Sightings, pairs: list, alive: np.ndarray, wholes: int) -> None:
-    """Drops what a tile saw of an object of which another tile sees more. The largest come first."""
-    for k in wholes + np.argsort(-seen.areas[wholes:], kind="stable"):
+    """Drops what a tile saw of an object of which another tile sees more.
+
+    That one may itself be a piece of a third: a piece of a piece is one, even if so thin that it just misses the third.
+    """
+    for k in range(wholes, len(seen)):
         for i, shared in pairs[k]:
-            if alive[k] and i >= wholes and alive[i] and seen.is_piece(i, k, shared):
+            if i >= wholes and alive[i] and seen.is_piece(i, k, shared):
                 alive[i] = False
 
 
