@@ -14,7 +14,7 @@ from campus_seg.inference.paste import cell_weights, paste_mask, paste_part, pas
 SAME = 0.5
 # IoU from which it is the same object whatever the classes. Within one view Detectron2's NMS leaves classes alone, and
 # so do we; but no two things fill the same pixels, so two views that disagree have seen one.
-SAME_OF_ANY_CLASS = 0.8
+SAME_OF_ANY_CLASS = 0.7
 LEEWAY = 0.05  # of an object's side: how far the model's boxes may be from where a tile cuts the object
 FINER = 4  # points a cell and axis from which a mask is drawn anew
 
@@ -56,15 +56,15 @@ class Sightings:
         return len(self.boxes)
 
     def near(self, index: int) -> np.ndarray:
-        """Later instances of other views whose boxes meet that of one so that their masks may be the same's."""
+        """Later instances of other views whose boxes lie so that they may be the same object as one of them."""
         later = slice(index + 1, None)
-        low = np.maximum(self.boxes[index, :2], self.boxes[later, :2])
-        size = np.minimum(self.boxes[index, 2:], self.boxes[later, 2:]) - low
+        one, others = _grown(self.boxes[index]), _grown(self.boxes[later])
+        size = np.minimum(one[2:], others[:, 2:]) - np.maximum(one[:2], others[:, :2])
         meet = np.where((size > 0).all(axis=1), size.prod(axis=1), 0)
         enough = meet >= SAME * np.minimum(self.areas[index], self.areas[later])
-        both_cut = self.cut[index].any() & self.cut[later].any(axis=1)
+        cut = self.cut[index].any() | self.cut[later].any(axis=1)
         elsewhere = (self.views[later] != self.views[index]).any(axis=1)
-        return index + 1 + np.flatnonzero((meet > 0) & (enough | both_cut) & elsewhere)
+        return index + 1 + np.flatnonzero((meet > 0) & (enough | cut) & elsewhere)
 
     def shared(self, i: int, k: int) -> int:
         """Pixels that two masks have in common."""
@@ -81,24 +81,27 @@ class Sightings:
 
     def same(self, i: int, k: int, shared: int) -> bool:
         """Whether two instances are one object, seen whole or in part."""
+        if shared == 0:
+            return False
         if self.classes[i] == self.classes[k]:
-            return 0 < shared >= SAME * min(self.areas[i], self.areas[k])
+            return shared >= SAME * min(self.areas[i], self.areas[k])
         return shared >= SAME_OF_ANY_CLASS * (self.areas[i] + self.areas[k] - shared)
 
     def is_piece(self, i: int, k: int, shared: int) -> bool:
         """Whether `i` is what its view could see of `k`, which reaches beyond that view.
 
-        Of half an object the model may take the class for another: a piece that ends at its view's edge goes by the
-        pixels alone.
+        Two allowances for a piece that ends at its view's edge. It may be so thin that the error in the box of `k` is
+        as large: it need not lie in `k`, but within that error. And its class may be another, since of half an object
+        the model may make anything: then it goes by the pixels alone.
         """
         if holds(self.views[i], self.boxes[k]) or not holds(self.views[k], self.boxes[i]):
             return False
         if not 0 < self.areas[i] < self.areas[k]:
             return False
+        cut = self.cut[i].any()
         if self.classes[i] == self.classes[k]:
-            return shared >= SAME * self.areas[i]
-        seen = self.visible(k, self.views[i])
-        return bool(self.cut[i].any()) and shared >= SAME * (self.areas[i] + seen - shared)
+            return shared >= SAME * self.areas[i] or bool(cut and self._within(i, k) >= SAME * self.areas[i])
+        return bool(cut) and shared >= SAME * (self.areas[i] + self.visible(k, self.views[i]) - shared)
 
     def are_parts(self, i: int, k: int, shared: int) -> bool:
         """Whether two instances are parts of an object that neither's view holds.
@@ -137,6 +140,14 @@ class Sightings:
             pred_masks=torch.from_numpy(masks),
         )
 
+    def _within(self, i: int, k: int) -> int:
+        """Pixels that `i` shares with `k` grown by `LEEWAY`."""
+        around = _grown(self.boxes[k])
+        window = _meet(paste_range(self.boxes[i], self.shape), paste_range(around, self.shape))
+        if window is None:
+            return 0
+        return int(np.count_nonzero(self._part(i, window) & paste_part(self.masks[k], around, window)))
+
     def _part(self, index: int, window: tuple[int, int, int, int]) -> np.ndarray:
         return paste_part(self.masks[index], self.boxes[index], window)
 
@@ -145,6 +156,12 @@ def holds(views: np.ndarray, box: np.ndarray, leeway: float = 0) -> np.ndarray:
     """Whether views (…, 4) hold a box (4,) but for a pixel, or `leeway` of its sides where that is more."""
     slack = np.maximum(1, leeway * (box[2:] - box[:2]))
     return ((views[..., :2] <= box[:2] + slack) & (views[..., 2:] >= box[2:] - slack)).all(axis=-1)
+
+
+def _grown(boxes: np.ndarray) -> np.ndarray:
+    """Boxes (…, 4) with `LEEWAY` of their sides around them."""
+    margin = LEEWAY * (boxes[..., 2:] - boxes[..., :2])
+    return np.concatenate([boxes[..., :2] - margin, boxes[..., 2:] + margin], axis=-1)
 
 
 def _meet(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> tuple[int, int, int, int] | None:

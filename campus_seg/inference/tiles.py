@@ -135,9 +135,8 @@ def merged(found: list[Instances], views: np.ndarray, shape: tuple[int, int]) ->
     for i in range(len(seen)):
         for k in seen.near(i).tolist():
             shared = seen.shared(i, k)
-            if shared:
-                pairs[i].append((k, shared))
-                pairs[k].append((i, shared))
+            pairs[i].append((k, shared))
+            pairs[k].append((i, shared))
     alive = np.ones(len(seen), dtype=bool)
     _drop_pieces(seen, pairs, alive, wholes)
     _drop_doubles(seen, pairs, alive, wholes)
