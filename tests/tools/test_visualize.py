@@ -183,6 +183,23 @@ def test_model_best_goes_before_model_final(run, photos, tmp_path, capsys):
     assert str(tmp_path / "model_final.pth") in capsys.readouterr().out
 
 
+def test_tiles_are_looked_at_where_a_photo_is_larger(run, photos, capsys):
+    def annotations(*more):
+        _, output = visualize(run, photos, "--save", "predictions", "--confidence-threshold", "0.2", *more)
+        return json.loads((output / "predictions.json").read_text())["annotations"]
+
+    whole = annotations()
+    capsys.readouterr()
+    assert annotations("--tile", "120") == whole
+    assert ", tiles of 120 px, overlap 0.2, photos: 2\n" in capsys.readouterr().out
+    tiled = annotations("--tile", "64", "--overlap", "0.5")
+    assert ", tiles of 64 px, overlap 0.5, photos: 2\n" in capsys.readouterr().out
+    assert tiled != whole
+    for annotation in tiled:
+        x, y, w, h = annotation["bbox"]
+        assert x >= 0 and y >= 0 and x + w <= 120 and y + h <= 90
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -205,6 +222,15 @@ def test_model_best_goes_before_model_final(run, photos, tmp_path, capsys):
         (["--opts", "MODEL.WEIGHTS", "nowhere.pth"], "nowhere.pth"),
         (["--opts", "CAMPUS.RESIZE", "squash"], 'CAMPUS.RESIZE is "squash"; give one of fit, stretch'),
         (["--opts", "CAMPUS.INPUT_SIZE", "0"], "CAMPUS.INPUT_SIZE is 0"),
+        (["--tile", "31"], "error: --tile 31: a tile has at least 32 pixels a side, for example 1024"),
+        (["--tile", "many"], "argument --tile: invalid int value: 'many'"),
+        (
+            ["--tile", "64", "--overlap", "1"],
+            "error: --overlap 1: a share from 0 to below 1 is wanted, for example 0.2",
+        ),
+        (["--tile", "64", "--overlap", "-0.1"], "error: --overlap -0.1: a share"),
+        (["--tile", "64", "--overlap", "nan"], "error: --overlap nan: a share"),
+        (["--overlap", "0.2"], "error: --overlap 0.2 is for tiles: give --tile PIXELS, too"),
         (["--output", __file__], "test_visualize.py: cannot be written to (Not a directory)"),
     ],
 )
@@ -231,7 +257,7 @@ def test_help_comes_without_torch():
     code = (
         f"import sys; sys.argv = ['visualize.py', '--help']; import runpy; runpy.run_path({str(TOOL)!r}, run_name='x')"
     )
-    code += "['get_parser']().format_help(); assert 'torch' not in sys.modules"
+    code += "['get_parser']('x').format_help(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
     said = subprocess.run([sys.executable, str(TOOL), "--help"], check=True, capture_output=True, text=True).stdout
     assert "--confidence-threshold" in said
