@@ -21,9 +21,13 @@ def threshold(text: str) -> tuple[str, float]:
 
 def at_least(least: int, text: str) -> int:
     """A whole number, for argparse."""
-    if int(text) < least:
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number") from None
+    if value < least:
         raise argparse.ArgumentTypeError(f"{text} is less than {least}")
-    return int(text)
+    return value
 
 
 def overlap(text: str) -> float:

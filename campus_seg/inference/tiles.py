@@ -45,7 +45,7 @@ class TiledPredictor:
         self.engine = predictor.engine
         self.batch = predictor.batch
         self.model = predictor.model
-        self.made_with = {**predictor.made_with, "--tile and --overlap": [tile, overlap]}
+        self.made_with = {**getattr(predictor, "made_with", {}), "--tile and --overlap": [tile, overlap]}
 
     def __call__(self, photos: Sequence[np.ndarray]) -> list[Instances]:
         """Finds the objects of some photos.

@@ -185,7 +185,9 @@ def test_model_best_goes_before_model_final(run, photos, tmp_path, capsys):
 
 def test_tiles_are_looked_at_where_a_photo_is_larger(run, photos, capsys):
     def annotations(*more):
-        _, output = visualize(run, photos, "--save", "predictions", "--confidence-threshold", "0.2", *more)
+        _, output = visualize(
+            run, photos, "--save", "predictions", "--confidence-threshold", "0.2", "--overwrite", *more
+        )
         return json.loads((output / "predictions.json").read_text())["annotations"]
 
     whole = annotations()
@@ -222,15 +224,16 @@ def test_tiles_are_looked_at_where_a_photo_is_larger(run, photos, capsys):
         (["--opts", "MODEL.WEIGHTS", "nowhere.pth"], "nowhere.pth"),
         (["--opts", "CAMPUS.RESIZE", "squash"], 'CAMPUS.RESIZE is "squash"; give one of fit, stretch'),
         (["--opts", "CAMPUS.INPUT_SIZE", "0"], "CAMPUS.INPUT_SIZE is 0"),
-        (["--tile", "31"], "error: --tile 31: a tile has at least 32 pixels a side, for example 1024"),
-        (["--tile", "many"], "argument --tile: invalid int value: 'many'"),
+        (["--min-area", "much"], "argument --min-area: much is no whole number"),
+        (["--tile", "31"], "argument --tile: 31 is less than 32"),
+        (["--tile", "many"], "argument --tile: many is no whole number"),
         (
             ["--tile", "64", "--overlap", "1"],
-            "error: --overlap 1: a share from 0 to below 1 is wanted, for example 0.2",
+            "argument --overlap: 1 is not from 0 to below 1",
         ),
-        (["--tile", "64", "--overlap", "-0.1"], "error: --overlap -0.1: a share"),
-        (["--tile", "64", "--overlap", "nan"], "error: --overlap nan: a share"),
-        (["--overlap", "0.2"], "error: --overlap 0.2 is for tiles: give --tile PIXELS, too"),
+        (["--tile", "64", "--overlap", "-0.1"], "argument --overlap: -0.1 is not from 0 to below 1"),
+        (["--tile", "64", "--overlap", "nan"], "argument --overlap: nan is not from 0 to below 1"),
+        (["--overlap", "0.2"], "error: --overlap 0.2 is for tiles: give --tile PIXELS too"),
         (["--output", __file__], "test_visualize.py: cannot be written to (Not a directory)"),
     ],
 )
