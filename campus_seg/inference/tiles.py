@@ -169,19 +169,22 @@ def _weigh_wholes(seen: Sightings, pairs: list, alive: np.ndarray, wholes: int, 
 
     Where a tile holds the object, the tile's closer look counts: the coarse one goes if uncut instances cover half of
     it (also several, which it took for one), or if one of them is surer. Else, and for every object that is too
-    large for a tile, the whole photo's stays and what tiles saw of it goes; unless several uncut instances cover half
-    of it, for then it was no object but a group.
+    large for a tile, the whole photo's stays and what tiles saw of it goes. Two exceptions: it goes if several uncut
+    instances cover half of it, for then it was no object but a group; and a small uncut one that is surer stays
+    beside it, as it would in one view: the large one may be wrong, and must not take the right one with it.
     """
     for j in np.argsort(-seen.scores[:wholes], kind="stable"):
-        matched = [(i, shared) for i, shared in pairs[j] if alive[i] and i >= wholes]
-        matched = [(i, n) for i, n in matched if seen.same(i, j, n) or seen.is_piece(i, j, n)]
-        uncut = [(i, n) for i, n in matched if not seen.cut[i].any() or holds(seen.views[i], seen.boxes[j])]
-        covered = sum(n for _, n in uncut) >= SAME * seen.areas[j]
+        matched = {i: n for i, n in pairs[j] if i >= wholes and alive[i]}
+        matched = {i: n for i, n in matched.items() if seen.same(i, j, n) or seen.is_piece(i, j, n)}
+        uncut = [i for i in matched if not seen.cut[i].any() or holds(seen.views[i], seen.boxes[j])]
+        surer = [i for i in uncut if seen.scores[i] >= seen.scores[j]]
+        half = SAME * seen.areas[j]
+        covered = bool(uncut) and sum(matched[i] for i in uncut) >= half
         if holds(tiles, seen.boxes[j], COARSE).any():
-            outdone = bool(uncut) and (covered or max(seen.scores[i] for i, _ in uncut) >= seen.scores[j])
+            outdone, beside = covered or bool(surer), []
         else:
-            outdone = len(uncut) > 1 and covered
-        alive[[j] if outdone else [i for i, _ in matched]] = False
+            outdone, beside = covered and len(uncut) > 1, [i for i in surer if matched[i] < half]
+        alive[[j] if outdone else [i for i in matched if i not in beside]] = False
 
 
 def _groups(seen: Sightings, pairs: list, alive: np.ndarray, wholes: int) -> list[list[int]]:

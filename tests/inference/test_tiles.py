@@ -4,76 +4,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from detectron2.structures import Boxes, Instances, pairwise_iou
+from blobs import INPUT, LEAST, Eye, draw, view
+from detectron2.structures import Boxes, pairwise_iou
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from campus_seg.errors import ConfigError
 from campus_seg.inference.paste import found_objects, instance_region
-from campus_seg.inference.sightings import Sightings
 from campus_seg.inference.tiles import TiledPredictor, tile_grid
-
-INPUT, LEAST = 96, 3  # pixels: the longest side of what the stand-in sees, and the shortest side of a blob it sees
-
-
-class Eye:
-    """Sees blobs of one colour each, and of a blob that the photo's edge cuts no more than is there.
-
-    Blue is the class + 1, green and red say which blob it is. Where the photo is shrunk, boxes are rounded to
-    whole pixels of the input. Scores are arbitrary: a piece is often surer than the whole.
-    """
-
-    class_names, engine, model = ["bench", "car", "dog"], "eye", None
-
-    def __init__(self, batch=2, noise=0.0):
-        self.batch = batch
-        self.noise = noise  # of a blob's sides: how far its box may be off
-        self.seen = []  # (height, width) of the photos of each call
-        self.changes = {}  # {blob: what class it takes it for where it sees a piece of less than these pixels}
-
-    def __call__(self, photos):
-        self.seen.append([photo.shape[:2] for photo in photos])
-        return [self.look(photo) for photo in photos]
-
-    def look(self, photo):
-        height, width = photo.shape[:2]
-        scale = INPUT / max(height, width)
-        boxes, masks, scores, classes = [], [], [], []
-        blobs = photo[..., 1].astype(int) << 8 | photo[..., 2]
-        for blob in np.unique(blobs[blobs > 0]).tolist():
-            mask = (blobs == blob).astype(np.uint8)
-            x, y, w, h = cv2.boundingRect(mask)
-            if min(w, h) * scale < LEAST:
-                continue
-            grid = max(1.0, 1 / scale)
-            x0, y0, x1, y1 = np.minimum(np.round(np.array([x, y, x + w, y + h]) / grid) * grid, [width, height] * 2)
-            if self.noise:
-                off = np.random.default_rng([blob, x, y, w, h, height]).uniform(-self.noise, self.noise, 4)
-                x0, y0, x1, y1 = np.clip(np.array([x0, y0, x1, y1]) + off * [w, h, w, h], 0, [width, height] * 2)
-            crop = mask[y : y + h, x : x + w].astype(np.float32)
-            class_id = int(photo[..., 0][mask > 0][0]) - 1
-            if mask.sum() < self.changes.get(blob, (0, 0))[0]:
-                class_id = self.changes[blob][1]
-            boxes.append([x0, y0, x1, y1])
-            masks.append(cv2.resize(crop, (28, 28), interpolation=cv2.INTER_LINEAR))
-            scores.append(0.5 + (blob * 7919 + w * 31 + h * 17 + x) % 499 / 1000)
-            classes.append(class_id)
-        found = Instances(
-            (height, width),
-            pred_boxes=Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)),
-            scores=torch.tensor(scores, dtype=torch.float32),
-            pred_classes=torch.tensor(classes, dtype=torch.int64),
-            pred_masks=torch.from_numpy(np.array(masks, np.float32).reshape(-1, 1, 28, 28)),
-        )
-        return found[found.scores.argsort(descending=True, stable=True)]
-
-
-def draw(shape, boxes, classes=None):
-    """A black photo with a filled rectangle for each (x0, y0, x1, y1)."""
-    photo = np.zeros((*shape, 3), np.uint8)
-    for number, (x0, y0, x1, y1) in enumerate(boxes, start=1):
-        photo[y0:y1, x0:x1] = ((classes or [0] * len(boxes))[number - 1] + 1, number >> 8, number & 255)
-    return photo
 
 
 def look(photo, tile=96, overlap=0.25, eye=None):
@@ -257,18 +195,6 @@ def test_half_an_object_that_looks_like_another_class_goes():
     assert found.pred_classes.tolist() == [0]
 
 
-def view(boxes, classes, scores, shape=(200, 400), masks=None):
-    """What a view gives, in the photo's pixels; whole rectangles unless masks are given."""
-    n = len(boxes)
-    return Instances(
-        shape,
-        pred_boxes=Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)),
-        scores=torch.tensor(scores, dtype=torch.float32),
-        pred_classes=torch.tensor(classes, dtype=torch.int64),
-        pred_masks=torch.ones(n, 1, 28, 28) if masks is None else torch.tensor(masks, dtype=torch.float32)[:, None],
-    )
-
-
 class Views:
     """Gives what a test says was found in the whole photo and in tiles."""
 
@@ -322,8 +248,22 @@ FINE, ROUGH = (20, 20, 60, 60), (12, 12, 64, 64)
             {0: view([(30, 20, 75, 60)], [0], [0.7]), 1: view([(95, 20, 130, 60)], [0], [0.6])},
             [((30, 20, 75, 60), 0, 0.7), ((95, 20, 130, 60), 0, 0.6)],
         ),
-        # a detail that a tile takes for an object, inside one that no tile holds
-        (view([(10, 10, 390, 190)], [0], [0.6]), {0: view([FINE], [0], [0.99])}, [((10, 10, 390, 190), 0, 0.6)]),
+        # a detail that a tile takes for an object, inside one that no tile holds; a surer one may be an object
+        (view([(10, 10, 390, 190)], [0], [0.6]), {0: view([FINE], [0], [0.5])}, [((10, 10, 390, 190), 0, 0.6)]),
+        (
+            view([(10, 10, 390, 190)], [0], [0.6]),
+            {0: view([FINE], [0], [0.9])},
+            [(FINE, 0, 0.9), ((10, 10, 390, 190), 0, 0.6)],
+        ),
+        # but not what shows most of it, even short of the tile's edge
+        (
+            view([(30, 16, 114, 60)], [0], [0.6]),
+            {0: view([(30, 16, 90, 60)], [0], [0.9])},
+            [((30, 16, 114, 60), 0, 0.6)],
+        ),
+        # where a tile holds it, the surer one of an object and a detail
+        (view([(10, 10, 90, 90)], [0], [0.6]), {0: view([FINE], [0], [0.9])}, [(FINE, 0, 0.9)]),
+        (view([(10, 10, 90, 90)], [0], [0.9]), {0: view([FINE], [0], [0.6])}, [((10, 10, 90, 90), 0, 0.9)]),
         # half of it at the edge of a tile; the tile that holds it did not see it
         (
             view([(70, 20, 112, 60)], [0], [0.6]),
@@ -360,41 +300,34 @@ FINE, ROUGH = (20, 20, 60, 60), (12, 12, 64, 64)
             {0: view([(60, 20, 84, 60)], [0], [0.7]), 1: view([(86, 20, 130, 60)], [0], [0.8])},
             [((86, 20, 130, 60), 0, 0.8), ((60, 20, 84, 60), 0, 0.7)],
         ),
+        (
+            NOTHING,
+            {0: view([(60, 20, 92, 60)], [0], [0.7]), 1: view([(81, 20, 130, 60)], [0], [0.8])},
+            [((81, 20, 130, 60), 0, 0.8), ((60, 20, 92, 60), 0, 0.7)],
+        ),
+        # nor two that both tiles cut, one a little below the other
+        (
+            NOTHING,
+            {0: view([(60, 20, 99, 60)], [0], [0.7]), 1: view([(81, 50, 130, 90)], [0], [0.8])},
+            [((81, 50, 130, 90), 0, 0.8), ((60, 20, 99, 60), 0, 0.7)],
+        ),
+        # a sliver of what the other tile sees whole, if 3 pixels short
+        (
+            NOTHING,
+            {0: view([(20, 20, 81, 60)], [0], [0.7]), 1: view([(80, 20, 84, 60)], [0], [0.8])},
+            [((20, 20, 81, 60), 0, 0.7)],
+        ),
+        # what a tile holds though the whole photo's box, which is coarse, reaches beyond
+        (
+            view([(50, 16, 104, 60)], [0], [0.9]),
+            {0: view([(52, 20, 95, 60)], [0], [0.7])},
+            [((52, 20, 95, 60), 0, 0.7)],
+        ),
         (NOTHING, {}, []),
     ],
 )
 def test_what_stays_of_several_sightings(whole, tiles, expected):
     assert combine(whole, tiles) == expected
-
-
-def test_masks_decide_and_not_boxes():
-    rng = np.arange(28)
-    above = (rng[:, None] < rng).astype(np.float32)  # the triangle above the diagonal, and the one below
-    views = np.array([(0, 0, 100, 100), (0, 0, 80, 80)])
-    box = [20, 20, 60, 60]
-    found = [view([box], [0], [0.9], masks=above[None]), view([box], [0], [0.8], masks=1 - above[None])]
-    seen = Sightings(found, views, (200, 400))
-    assert seen.near(0).tolist() == [1]
-    assert not seen.same(0, 1, seen.shared(0, 1))
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    a=st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(3, 60)] * 2),
-    b=st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(3, 60)] * 2),
-    window=st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 60)] * 2),
-    seed=st.integers(0, 99),
-)
-def test_shared_and_visible_pixels_are_those_of_full_masks(a, b, window, seed):
-    boxes = [(x, y, x + w, y + h) for x, y, w, h in (a, b)]
-    masks = np.random.default_rng(seed).random((2, 28, 28)).astype(np.float32)
-    found = [view([box], [0], [0.9], (100, 110), masks[n : n + 1]) for n, box in enumerate(boxes)]
-    seen = Sightings(found, np.array([(0, 0, 110, 100), (0, 0, 100, 90)]), (100, 110))
-    full = [instance_region(each, 0).full((100, 110)) for each in found]
-    assert seen.areas.tolist() == [mask.sum() for mask in full]
-    assert seen.shared(0, 1) == (full[0] & full[1]).sum()
-    x, y, w, h = window
-    assert seen.visible(0, np.array([x, y, x + w, y + h])) == full[0][y : y + h, x : x + w].sum()
 
 
 def test_a_photo_no_larger_than_a_tile_is_seen_once():
