@@ -2,7 +2,8 @@
 #   make demo     the main job on drawn photos, end to end, in output/demo
 #   make test     the tests, offline
 #   make kills    twenty kills and other ends of a run, and that it goes on as if there had been none
-#   make precision  on the model of make demo: that every engine and precision is as good as stock Detectron2
+#   make precision  on the model of make demo: that every engine and precision is as good as stock Detectron2, and
+#                 that tiles find the small objects of a panorama
 #   make pages    the gallery in a real browser, chromium, which has to be there
 #   make install  the environment alone
 PYTHON ?= python3

@@ -25,25 +25,48 @@ def paste_mask(mask: np.ndarray, box: np.ndarray, shape: tuple[int, int]) -> Reg
     Returns:
         A region of the size of the box and a pixel around it, as far as that lies in the photo; not tight.
     """
+    window = paste_range(box, shape)
+    return Region(window[0], window[1], paste_part(mask, box, window))
+
+
+def paste_range(box: np.ndarray, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Where a mask pasted into a box may have pixels: (x0, y0, x1, y1) within a photo of `shape` (H, W).
+
+    x1 and y1 are exclusive, and not below x0 and y0 where the box lies outside.
+    """
     height, width = shape
+    left, top = (max(int(np.floor(v)) - 1, 0) for v in box[:2])
+    return left, top, max(left, min(int(np.ceil(box[2])) + 1, width)), max(top, min(int(np.ceil(box[3])) + 1, height))
+
+
+def paste_part(mask: np.ndarray, box: np.ndarray, window: tuple[int, int, int, int]) -> np.ndarray:
+    """`paste_mask` for some of the photo's pixels alone.
+
+    Args:
+        mask: (m, n) float32, the probability of "object" within the box.
+        box: (4,) XYXY in the photo's pixels.
+        window: (x0, y0, x1, y1) in the photo's pixels, whole numbers, x1 and y1 exclusive.
+
+    Returns:
+        (y1 - y0, x1 - x0) bool.
+    """
+    left, top, right, bottom = window
     x0, y0, x1, y1 = (float(v) for v in box)
-    left, top = (max(int(np.floor(v)) - 1, 0) for v in (x0, y0))
-    right, bottom = max(left, min(int(np.ceil(x1)) + 1, width)), max(top, min(int(np.ceil(y1)) + 1, height))
-    rows = _weights(top, bottom, y0, y1, mask.shape[0]) @ mask
-    columns = np.ascontiguousarray(_weights(left, right, x0, x1, mask.shape[1]).T)
+    rows = cell_weights(np.arange(top, bottom) + 0.5, y0, y1, mask.shape[0]) @ mask
+    columns = np.ascontiguousarray(cell_weights(np.arange(left, right) + 0.5, x0, x1, mask.shape[1]).T)
     pasted = np.empty((bottom - top, right - left), dtype=bool)
     for band in row_bands(pasted.shape):
         np.greater_equal(rows[band] @ columns, np.float32(MASK_THRESHOLD), out=pasted[band])
-    return Region(left, top, pasted)
+    return pasted
 
 
-def _weights(first: int, end: int, start: float, stop: float, cells: int) -> np.ndarray:
-    """How much each cell of a mask that lies over start … stop counts in pixels first … end - 1.
+def cell_weights(points: np.ndarray, start: float, stop: float, cells: int) -> np.ndarray:
+    """How much each cell of a mask that lies over start … stop counts at some points (P,) of that axis.
 
     Returns:
-        (end - first, cells) float32: 1 where a pixel's centre is a cell's, 0 from the next cell's centre on.
+        (P, cells) float32: 1 where a point is a cell's centre, 0 from the next cell's centre on.
     """
-    position = (np.arange(first, end) + 0.5 - start) / (stop - start) * cells - 0.5  # in cells, from the first's centre
+    position = (points - start) / (stop - start) * cells - 0.5  # in cells, from the first's centre
     return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(cells))).astype(np.float32)
 
 

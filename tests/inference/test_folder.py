@@ -257,10 +257,11 @@ def test_only_what_is_asked_for_is_drawn_and_the_lists_are_always_written(tmp_pa
     assert {"predictions.json", "legend.json", "failures.json"} <= set(files(tmp_path / "out"))
 
 
-def test_photos_among_the_outputs_are_not_overwritten(tmp_path):
-    draw(tmp_path / "out" / "overlay" / "a.jpg")
+@pytest.mark.parametrize("kind", ["overlay", "thumbnails"])
+def test_photos_among_the_outputs_are_not_overwritten(tmp_path, kind):
+    draw(tmp_path / "out" / kind / "a.jpg")
     with pytest.raises(ConfigError, match="lies among the outputs"):
-        mask(tmp_path / "out" / "overlay", tmp_path / "out")
+        mask(tmp_path / "out" / kind, tmp_path / "out")
 
 
 def test_an_output_that_is_a_file(tmp_path):

@@ -183,6 +183,25 @@ def test_model_best_goes_before_model_final(run, photos, tmp_path, capsys):
     assert str(tmp_path / "model_final.pth") in capsys.readouterr().out
 
 
+def test_tiles_are_looked_at_where_a_photo_is_larger(run, photos, capsys):
+    def annotations(*more):
+        _, output = visualize(
+            run, photos, "--save", "predictions", "--confidence-threshold", "0.2", "--overwrite", *more
+        )
+        return json.loads((output / "predictions.json").read_text())["annotations"]
+
+    whole = annotations()
+    capsys.readouterr()
+    assert annotations("--tile", "120") == whole
+    assert ", tiles of 120 px, overlap 0.2, photos: 2\n" in capsys.readouterr().out
+    tiled = annotations("--tile", "64", "--overlap", "0.5")
+    assert ", tiles of 64 px, overlap 0.5, photos: 2\n" in capsys.readouterr().out
+    assert tiled != whole
+    for annotation in tiled:
+        x, y, w, h = annotation["bbox"]
+        assert x >= 0 and y >= 0 and x + w <= 120 and y + h <= 90
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -205,6 +224,16 @@ def test_model_best_goes_before_model_final(run, photos, tmp_path, capsys):
         (["--opts", "MODEL.WEIGHTS", "nowhere.pth"], "nowhere.pth"),
         (["--opts", "CAMPUS.RESIZE", "squash"], 'CAMPUS.RESIZE is "squash"; give one of fit, stretch'),
         (["--opts", "CAMPUS.INPUT_SIZE", "0"], "CAMPUS.INPUT_SIZE is 0"),
+        (["--min-area", "much"], "argument --min-area: much is no whole number"),
+        (["--tile", "31"], "argument --tile: 31 is less than 32"),
+        (["--tile", "many"], "argument --tile: many is no whole number"),
+        (
+            ["--tile", "64", "--overlap", "1"],
+            "argument --overlap: 1 is not from 0 to below 1",
+        ),
+        (["--tile", "64", "--overlap", "-0.1"], "argument --overlap: -0.1 is not from 0 to below 1"),
+        (["--tile", "64", "--overlap", "nan"], "argument --overlap: nan is not from 0 to below 1"),
+        (["--overlap", "0.2"], "error: --overlap 0.2 is for tiles: give --tile PIXELS too"),
         (["--output", __file__], "test_visualize.py: cannot be written to (Not a directory)"),
     ],
 )
@@ -231,7 +260,7 @@ def test_help_comes_without_torch():
     code = (
         f"import sys; sys.argv = ['visualize.py', '--help']; import runpy; runpy.run_path({str(TOOL)!r}, run_name='x')"
     )
-    code += "['get_parser']().format_help(); assert 'torch' not in sys.modules"
+    code += "['get_parser']('x').format_help(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
     said = subprocess.run([sys.executable, str(TOOL), "--help"], check=True, capture_output=True, text=True).stdout
     assert "--confidence-threshold" in said

@@ -1,0 +1,101 @@
+"""The arguments of tools/visualize.py; without torch, so that --help is fast."""
+
+import argparse
+from functools import partial
+
+from campus_seg.errors import ConfigError
+from campus_seg.inference.outputs import OUTPUTS
+
+LEAST_TILE = 32  # pixels
+OVERLAP = 0.2  # of tiles; SAHI's default too
+
+
+def threshold(text: str) -> tuple[str, float]:
+    """A number of 0 … 1, or CLASS=NUMBER, for argparse: ("" or the class, the number)."""
+    name, _, number = text.rpartition("=")
+    value = float(number)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not within 0 and 1")
+    return name, value
+
+
+def at_least(least: int, text: str) -> int:
+    """A whole number, for argparse."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number") from None
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{text} is less than {least}")
+    return value
+
+
+def overlap(text: str) -> float:
+    """A share of 0 … 1, without 1, for argparse."""
+    if not 0 <= float(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to below 1")
+    return float(text)
+
+
+def get_parser(description: str) -> argparse.ArgumentParser:
+    """The command's arguments; those of Detectron2's demo keep their names and meaning."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--config-file", required=True, metavar="FILE", help="config.yaml of a finished run")
+    add(
+        *("--input", "--inputs"),
+        **{"required": True, "nargs": "+", "metavar": "PATH"},
+        help="folders, photos, patterns, .txt lists of these, or COCO .json files of photos",
+    )
+    add("--output", required=True, metavar="DIR", help="folder to write to")
+    add(
+        "--save",
+        **{"nargs": "+", "choices": OUTPUTS, "default": OUTPUTS, "metavar": "NAME"},
+        help=f"only some of: {', '.join(OUTPUTS)} (the .json lists are always written)",
+    )
+    add(
+        "--confidence-threshold",
+        **{"type": threshold, "nargs": "+", "default": [], "metavar": "0…1"},
+        help="least score of an object (0.5), and of some classes: 0.5 person=0.3 car=0.7",
+    )
+    add("--classes", nargs="+", default=[], metavar="NAME", help="only objects of these classes")
+    add("--min-area", type=partial(at_least, 0), default=0, metavar="N", help="only objects of at least so many pixels")
+    add(
+        "--tile",
+        type=partial(at_least, LEAST_TILE),
+        metavar="N",
+        help="look at tiles of large photos too, N pixels wide",
+    )
+    add("--overlap", type=overlap, metavar="SHARE", help=f"of a tile that its neighbour shows too, below 1 ({OVERLAP})")
+    add("--overwrite", action="store_true", help="begin anew, over the results of other options")
+    # Detectron2's own, see its `launch`
+    add(
+        "--num-gpus",
+        type=partial(at_least, 1),
+        default=1,
+        metavar="N",
+        help="processes on this machine, each with a GPU or on CPUs",
+    )
+    add("--num-machines", type=partial(at_least, 1), default=1, metavar="N", help="machines that share the photos")
+    add("--machine-rank", type=int, default=0, metavar="N", help="this one's number, from 0")
+    add("--dist-url", default="auto", metavar="URL", help="where the first one can be reached: tcp://HOST:PORT")
+    add(
+        *("--opts",),
+        **{"nargs": argparse.REMAINDER, "default": [], "metavar": "KEY VALUE"},
+        help="keys that win over the config; give them last",
+    )
+    return parser
+
+
+def check_together(args: argparse.Namespace) -> None:
+    """Refuses arguments that do not go together.
+
+    Raises:
+        ConfigError: names the argument.
+    """
+    if args.overlap is not None and args.tile is None:
+        raise ConfigError(f"--overlap {args.overlap:g} is for tiles: give --tile PIXELS too, for example 1024")
+    if not 0 <= args.machine_rank < args.num_machines:
+        raise ConfigError(f"--machine-rank {args.machine_rank}: the machines' numbers are 0 to {args.num_machines - 1}")
+    if args.num_machines > 1 and args.dist_url == "auto":
+        raise ConfigError("--num-machines: say with --dist-url tcp://HOST:PORT where machine 0 can be reached")
