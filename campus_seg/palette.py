@@ -29,6 +29,11 @@ GOLDEN_RATIO = 0.618033988749895  # steps of it spread hues evenly, however many
 SHADES = ((0.70, 0.95), (0.95, 0.75), (0.50, 0.90), (0.80, 0.55), (0.60, 0.75))  # (saturation, value) in HSV
 
 
+def hex_color(color: tuple[int, int, int]) -> str:
+    """An (r, g, b) as web pages write it, for example "#e6194b"."""
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
 def class_colors(n: int) -> list[tuple[int, int, int]]:
     """The colours of classes 0 … n - 1.
 

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING
 
 from campus_seg.environment import require_detectron2, share_cores
 from campus_seg.errors import exits_on_bad_input, stop_on_sigterm
-from campus_seg.inference.arguments import OVERLAP, check_together, get_parser
+from campus_seg.inference.arguments import GOES_ON, OVERLAP, check_together, get_parser
 from campus_seg.inference.outputs import OUTPUTS
 
 if TYPE_CHECKING:  # it needs Detectron2, whose absence `main` explains
     from campus_seg.inference.folder import Summary
+    from campus_seg.inference.inputs import FoundPhotos
     from campus_seg.inference.selection import Selection
 
 THRESHOLD_KEY = "MODEL.ROI_HEADS.SCORE_THRESH_TEST"
-GOES_ON = "the same command goes on where it was"
 
 
 @exits_on_bad_input(advice=GOES_ON)
@@ -43,20 +43,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     output = Path(args.output)
     check_output_folder(output)
     check_together(args)
-    find_photos(args.input, output)  # before any process is started
+    found = find_photos(args.input, output)  # before any process is started
     where = {"machine_rank": args.machine_rank, "dist_url": args.dist_url}
-    launch(run, args.num_gpus, num_machines=args.num_machines, **where, args=(args,))
+    launch(run, args.num_gpus, num_machines=args.num_machines, **where, args=(args, found))
     return 3 if json.loads((output / "failures.json").read_bytes()) else 0
 
 
-def run(args: argparse.Namespace) -> None:
-    """One process of the command."""
+def run(args: argparse.Namespace, found: "FoundPhotos") -> None:
+    """One process of the command, which masks its share of what was found."""
     require_detectron2()
     from detectron2.utils import comm
 
     from campus_seg.config import load_config, use_run_weights
     from campus_seg.inference.folder import mask_photos
-    from campus_seg.inference.inputs import find_photos
     from campus_seg.inference.predictor import Predictor
     from campus_seg.inference.tiles import TiledPredictor
 
@@ -68,7 +67,6 @@ def run(args: argparse.Namespace) -> None:
         cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = selection.least
     cfg.freeze()
     output = Path(args.output)
-    found = find_photos(args.input, output)
     predictor = Predictor(cfg)
     tiles = ""
     if args.tile is not None:

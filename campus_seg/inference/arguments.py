@@ -6,6 +6,7 @@ from functools import partial
 from campus_seg.errors import ConfigError
 from campus_seg.inference.outputs import OUTPUTS
 
+GOES_ON = "the same command goes on where it was"  # what every end before the last photo says
 LEAST_TILE = 32  # pixels
 OVERLAP = 0.2  # of tiles; SAHI's default too
 

@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.util
-import logging
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,8 +10,6 @@ from torch import Tensor, nn
 
 from campus_seg.errors import ConfigError
 from campus_seg.inference.parts import Parts, parts_of, reason_against_parts, replace_parts
-
-logger = logging.getLogger(__name__)
 
 ENGINES = ("auto", "eager", "openvino")
 PRECISIONS = ("auto", "fp32", "bf16")

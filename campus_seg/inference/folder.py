@@ -11,6 +11,7 @@ from detectron2.utils import comm
 from tqdm import tqdm
 
 from campus_seg.errors import ConfigError
+from campus_seg.inference.arguments import GOES_ON
 from campus_seg.inference.gallery import THUMBNAILS, write_gallery
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.journal import Journal
@@ -26,7 +27,6 @@ from campus_seg.storage import enough_room, remove_leftovers
 
 Predict = Callable[[Sequence[np.ndarray]], list[Instances]]
 ALL = Selection()
-GOES_ON = "the same command goes on where it was"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from PIL import Image
 
+from campus_seg.palette import hex_color
 from campus_seg.photos import DAMAGED
 from campus_seg.storage import replacing
 
@@ -39,7 +40,7 @@ def write_gallery(
         overlays: whether `overlay/<name>.jpg` are of these records; those that are not would show other objects.
     """
     with replacing(folder / "gallery.js") as temporary, temporary.open("w", encoding="ascii") as file:
-        classes = [[name, "#{:02x}{:02x}{:02x}".format(*rgb)] for name, rgb in zip(class_names, colors, strict=True)]
+        classes = [[name, hex_color(color)] for name, color in zip(class_names, colors, strict=True)]
         table = "summary.csv" if (folder / "summary.csv").is_file() else None
         file.write(f'const GALLERY = {{\n"classes": {_json(classes)},\n"table": {_json(table)},\n"photos": [\n')
         for record in records:

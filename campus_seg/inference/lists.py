@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.journal import Journal
-from campus_seg.palette import class_colors
+from campus_seg.palette import class_colors, hex_color
 from campus_seg.storage import replacing, write_json
 
 
@@ -28,7 +28,7 @@ def write_lists(output: Path, journal: Journal, photos: Sequence[InputPhoto], cl
         _write_array(file, annotations(journal, photos))
         file.write("\n}\n")
     legend = {
-        name: {"id": i + 1, "rgb": list(color), "hex": "#{:02x}{:02x}{:02x}".format(*color)}
+        name: {"id": i + 1, "rgb": list(color), "hex": hex_color(color)}
         for i, (name, color) in enumerate(zip(class_names, class_colors(len(class_names)), strict=True))
     }
     write_json(output / "legend.json", legend)
