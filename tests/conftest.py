@@ -46,3 +46,15 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def threads_as_they_were():
+    """A benchmark takes one thread and belongs in a process of its own; the other tests get theirs back."""
+    import cv2
+    import torch
+
+    counts = torch.get_num_threads(), cv2.getNumThreads()
+    yield
+    torch.set_num_threads(counts[0])
+    cv2.setNumThreads(counts[1])

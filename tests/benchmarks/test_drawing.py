@@ -10,14 +10,7 @@ from campus_seg.benchmarks.drawing import AREAS, drawn_scene, ours, visualizer
 from campus_seg.inference.paste import found_objects
 from campus_seg.tools.benchmark import main
 
-
-@pytest.fixture(autouse=True)
-def threads():
-    """The tool takes one thread and belongs in a process of its own; the other tests get theirs back."""
-    counts = torch.get_num_threads(), cv2.getNumThreads()
-    yield
-    torch.set_num_threads(counts[0])
-    cv2.setNumThreads(counts[1])
+pytestmark = pytest.mark.usefixtures("threads_as_they_were")
 
 
 def test_the_drawn_objects_are_of_many_sizes_and_all_inside():

@@ -5,15 +5,11 @@ import json
 import cv2
 import numpy as np
 import pytest
-import torch
-from detectron2.modeling import build_model
-from drawn import SMALL_MODEL
+from small_models import write_run
 
 from campus_seg.benchmarks import predicting
 from campus_seg.benchmarks.predicting import INFERENCE_SIDES, chosen_photos
-from campus_seg.config import load_config
 from campus_seg.errors import ConfigError
-from campus_seg.modeling.mini_backbone import register_mini_backbone
 from campus_seg.tools.benchmark import main
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -23,13 +19,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def run(tmp_path_factory):
     """A run's folder, with five photos in `photos`."""
     folder = tmp_path_factory.mktemp("run")
-    cfg = load_config("mask_rcnn_mini_FPN.yaml", SMALL_MODEL)
-    cfg.CAMPUS.CLASSES = ["bench", "car"]
-    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 2
-    (folder / "config.yaml").write_text(cfg.dump())
-    register_mini_backbone()
-    torch.manual_seed(0)
-    torch.save({"model": build_model(cfg).state_dict()}, folder / "model_final.pth")
+    write_run(folder)
     (folder / "photos").mkdir()
     rng = np.random.default_rng(0)
     for number in range(5):

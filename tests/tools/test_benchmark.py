@@ -3,9 +3,7 @@ import os
 import shutil
 from pathlib import Path
 
-import cv2
 import pytest
-import torch
 from drawn import SMALL_MODEL, draw_export
 
 from campus_seg.benchmarks import importing
@@ -16,13 +14,7 @@ TOOL = Path(__file__).parents[2] / "tools" / "benchmark.py"
 QUICK = ["mapper", "--photos", "3", "--rounds", "1"]
 
 
-@pytest.fixture(autouse=True)
-def threads():
-    """The tool takes one thread and belongs in a process of its own; the other tests get theirs back."""
-    counts = torch.get_num_threads(), cv2.getNumThreads()
-    yield
-    torch.set_num_threads(counts[0])
-    cv2.setNumThreads(counts[1])
+pytestmark = pytest.mark.usefixtures("threads_as_they_were")
 
 
 @pytest.mark.parametrize("source", ["drawn", "export"])

@@ -9,17 +9,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
-from detectron2.modeling import build_model
-from drawn import SMALL_MODEL, draw_export
+from drawn import draw_export
 from PIL import Image
 from pycocotools import mask as mask_util
+from small_models import write_run
 
-from campus_seg.config import load_config
 from campus_seg.data.datasets import write_datasets
 from campus_seg.label_studio.export import read_export
 from campus_seg.label_studio.options import ExportOptions
-from campus_seg.modeling.mini_backbone import register_mini_backbone
 from campus_seg.tools.visualize import main
 
 TOOL = Path(__file__).parents[2] / "tools" / "visualize.py"
@@ -31,18 +28,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def run(tmp_path_factory):
     """A run's folder as training leaves it: config.yaml and model_final.pth."""
     folder = tmp_path_factory.mktemp("run")
-    cfg = load_config("mask_rcnn_mini_FPN.yaml", SMALL_MODEL)
-    cfg.CAMPUS.CLASSES = ["bench", "car"]
-    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 2
-    cfg.MODEL.DEVICE = "cuda"  # trained elsewhere
-    (folder / "config.yaml").write_text(cfg.dump())
-    cfg.MODEL.DEVICE = "cpu"
-    register_mini_backbone()
-    torch.manual_seed(0)
-    model = build_model(cfg)
-    for layer in (model.roi_heads.box_predictor.cls_score, model.roi_heads.mask_head.predictor):
-        torch.nn.init.normal_(layer.weight, std=1.0)  # scores that differ, masks with edges
-    torch.save({"model": model.state_dict()}, folder / "model_final.pth")
+    write_run(folder)
     return folder
 
 

@@ -12,13 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from detectron2.modeling import build_model
-from drawn import SMALL_MODEL
 from PIL import Image
-
-from campus_seg.config import load_config
-from campus_seg.modeling.mini_backbone import register_mini_backbone
+from small_models import write_run
 
 TOOL = Path(__file__).parents[2] / "tools" / "visualize.py"
 PHOTOS = 12
@@ -29,16 +24,7 @@ KILLS = 20
 def run(tmp_path_factory):
     """A run's folder, with photos of which one cannot be read."""
     folder = tmp_path_factory.mktemp("run")
-    cfg = load_config("mask_rcnn_mini_FPN.yaml", SMALL_MODEL)
-    cfg.CAMPUS.CLASSES = ["bench", "car"]
-    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 2
-    (folder / "config.yaml").write_text(cfg.dump())
-    register_mini_backbone()
-    torch.manual_seed(0)
-    model = build_model(cfg)
-    for layer in (model.roi_heads.box_predictor.cls_score, model.roi_heads.mask_head.predictor):
-        torch.nn.init.normal_(layer.weight, std=1.0)
-    torch.save({"model": model.state_dict()}, folder / "model_final.pth")
+    write_run(folder)
     (folder / "photos" / "walk").mkdir(parents=True)
     for number in range(PHOTOS):
         noise = np.random.default_rng(number).integers(0, 256, (90, 120 + number % 3, 3), dtype=np.uint8)
