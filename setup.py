@@ -47,6 +47,7 @@ setup(
     install_requires=[
         *DETECTRON2_NEEDS,
         "albumentations==2.0.8",  # the last MIT release
+        "av>=16",  # FFmpeg, for videos
         "filelock>=3.12",
         "ImageHash>=4.3.1,<5",
         "opencv-python-headless>=4.9,<4.12",  # newer ones want numpy 2

@@ -25,8 +25,8 @@ END_MARKERS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
 TAIL = 64 * 1024  # bytes in which the end marker is looked for
 
 BAND = 1 << 20  # pixels
-# Of photos of more bytes than this, what Pillow has freed is given back to the system: a third more than the photo,
-# which glibc would keep for the thread that read it.
+# With photos of more bytes than this, what was freed is given back to the system: of Pillow's reading a third more than
+# the photo, which glibc would keep for the thread that read it.
 LARGE = 100_000_000
 LIBC = ctypes.CDLL(None)
 # Of each EXIF orientation, the steps along what is stored as rows and as columns, -1 where these run backwards; from 5
@@ -85,9 +85,15 @@ def read_photo(path: Path, image_format: str = "BGR") -> np.ndarray:
             image.load()
             pixels = _upright_pixels(image, image_format)
             image.close()
-    if pixels.nbytes > LARGE and hasattr(LIBC, "malloc_trim"):
-        LIBC.malloc_trim(0)
+    if pixels.nbytes > LARGE:
+        return_freed_memory()
     return pixels
+
+
+def return_freed_memory() -> None:
+    """Gives back to the system what this process has freed, where the C library can (glibc)."""
+    if hasattr(LIBC, "malloc_trim"):
+        LIBC.malloc_trim(0)
 
 
 def photo_size(stream: BinaryIO) -> tuple[int, int, int]:

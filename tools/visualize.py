@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Masks photos with a trained model: overlays, masks, cut-outs and COCO predictions.
+"""Masks photos and videos with a trained model: overlays, masks, cut-outs and COCO predictions.
 
 Example:
     tools/visualize.py --config-file output/campus/config.yaml --input photos/ --output masked/
 
-Stopped at any moment, the same command goes on where it was. Exit status: 0; 3 where a photo could not be read
+Stopped at any moment, the same command goes on where it was. Exit status: 0; 3 where a file could not be read
 (masked/failures.json says why); 2 for a bad command or a full disk.
 """
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from campus_seg.environment import require_detectron2, share_cores
 from campus_seg.errors import exits_on_bad_input, stop_on_sigterm
 from campus_seg.inference.arguments import GOES_ON, OVERLAP, check_together, get_parser
-from campus_seg.inference.outputs import OUTPUTS
+from campus_seg.inference.outputs import OUTPUTS, VIDEOS
 
 if TYPE_CHECKING:  # it needs Detectron2, whose absence `main` explains
     from campus_seg.inference.folder import Summary
@@ -74,8 +74,14 @@ def run(args: argparse.Namespace, found: "FoundPhotos") -> None:
         predictor = TiledPredictor(predictor, args.tile, share)
         tiles = f", tiles of {args.tile} px, overlap {share:g}"
     if comm.is_main_process():
-        print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}{tiles}, photos: {len(found.photos)}")
-    options = {"selection": selection, "made_with": predictor.made_with, "overwrite": args.overwrite}
+        what = f"photos: {len(found.photos)}" + (f", videos: {len(found.videos)}" if found.videos else "")
+        print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}{tiles}, {what}")
+    options = {
+        "videos": found.videos,
+        "selection": selection,
+        "made_with": predictor.made_with,
+        "overwrite": args.overwrite,
+    }
     began = time.perf_counter()
     summary = mask_photos(predictor, predictor.class_names, found.photos, output, args.save, **options)
     if comm.is_main_process():
@@ -99,11 +105,16 @@ def report(summary: "Summary", seconds: float, skipped: int, output: Path, save:
     lines = counts.lines(seconds if not summary.earlier else None)  # of a part only, the speed would mislead
     if summary.earlier:
         lines.append(("of an earlier", f"command {summary.earlier} photos"))
+    if summary.videos:
+        lines.append(("videos masked", f"{len(summary.videos)} ({sum(summary.videos.values())} frames)"))
     if skipped:
-        lines.append(("files skipped", f"{skipped} (no photos by their names)"))
-    if counts.failures:
-        lines.append(("photos failed", f"{counts.failures} (see {output / 'failures.json'})"))
-    lines += [(name, output / name) for name in OUTPUTS if name in save and (output / name).is_dir()]
+        lines.append(("files skipped", f"{skipped} (neither photos nor videos by their names)"))
+    for kind, failures in (("photos", counts.failures), ("videos", summary.failed_videos)):
+        if failures:
+            lines.append((f"{kind} failed", f"{failures} (see {output / 'failures.json'})"))
+    lines += [
+        (name, output / name) for name in (*OUTPUTS, VIDEOS) if name in (*save, VIDEOS) and (output / name).is_dir()
+    ]
     lines += [(name, output / f"{name}.json") for name in ("predictions", "legend")]
     lines += [("summary", output / "summary.csv"), ("gallery", f"{output / 'index.html'} (open it in a browser)")]
     for name, value in lines:

@@ -46,7 +46,7 @@ def get_parser(description: str) -> argparse.ArgumentParser:
     add(
         *("--input", "--inputs"),
         **{"required": True, "nargs": "+", "metavar": "PATH"},
-        help="folders, photos, patterns, .txt lists of these, or COCO .json files of photos",
+        help="folders, photos, videos, patterns, .txt lists of these, or COCO .json files of photos",
     )
     add("--output", required=True, metavar="DIR", help="folder to write to")
     add(

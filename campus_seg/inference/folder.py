@@ -1,7 +1,7 @@
-"""A folder of photos, masked: read, predict, write; stopped at any moment, it goes on where it was."""
+"""A folder of photos and videos, masked: read, predict, write; stopped at any moment, it goes on where it was."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ from campus_seg.inference.gallery import THUMBNAILS, write_gallery
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.journal import Journal
 from campus_seg.inference.lists import write_lists
-from campus_seg.inference.outputs import OUTPUTS, PictureWriter
+from campus_seg.inference.outputs import OUTPUTS, VIDEOS, PictureWriter
 from campus_seg.inference.paste import found_objects
 from campus_seg.inference.pipeline import Pipeline
+from campus_seg.inference.regions import FoundObject
 from campus_seg.inference.selection import Selection
 from campus_seg.inference.summary import Counts, write_summary_csv
+from campus_seg.inference.video import mask_video, video_outputs
 from campus_seg.palette import class_colors
 from campus_seg.photos import PhotoError, pixel_count, read_photo
 from campus_seg.storage import enough_room, remove_leftovers
@@ -36,10 +38,14 @@ class Summary:
     Attributes:
         counts: of all its photos; of several processes only the first one counts.
         earlier: those of the photos that were masked already when the command began.
+        videos: file name -> frames, of those that were masked.
+        failed_videos: how many could not be read.
     """
 
     counts: Counts
     earlier: int = 0
+    videos: dict[str, int] = field(default_factory=dict)
+    failed_videos: int = 0
 
 
 def mask_photos(
@@ -49,6 +55,7 @@ def mask_photos(
     output: Path,
     save: Collection[str] = OUTPUTS,
     *,
+    videos: Sequence[InputPhoto] = (),
     selection: Selection = ALL,
     made_with: Mapping[str, Any] | None = None,
     overwrite: bool = False,
@@ -64,6 +71,7 @@ def mask_photos(
         output: the folder to write to. Photos that an earlier command with the same options has masked there are not
             masked again.
         save: some of `OUTPUTS`.
+        videos: from `find_photos`; masked after the photos, each by one process.
         selection: which objects count.
         made_with: what else the results depend on, as JSON can hold it: results of something else are not mixed.
         overwrite: begin anew.
@@ -74,8 +82,8 @@ def mask_photos(
         OutputError: the disk is full; what was masked so far is kept.
     """
     selection.check(class_names)
-    drawn = [output.resolve() / name for name in (*OUTPUTS, THUMBNAILS)]
-    for photo in photos:
+    drawn = [output.resolve() / name for name in (*OUTPUTS, VIDEOS, THUMBNAILS)]
+    for photo in (*photos, *videos):
         path = photo.path.resolve()
         if any(path.is_relative_to(folder) for folder in drawn):
             raise ConfigError(f"{photo.path}: lies among the outputs in {output}; give another --output")
@@ -92,19 +100,23 @@ def mask_photos(
             raise PhotoError(photo.fault)
         return read_photo(photo.path)
 
-    def write(photo: InputPhoto, image: np.ndarray, instances: Instances) -> dict[str, Any]:
+    def objects(instances: Instances) -> Iterator[FoundObject]:
         found = found_objects(selection.of(instances, class_names))
-        return writer.draw(photo, image, (one for one in found if one.region.area >= selection.min_area))
+        return (one for one in found if one.region.area >= selection.min_area)
+
+    def write(photo: InputPhoto, image: np.ndarray, instances: Instances) -> dict[str, Any]:
+        return writer.draw(photo, image, objects(instances))
 
     rank, processes = comm.get_rank(), comm.get_world_size()
     if rank:
         comm.synchronize()  # the first process has begun anew where that is wanted
     with enough_room(output, GOES_ON), Journal(output, made_with, process=rank, overwrite=overwrite) as journal:
         if not rank:
-            for kind in OUTPUTS:
+            for kind in (*OUTPUTS, VIDEOS):
                 remove_leftovers(output / kind, below=True)
             comm.synchronize()
         left = [photo for photo in photos if not journal.has(photo, writer.pictures(photo))]
+        videos_left = [video for video in videos if not journal.has(video, video_outputs(video, writer))]
         comm.synchronize()  # all have seen the same, and only now write
         earlier, mine = len(photos) - len(left), left[rank::processes]
         pipeline = Pipeline(
@@ -122,13 +134,20 @@ def mask_photos(
                     result = {"reason": str(result)}
                 journal.add(photo, result)
                 bar.update()
+        for video in videos_left[rank::processes]:
+            journal.add(video, mask_video(video, predict, objects, writer, journal))
         comm.synchronize()
         journal.read()
-        counts = Counts(0, 0, {}, 0)
+        counts, frames = Counts(0, 0, {}, 0), {}
         if not rank:
-            write_lists(output, journal, photos, class_names)
+            write_lists(output, journal, photos, class_names, videos)
             colors = class_colors(len(class_names))
             counts = write_summary_csv(output / "summary.csv", journal.records(photos), class_names)
-            write_gallery(output, journal.records(photos), class_names, colors, overlays="overlay" in save)
+            masked = [record for record in journal.records(videos) if "video" in record]
+            frames = {record["file_name"]: record["video"]["frames"] for record in masked}
+            movies = [record["name"] for record in masked] if "overlay" in save else []
+            write_gallery(
+                output, journal.records(photos), class_names, colors, overlays="overlay" in save, videos=movies
+            )
         comm.synchronize()
-        return Summary(counts, earlier)
+        return Summary(counts, earlier, frames, len(videos) - len(frames))

@@ -29,6 +29,7 @@ def write_gallery(
     colors: Sequence[tuple[int, int, int]],
     *,
     overlays: bool = True,
+    videos: Iterable[str] = (),
 ) -> None:
     """Writes `index.html`, `gallery.js` and `thumbnails/<name>.jpg`, a photo at a time.
 
@@ -38,11 +39,14 @@ def write_gallery(
         class_names: in the order of the category ids, which begin with 1.
         colors: (r, g, b) of each.
         overlays: whether `overlay/<name>.jpg` are of these records; those that are not would show other objects.
+        videos: what the outputs of masked videos are called: the page has a link to each.
     """
     with replacing(folder / "gallery.js") as temporary, temporary.open("w", encoding="ascii") as file:
         classes = [[name, hex_color(color)] for name, color in zip(class_names, colors, strict=True)]
         table = "summary.csv" if (folder / "summary.csv").is_file() else None
-        file.write(f'const GALLERY = {{\n"classes": {_json(classes)},\n"table": {_json(table)},\n"photos": [\n')
+        about = {"classes": classes, "table": table, "videos": list(videos)}
+        head = ",\n".join(f'"{name}": {_json(value)}' for name, value in about.items())
+        file.write(f'const GALLERY = {{\n{head},\n"photos": [\n')
         for record in records:
             if "reason" not in record:
                 pictured = overlays and make_thumbnail(folder, record["name"])

@@ -1,4 +1,4 @@
-"""The photos of folders, patterns, lists and COCO .json files: which they are, and their names."""
+"""The photos and videos of folders, patterns, lists and COCO .json files: which they are, and their names."""
 
 import glob
 import itertools
@@ -12,12 +12,13 @@ from pathlib import Path, PurePosixPath
 from campus_seg.errors import ConfigError
 
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif")
+VIDEO_ENDINGS = (".mp4", ".mov", ".avi")
 LIST_ENDING = ".txt"
 
 
 @dataclass(frozen=True)
 class InputPhoto:
-    """A photo to mask.
+    """A photo to mask, or a video, or a frame of one.
 
     Attributes:
         path: where it lies.
@@ -40,24 +41,27 @@ class FoundPhotos:
 
     Attributes:
         photos: by `file_name`, each with a `name` of its own.
-        skipped: files that are no photos by their names.
+        skipped: files that are neither photos nor videos by their names.
+        videos: by `file_name`, each with a `name` of its own among the videos.
     """
 
     photos: list[InputPhoto]
     skipped: int
+    videos: list[InputPhoto]
 
 
 def find_photos(inputs: Sequence[str], output: Path) -> FoundPhotos:
-    """Lists the photos that are meant.
+    """Lists the photos and videos that are meant.
 
     Args:
-        inputs: folders (searched with all below them), photo files, patterns such as "walk/**/*.jpg", COCO .json files,
-            whose photos are meant, and .txt files with an input on each line, relative to the .txt's folder.
+        inputs: folders (searched with all below them), photo and video files, patterns such as "walk/**/*.jpg", COCO
+            .json files, whose photos are meant, and .txt files with an input on each line, relative to the .txt's
+            folder.
         output: the folder that will be written to.
 
     Raises:
         ConfigError: an input is missing, unusable or a folder that cannot be listed, `output` lies in it, or there is
-            no photo.
+            neither a photo nor a video.
     """
     skipped = 0
     roots: dict[Path, list[str]] = {}  # input folder -> photos, relative to it
@@ -80,16 +84,22 @@ def find_photos(inputs: Sequence[str], output: Path) -> FoundPhotos:
             ending = PurePosixPath(name).suffix.lower()
             if PurePosixPath(name).name.startswith("."):  # hidden, as what macOS keeps beside a photo
                 ending = ""
-            if root / name in faults or ending in PHOTO_ENDINGS:
+            if root / name in faults or ending in (*PHOTO_ENDINGS, *VIDEO_ENDINGS):
                 roots.setdefault(root, []).append(name)
             else:
                 skipped += 1
     photos = [replace(photo, fault=faults.get(photo.path, "")) for photo in _with_file_names(roots)]
     if not photos:
-        endings = " ".join(PHOTO_ENDINGS)
+        endings = " ".join((*PHOTO_ENDINGS, *VIDEO_ENDINGS))
         others = f", but {skipped} other files" if skipped else ""
-        raise ConfigError(f"{', '.join(map(str, inputs))}: no photos here ({endings}){others}")
-    return FoundPhotos(sorted(_with_names(photos), key=lambda photo: photo.file_name), skipped)
+        raise ConfigError(f"{', '.join(map(str, inputs))}: no photos or videos here ({endings}){others}")
+    photos.sort(key=lambda photo: photo.file_name)
+    kinds: tuple[list[InputPhoto], list[InputPhoto]] = ([], [])
+    for photo in photos:
+        kinds[photo.file_name.lower().endswith(VIDEO_ENDINGS) and not photo.fault].append(photo)
+    # Named apart: phones write a photo and a video of one moment with the same name, and their outputs never meet.
+    photos, videos = map(_with_names, kinds)
+    return FoundPhotos(photos, skipped, videos)
 
 
 def _expanded(inputs: Iterable[str], folder: Path | None = None) -> Iterator[tuple[Path, Path]]:

@@ -11,22 +11,23 @@ from campus_seg.palette import class_colors, hex_color
 from campus_seg.storage import replacing, write_json
 
 
-def write_lists(output: Path, journal: Journal, photos: Sequence[InputPhoto], class_names: Sequence[str]) -> None:
+def write_lists(
+    output: Path,
+    journal: Journal,
+    photos: Sequence[InputPhoto],
+    class_names: Sequence[str],
+    videos: Sequence[InputPhoto] = (),
+) -> None:
     """Writes the lists of some photos.
 
     Args:
         output: the folder.
-        journal: has a record of each photo.
-        photos: in the order of the lists; image ids and annotation ids count up from 1.
-        class_names: in the order of the model's outputs; category ids count up from 1.
+        journal: has a record of each photo and video.
+        photos: in the order of the lists.
+        class_names: in the order of the model's outputs.
+        videos: those that failed are listed after the photos.
     """
-    categories = [{"id": category_id, "name": name} for category_id, name in enumerate(class_names, start=1)]
-    with replacing(output / "predictions.json") as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write('{\n"images": ')
-        _write_array(file, images(journal, photos))
-        file.write(f',\n"categories": {json.dumps(categories, ensure_ascii=False)},\n"annotations": ')
-        _write_array(file, annotations(journal, photos))
-        file.write("\n}\n")
+    write_coco(output / "predictions.json", journal, photos, class_names)
     legend = {
         name: {"id": i + 1, "rgb": list(color), "hex": hex_color(color)}
         for i, (name, color) in enumerate(zip(class_names, class_colors(len(class_names)), strict=True))
@@ -34,10 +35,28 @@ def write_lists(output: Path, journal: Journal, photos: Sequence[InputPhoto], cl
     write_json(output / "legend.json", legend)
     failures = [
         {"file_name": record["file_name"], "reason": record["reason"]}
-        for record in journal.records(photos)
+        for record in journal.records([*photos, *videos])
         if "reason" in record
     ]
     write_json(output / "failures.json", failures)
+
+
+def write_coco(path: Path, journal: Journal, photos: Sequence[InputPhoto], class_names: Sequence[str]) -> None:
+    """Writes what was found in some photos, or frames, as a COCO file.
+
+    Args:
+        path: of the file.
+        journal: has their records.
+        photos: image ids and annotation ids count up from 1 in their order.
+        class_names: in the order of the model's outputs; category ids count up from 1.
+    """
+    categories = [{"id": category_id, "name": name} for category_id, name in enumerate(class_names, start=1)]
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write('{\n"images": ')
+        _write_array(file, images(journal, photos))
+        file.write(f',\n"categories": {json.dumps(categories, ensure_ascii=False)},\n"annotations": ')
+        _write_array(file, annotations(journal, photos))
+        file.write("\n}\n")
 
 
 def images(journal: Journal, photos: Iterable[InputPhoto]) -> Iterable[dict[str, Any]]:

@@ -80,6 +80,10 @@ class Graph:
         self._request.infer()
         return tuple(to_torch(output) for output in self._request.output_tensors)
 
+    def release_memory(self) -> None:
+        """Frees what is kept for the next call, which makes it anew; outputs of the last one are not valid any more."""
+        self._request.get_compiled_model().release_memory()
+
 
 def to_openvino(x: Tensor) -> ov.Tensor:
     """A contiguous tensor as OpenVINO's, over the same memory."""

@@ -20,6 +20,7 @@ from campus_seg.storage import check_output_folder, replacing
 # What --save chooses from. The lists (predictions.json, legend.json, failures.json) cost little and are always
 # written; "predictions" alone writes no pictures.
 OUTPUTS = ("overlay", "binary", "rgb", "instances", "cutouts", "predictions")
+VIDEOS = "videos"  # below the output folder
 ENDINGS = {"overlay": ".jpg", "binary": ".png", "rgb": ".png", "instances": ".png"}
 CUTOUT = re.compile(r"\d{3,}_[\w-]+\.png")  # what a cut-out's file is called
 JPEG_QUALITY = 92
@@ -81,6 +82,23 @@ class PictureWriter:
         image = {"file_name": photo.file_name, "width": width, "height": height}
         return {"image": image, "annotations": annotations}
 
+    def draw_frame(self, image_bgr: np.ndarray, objects: Iterable[FoundObject]) -> list[dict[str, Any]]:
+        """Makes a frame of a video its overlay, where that is asked for; writes nothing.
+
+        Args:
+            image_bgr: (H, W, 3) uint8, BGR, upright; is drawn on.
+            objects: see `draw`.
+
+        Returns:
+            COCO's annotations, as of `draw`.
+        """
+        shape, drawn = image_bgr.shape[:2], "overlay" in self.save
+        scene = Scene(shape, with_ids=drawn, with_outlines=drawn)
+        annotations = [_annotation(found, scene.add(found.region), shape) for found in objects]
+        if drawn:
+            self._draw_overlay(image_bgr, scene, annotations)
+        return annotations
+
     def pictures(self, photo: InputPhoto) -> list[str]:
         """Paths below the folder of what is drawn of every photo, with objects or without."""
         return [f"{kind}/{photo.name}{ending}" for kind, ending in ENDINGS.items() if kind in self.save]
@@ -99,8 +117,7 @@ class PictureWriter:
         self, photo: InputPhoto, image_bgr: np.ndarray, scene: Scene, annotations: Sequence[dict[str, Any]]
     ) -> None:
         """Writes the pictures of the whole photo: a band of rows at a time, and the overlay in its place."""
-        classes = [annotation["category_id"] - 1 for annotation in annotations]
-        colors = [self.colors[class_id] for class_id in classes]
+        colors = [self.colors[annotation["category_id"] - 1] for annotation in annotations]
         drawings = {
             "binary": render.binary,
             "rgb": lambda ids: render.rgb(ids, colors),
@@ -111,13 +128,17 @@ class PictureWriter:
                 bands = (draw(scene.ids[band]) for band in row_bands(scene.ids.shape))
                 self._write_png(f"{kind}/{photo.name}.png", scene.ids.shape, bands)
         if "overlay" in self.save:
-            scores = [annotation["score"] for annotation in annotations]
-            labels = [f"{self.class_names[i]} {score:.0%}" for i, score in zip(classes, scores, strict=True)]
-            render.draw_overlay(image_bgr, scene, labels, colors)  # at last, for it changes the photo
+            self._draw_overlay(image_bgr, scene, annotations)  # at last, for it changes the photo
             options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
             _, encoded = cv2.imencode(".jpg", image_bgr, options)  # raises cv2.error where it cannot
             with replacing(self.folder / f"overlay/{photo.name}.jpg") as temporary:
                 temporary.write_bytes(encoded)
+
+    def _draw_overlay(self, image_bgr: np.ndarray, scene: Scene, annotations: Sequence[dict[str, Any]]) -> None:
+        classes = [annotation["category_id"] - 1 for annotation in annotations]
+        scores = [annotation["score"] for annotation in annotations]
+        labels = [f"{self.class_names[i]} {score:.0%}" for i, score in zip(classes, scores, strict=True)]
+        render.draw_overlay(image_bgr, scene, labels, [self.colors[i] for i in classes])
 
     def _write_cutout(self, name: str, image_bgr: np.ndarray, region: Region) -> None:
         bands = (render.cutout(image_bgr, region.rows(band)) for band in row_bands(region.mask.shape))

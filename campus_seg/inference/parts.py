@@ -144,7 +144,16 @@ def replace_parts(model: GeneralizedRCNN, parts: Parts) -> None:
         heads.mask_pooler = _FloatPooler(heads.mask_pooler)
     heads.box_head = _BoxHead(parts.box_head, heads.box_head.output_shape.channels)
     heads.mask_head = _MaskHead(parts.mask_head, heads.mask_head.predictor.out_channels)
+    model.computed_parts = parts
     model.eval()
+
+
+def release_memory(model: nn.Module) -> None:
+    """Frees what a model's parts keep for the next photo, where they can; it comes again, for some milliseconds."""
+    parts: Parts | None = getattr(model, "computed_parts", None)
+    for part in (parts.pyramid, parts.box_head, parts.mask_head) if parts else ():
+        if hasattr(part, "release_memory"):
+            part.release_memory()
 
 
 class _Backbone(Backbone):

@@ -14,8 +14,10 @@ from detectron2.utils.file_io import PathManager
 from campus_seg.data.resize import check_input_keys, resize_photo, to_tensor
 from campus_seg.errors import ConfigError
 from campus_seg.inference.engines import GPU_BATCH, apply_engine, choose_engine, design_of
+from campus_seg.inference.parts import release_memory
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 from campus_seg.modeling.weights import load_weights
+from campus_seg.photos import LARGE, return_freed_memory
 
 
 class Predictor:
@@ -87,6 +89,9 @@ class Predictor:
             raw = self.model.inference([{"image": inputs[i]} for i in indices], do_postprocess=False)
             for i, instances in zip(indices, raw, strict=True):
                 results[i] = to_photo(instances.to("cpu"), *photos[i].shape[:2])
+        if any(photo.nbytes > LARGE for photo in photos):  # drawing them takes enough
+            release_memory(self.model)
+            return_freed_memory()
         return results
 
 

@@ -31,6 +31,11 @@ class Region:
     y: int
     mask: np.ndarray
 
+    @classmethod
+    def from_rle(cls, rle: dict) -> "Region":
+        """The tight region of what `rle` returned."""
+        return cls(0, 0, mask_util.decode(rle).view(bool)).tight()
+
     @property
     def window(self) -> tuple[slice, slice]:
         """Rows and columns of the photo that the window covers: `photo[region.window]` is (h, w, …)."""

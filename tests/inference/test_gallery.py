@@ -41,6 +41,7 @@ def test_the_page_has_the_data_and_a_thumbnail_each(tmp_path):
     assert data(tmp_path) == {
         "classes": [["bench", "#e6194b"], ["</script>", "#000009"]],
         "table": None,
+        "videos": [],
         "photos": [
             ["a.png", "a", 640, 480, 1, [found]],
             ["walk/Süd 学 #1.png", "walk/Süd 学 #1", 640, 480, 1, []],

@@ -42,7 +42,8 @@ def test_a_folder_is_searched_with_all_below_it(tmp_path):
         ("k4.TIF", "k4"),
         ("walk 1/deep/x.tiff", "walk 1/deep/x"),
     ]
-    assert found.skipped == 3
+    assert [(video.file_name, video.name) for video in found.videos] == [("movie.mp4", "movie")]
+    assert found.skipped == 2
     assert all(photo.path == tmp_path / photo.file_name for photo in found.photos)
 
 
@@ -143,7 +144,11 @@ def test_lists_name_photos_folders_and_patterns_relative_to_themselves(tmp_path)
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"gone.jpg", "gone.jpg: no such file"), (b"\xff\xfe\x00", "cannot be read as a list"), (b"", "no photos here")],
+    [
+        (b"gone.jpg", "gone.jpg: no such file"),
+        (b"\xff\xfe\x00", "cannot be read as a list"),
+        (b"", "no photos or videos here"),
+    ],
 )
 def test_lists_that_cannot_be_used(tmp_path, content, message):
     (tmp_path / "list.txt").write_bytes(content)
@@ -155,7 +160,7 @@ def test_lists_that_cannot_be_used(tmp_path, content, message):
     ("files", "entry", "message"),
     [
         ([], "nowhere", "nowhere: no such file or folder"),
-        (["photos/notes.txt"], "photos", "no photos here .*but 1 other files"),
+        (["photos/notes.txt"], "photos", "no photos or videos here .*but 1 other files"),
         (["photos/list.json"], "photos/list.json", "no COCO file"),
     ],
 )
@@ -209,7 +214,7 @@ def test_an_input_that_cannot_be_listed_is_refused(tmp_path, monkeypatch):
 
 
 def test_an_empty_folder_has_no_photos(tmp_path):
-    with pytest.raises(ConfigError, match="no photos here"):
+    with pytest.raises(ConfigError, match="no photos or videos here"):
         find_photos([str(tmp_path)], tmp_path.parent / "out")
 
 

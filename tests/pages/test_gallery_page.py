@@ -3,13 +3,16 @@
 import os
 import shutil
 import time
+from fractions import Fraction
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from campus_seg.inference.gallery import write_gallery
 from campus_seg.inference.summary import write_summary_csv
+from campus_seg.videos import Frame, VideoWriter
 
 pytestmark = pytest.mark.pages
 
@@ -252,6 +255,23 @@ def test_no_photos_at_all(tmp_path, open_page):
     page = open_page(write(tmp_path, []))
     assert status(page) == "0 of 0 photos · 0 of 0 objects"
     assert page.locator("#notice").inner_text() == "No photo was masked."
+
+
+def test_videos_are_linked_and_play(tmp_path, open_page):
+    name = "walk/gate #1 50% <b>x"
+    (tmp_path / "videos" / "walk").mkdir(parents=True)
+    with VideoWriter(tmp_path / "videos" / f"{name}.mp4", Fraction(25), Fraction(1, 25)) as movie:
+        for i in range(5):
+            movie.add(Frame(i, Fraction(i, 25), np.full((48, 64, 3), 40 * i, np.uint8)))
+    page = open_page(write(tmp_path, [record("a", (1, 0.9))], overlays=False, videos=[name]))
+    assert page.locator("#videos li").all_inner_texts() == [f"Video: {name}"]
+    url = page.get_by_role("link", name=name).evaluate("link => link.href")
+    length = """url => new Promise((done) => {
+      const video = Object.assign(document.createElement("video"), { src: url });
+      video.onloadeddata = () => done([video.duration, video.videoWidth, video.videoHeight]);
+      video.onerror = () => done(video.error.message);
+    })"""
+    assert page.evaluate(length, url) == [0.2, 64, 48]
 
 
 def test_a_page_without_its_data_says_so(tmp_path, open_page):

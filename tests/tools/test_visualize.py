@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ from campus_seg.data.datasets import write_datasets
 from campus_seg.label_studio.export import read_export
 from campus_seg.label_studio.options import ExportOptions
 from campus_seg.tools.visualize import main
+from campus_seg.videos import Frame, VideoReader, VideoWriter
 
 TOOL = Path(__file__).parents[2] / "tools" / "visualize.py"
 
@@ -83,7 +85,7 @@ def test_a_folder_is_masked(run, photos, capsys):
     said = capsys.readouterr().out
     assert "photos masked 2\n" in said
     assert f"objects found {len(predictions['annotations'])}\n" in said
-    assert "files skipped 1 (no photos by their names)\n" in said
+    assert "files skipped 1 (neither photos nor videos by their names)\n" in said
     assert "photos/s      " in said
     assert str(output / "overlay") in said
     with (output / "summary.csv").open(encoding="utf-8", newline="") as file:
@@ -103,6 +105,23 @@ def test_a_folder_is_masked(run, photos, capsys):
     assert '"walk/b.png","walk/b",120,90,1,[[1,' in (output / "gallery.js").read_text()
     assert str(output / "summary.csv") in said
     assert f"gallery       {output / 'index.html'} (open it in a browser)\n" in said
+
+
+def test_videos_are_masked_beside_photos(run, photos, capsys):
+    with VideoWriter(photos / "walk" / "b.mp4", Fraction(25), Fraction(1, 25)) as movie:
+        for i in range(3):
+            movie.add(Frame(i, Fraction(i, 25), np.full((90, 120, 3), 80 * i, np.uint8)))
+    (photos / "cut.mov").write_bytes((photos / "walk" / "b.mp4").read_bytes()[:1000])
+    status, output = visualize(run, photos, "--confidence-threshold", "0.3")
+    assert status == 3
+    assert [failure["file_name"] for failure in json.loads((output / "failures.json").read_text())] == ["cut.mov"]
+    assert len(list(VideoReader(output / "videos/walk/b.mp4"))) == 3
+    assert [image["id"] for image in json.loads((output / "videos/walk/b.json").read_text())["images"]] == [1, 2, 3]
+    said = capsys.readouterr().out
+    assert "photos: 2, videos: 2\n" in said
+    assert "videos masked 1 (3 frames)\n" in said
+    assert f"videos failed 1 (see {output / 'failures.json'})\n" in said
+    assert f"videos        {output / 'videos'}\n" in said
 
 
 def test_the_gallery_has_no_pictures_of_an_earlier_run(run, photos):
@@ -239,7 +258,7 @@ def test_a_folder_without_photos_has_status_2(run, tmp_path, capsys):
     with pytest.raises(SystemExit) as error:
         visualize(run, tmp_path / "photos")
     assert error.value.code == 2
-    assert "no photos here" in capsys.readouterr().err
+    assert "no photos or videos here" in capsys.readouterr().err
 
 
 def test_help_comes_without_torch():

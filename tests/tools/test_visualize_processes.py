@@ -1,4 +1,4 @@
-"""Several processes and machines that share one folder, and runs that are killed."""
+"""Several processes and machines that share one folder, and commands that are killed."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,17 @@ import pytest
 from PIL import Image
 from small_models import write_run
 
+from campus_seg.videos import Frame, VideoWriter
+
 TOOL = Path(__file__).parents[2] / "tools" / "visualize.py"
 PHOTOS = 12
+FRAMES = 6  # of a video
 KILLS = 20
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run's folder, with photos of which one cannot be read."""
+    """A run's folder, with a video and photos of which one cannot be read."""
     folder = tmp_path_factory.mktemp("run")
     write_run(folder)
     (folder / "photos" / "walk").mkdir(parents=True)
@@ -30,6 +34,9 @@ def run(tmp_path_factory):
         noise = np.random.default_rng(number).integers(0, 256, (90, 120 + number % 3, 3), dtype=np.uint8)
         Image.fromarray(noise).save(folder / "photos" / ("walk" if number % 2 else "") / f"{number:02d}.png")
     (folder / "photos" / "05.jpg").write_bytes(b"no photo")
+    with VideoWriter(folder / "photos" / "walk" / "gate.mp4", Fraction(25), Fraction(1, 25)) as movie:
+        for number in range(FRAMES):
+            movie.add(Frame(number, Fraction(number, 25), np.full((90, 120, 3), 30 * number, np.uint8)))
     return folder
 
 
@@ -66,7 +73,7 @@ def test_two_processes_write_what_one_does(run, whole, tmp_path):
     assert done.stdout.count(f"photos masked {PHOTOS}") == 1
     assert files(tmp_path / "two") == whole
     lines = [path.read_text().count('"stamp"') for path in sorted((tmp_path / "two/.journal").glob("*.jsonl"))]
-    assert sum(lines) == PHOTOS + 1 and min(lines) >= 6
+    assert sum(lines) == PHOTOS + 1 + FRAMES + 1 and min(lines) >= 6
 
 
 def test_two_machines_write_what_one_does(run, whole, tmp_path):
@@ -134,4 +141,4 @@ def test_a_command_killed_at_any_moment_goes_on(run, whole, tmp_path, processes)
         for line in path.read_text().splitlines()
         if '"image"' in line
     ]
-    assert sorted(names) == sorted(set(names)) and len(names) == PHOTOS
+    assert sorted(names) == sorted(set(names)) and len(names) == PHOTOS + FRAMES

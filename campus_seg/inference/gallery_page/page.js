@@ -2,7 +2,7 @@
 // Names come from other people: they reach the page as text (textContent, alt, title) and as percent-encoded paths only.
 
 const get = (id) => document.getElementById(id);
-const path = (kind, photo) => `${kind}/${photo.name.split("/").map(encodeURIComponent).join("/")}.jpg`;
+const path = (kind, { name }, ending = "jpg") => `${kind}/${name.split("/").map(encodeURIComponent).join("/")}.${ending}`;
 const searchable = (text) => text.normalize("NFC").toLowerCase();
 const percent = (share, digits) => `${(100 * share).toFixed(digits)}%`;
 const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
@@ -279,6 +279,12 @@ addClass(without, "without");
 const lowest = !objectCount ? 0 : photos.reduce((low, photo) => photo.objects.reduce((min, { score }) => Math.min(min, score), low), 1);
 get("score").min = get("score").value = Math.floor(100 * lowest);
 get("table").hidden = !GALLERY.table;
+for (const name of GALLERY.videos) {
+  const link = Object.assign(make("a", "", name), { href: path("videos", { name }, "mp4"), target: "_blank" });
+  const item = make("li", "");
+  item.append("Video: ", link);
+  get("videos").append(item);
+}
 get("filters").open = matchMedia("(min-width: 48.01rem)").matches;
 get("search").addEventListener("input", filter);
 get("score").addEventListener("input", filter);
