@@ -18,7 +18,7 @@ from campus_seg.inference.sightings import SAME, Sightings, holds
 from campus_seg.photos import pixel_count
 
 COARSE = 0.1  # of an object's side: how far its box may be off where only the whole photo shows it
-MOST_TILES = 10_000  # of a photo: hours, each being a prediction
+MOST_TILES = 10_000  # of a photo: hours, for each is a prediction
 
 
 class TiledPredictor:
