@@ -11,19 +11,19 @@ import av
 import cv2
 import numpy as np
 from av.sidedata.sidedata import Type as SideData
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from campus_seg.photos import PhotoError
 
 HD = 720  # rows: from here on, colours of a video that does not say are taken for BT.709's, below for BT.601's
-UNSPECIFIED = 2  # ISO/IEC 23091-2
+BT709, UNSPECIFIED = 1, 2  # ISO/IEC 23091-2
 WIDEST = 4  # a pixel, by its height; no camera's is, and a damaged file's may be anything
 # Of the frames that a file says it has: with fewer it was cut short. Some cameras miscount the last ones.
 WHOLE = 0.99
 # Without these FFmpeg's conversion makes every pixel darker, by two levels each way.
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-# x264 writes the same bytes for the same number of threads only. With frames stored in the order shown (no B-frames) the
-# file is as long as they say.
+# x264 writes the same bytes for the same number of threads only. With frames stored in the order shown (no B-frames)
+# the file is as long as they say.
 ENCODING = {"preset": "veryfast", "crf": "20", "threads": "1", "bf": "0"}
 
 
@@ -163,7 +163,7 @@ class VideoWriter:
         stream.time_base = stream.codec_context.time_base = self._time_base
         context = stream.codec_context
         context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
-        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        context.color_primaries = context.color_trc = BT709
         return stream
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from campus_seg.environment import require_detectron2, share_cores
 from campus_seg.errors import exits_on_bad_input, stop_on_sigterm
-from campus_seg.inference.arguments import GOES_ON, OVERLAP, check_together, get_parser
+from campus_seg.inference.arguments import GOES_ON, check_together, get_parser, tiling_of
 from campus_seg.inference.outputs import OUTPUTS, VIDEOS
 
 if TYPE_CHECKING:  # it needs Detectron2, whose absence `main` explains
@@ -38,12 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     from detectron2.engine import launch
 
     from campus_seg.inference.inputs import find_photos
+    from campus_seg.inference.tiles import check_number_of_tiles
     from campus_seg.storage import check_output_folder
 
     output = Path(args.output)
     check_output_folder(output)
     check_together(args)
     found = find_photos(args.input, output)  # before any process is started
+    if tiling := tiling_of(args):
+        check_number_of_tiles(found.photos, *tiling)
     where = {"machine_rank": args.machine_rank, "dist_url": args.dist_url}
     launch(run, args.num_gpus, num_machines=args.num_machines, **where, args=(args, found))
     return 3 if json.loads((output / "failures.json").read_bytes()) else 0
@@ -69,10 +72,9 @@ def run(args: argparse.Namespace, found: "FoundPhotos") -> None:
     output = Path(args.output)
     predictor = Predictor(cfg)
     tiles = ""
-    if args.tile is not None:
-        share = OVERLAP if args.overlap is None else args.overlap
-        predictor = TiledPredictor(predictor, args.tile, share)
-        tiles = f", tiles of {args.tile} px, overlap {share:g}"
+    if tiling := tiling_of(args):
+        predictor = TiledPredictor(predictor, *tiling)
+        tiles = f", tiles of {tiling[0]} px, overlap {tiling[1]:g}"
     if comm.is_main_process():
         what = f"photos: {len(found.photos)}" + (f", videos: {len(found.videos)}" if found.videos else "")
         print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}{tiles}, {what}")
@@ -102,7 +104,7 @@ def chosen(args: argparse.Namespace) -> "Selection":
 def report(summary: "Summary", seconds: float, skipped: int, output: Path, save: Sequence[str]) -> None:
     """Says in a few lines what was done and where it lies."""
     counts = summary.counts
-    lines = counts.lines(seconds if not summary.earlier else None)  # of a part only, the speed would mislead
+    lines = counts.lines(seconds, summary.earlier)
     if summary.earlier:
         lines.append(("of an earlier", f"command {summary.earlier} photos"))
     if summary.videos:

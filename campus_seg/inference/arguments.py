@@ -31,13 +31,6 @@ def at_least(least: int, text: str) -> int:
     return value
 
 
-def overlap(text: str) -> float:
-    """A share of 0 … 1, without 1, for argparse."""
-    if not 0 <= float(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to below 1")
-    return float(text)
-
-
 def get_parser(description: str) -> argparse.ArgumentParser:
     """The command's arguments; those of Detectron2's demo keep their names and meaning."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -63,11 +56,11 @@ def get_parser(description: str) -> argparse.ArgumentParser:
     add("--min-area", type=partial(at_least, 0), default=0, metavar="N", help="only objects of at least so many pixels")
     add(
         "--tile",
-        type=partial(at_least, LEAST_TILE),
+        type=int,
         metavar="N",
         help="look at tiles of large photos too, N pixels wide",
     )
-    add("--overlap", type=overlap, metavar="SHARE", help=f"of a tile that its neighbour shows too, below 1 ({OVERLAP})")
+    add("--overlap", type=float, metavar="SHARE", help=f"of a tile that its neighbour shows too, below 1 ({OVERLAP})")
     add("--overwrite", action="store_true", help="begin anew, over the results of other options")
     # Detectron2's own, see its `launch`
     add(
@@ -96,7 +89,26 @@ def check_together(args: argparse.Namespace) -> None:
     """
     if args.overlap is not None and args.tile is None:
         raise ConfigError(f"--overlap {args.overlap:g} is for tiles: give --tile PIXELS too, for example 1024")
+    if tiling := tiling_of(args):
+        check_tiling(*tiling)
     if not 0 <= args.machine_rank < args.num_machines:
         raise ConfigError(f"--machine-rank {args.machine_rank}: the machines' numbers are 0 to {args.num_machines - 1}")
     if args.num_machines > 1 and args.dist_url == "auto":
         raise ConfigError("--num-machines: say with --dist-url tcp://HOST:PORT where machine 0 can be reached")
+
+
+def tiling_of(args: argparse.Namespace) -> tuple[int, float] | None:
+    """The side and the overlap of tiles, or None where no tiles are wanted."""
+    return None if args.tile is None else (args.tile, OVERLAP if args.overlap is None else args.overlap)
+
+
+def check_tiling(tile: int, overlap: float) -> None:
+    """Refuses a tile below `LEAST_TILE` pixels and an overlap that is no share below 1.
+
+    Raises:
+        ConfigError: one of them cannot be.
+    """
+    if tile < LEAST_TILE:
+        raise ConfigError(f"--tile {tile}: a tile has at least {LEAST_TILE} pixels a side, for example 1024")
+    if not 0 <= overlap < 1:
+        raise ConfigError(f"--overlap {overlap:g}: a share from 0 to below 1 is wanted, for example 0.2")

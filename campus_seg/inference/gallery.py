@@ -31,7 +31,7 @@ def write_gallery(
     overlays: bool = True,
     videos: Iterable[str] = (),
 ) -> None:
-    """Writes `index.html`, `gallery.js` and `thumbnails/<name>.jpg`, a photo at a time.
+    """Writes `index.html` and `gallery.js`, and each `thumbnails/<name>.jpg` that is missing, a photo at a time.
 
     Args:
         folder: with the overlays, and `summary.csv` where the page is to have a link to it.

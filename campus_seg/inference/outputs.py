@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from campus_seg.inference import render
-from campus_seg.inference.gallery import THUMBNAILS
+from campus_seg.inference.gallery import THUMBNAILS, make_thumbnail
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.png import write_png
 from campus_seg.inference.regions import FoundObject, Region, row_bands
@@ -133,6 +133,7 @@ class PictureWriter:
             _, encoded = cv2.imencode(".jpg", image_bgr, options)  # raises cv2.error where it cannot
             with replacing(self.folder / f"overlay/{photo.name}.jpg") as temporary:
                 temporary.write_bytes(encoded)
+            make_thumbnail(self.folder, photo.name)  # from the file, as the gallery does where one is missing
 
     def _draw_overlay(self, image_bgr: np.ndarray, scene: Scene, annotations: Sequence[dict[str, Any]]) -> None:
         classes = [annotation["category_id"] - 1 for annotation in annotations]

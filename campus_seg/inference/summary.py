@@ -36,18 +36,19 @@ class Counts:
     objects: dict[str, int]
     failures: int
 
-    def lines(self, seconds: float | None = None) -> list[tuple[str, str]]:
-        """The figures as (name, value), to be printed.
+    def lines(self, seconds: float, earlier: int = 0) -> list[tuple[str, str]]:
+        """The figures as (name, value), to be printed; without a speed where nothing was masked.
 
         Args:
-            seconds: how long masking took; None leaves the speed out.
+            seconds: how long masking took.
+            earlier: photos that were masked before that, and do not count for the speed.
         """
         lines = [("photos masked", f"{self.photos}"), ("with objects", f"{self.with_objects}")]
         lines.append(("objects found", f"{sum(self.objects.values())}"))
         width = len(str(max(self.objects.values(), default=0)))
         lines += [("", f"{count:>{width}} {name}") for name, count in self.objects.items()]
-        if seconds and self.photos:
-            lines.append(("photos/s", f"{self.photos / seconds:.3g}"))
+        if self.photos > earlier:
+            lines.append(("photos/s", f"{(self.photos - earlier) / seconds:.3g}"))
         return lines
 
 

@@ -5,17 +5,20 @@ Sliced inference, as in Akyon et al., "Slicing Aided Hyper Inference and Fine-tu
 by who could see all of it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from detectron2.structures import Boxes, Instances
 
 from campus_seg.errors import ConfigError
-from campus_seg.inference.arguments import LEAST_TILE, OVERLAP
+from campus_seg.inference.arguments import OVERLAP, check_tiling
+from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.sightings import SAME, Sightings, holds
+from campus_seg.photos import pixel_count
 
 COARSE = 0.1  # of an object's side: how far its box may be off where only the whole photo shows it
+MOST_TILES = 10_000  # of a photo: hours, for each is a prediction
 
 
 class TiledPredictor:
@@ -83,18 +86,6 @@ class TiledPredictor:
                 )
 
 
-def check_tiling(tile: int, overlap: float) -> None:
-    """Refuses a tile below `LEAST_TILE` pixels and an overlap that is no share below 1.
-
-    Raises:
-        ConfigError: one of them cannot be.
-    """
-    if tile < LEAST_TILE:
-        raise ConfigError(f"--tile {tile}: a tile has at least {LEAST_TILE} pixels a side, for example 1024")
-    if not 0 <= overlap < 1:
-        raise ConfigError(f"--overlap {overlap:g}: a share from 0 to below 1 is wanted, for example 0.2")
-
-
 def tile_grid(height: int, width: int, tile: int, overlap: float) -> np.ndarray:
     """Tiles that cover a photo, row by row.
 
@@ -109,9 +100,30 @@ def tile_grid(height: int, width: int, tile: int, overlap: float) -> np.ndarray:
     Returns:
         (T, 4) int: x0, y0, x1, y1 in the photo's pixels, x1 and y1 exclusive.
     """
-    step = max(1, int(tile * (1 - overlap)))
+    step = _step(tile, overlap)
     tops, lefts = ([*range(0, max(0, side - tile), step), max(0, side - tile)] for side in (height, width))
     return np.array([(x, y, min(x + tile, width), min(y + tile, height)) for y in tops for x in lefts])
+
+
+def check_number_of_tiles(photos: Iterable[InputPhoto], tile: int, overlap: float) -> None:
+    """Refuses tiles so small that a photo would take days.
+
+    Raises:
+        ConfigError: some photo, by its header, has more than `MOST_TILES`.
+    """
+    area = _step(tile, overlap) ** 2  # that a tile adds
+    for photo in photos:
+        count = pixel_count(photo.path) // area
+        if count > MOST_TILES:
+            raise ConfigError(
+                f"--tile {tile} --overlap {overlap:g}: some {count} tiles of {photo.path}, each as much work as a "
+                f"photo; at most {MOST_TILES} are taken, so give larger tiles or a smaller overlap"
+            )
+
+
+def _step(tile: int, overlap: float) -> int:
+    """Pixels from one tile to the next."""
+    return max(1, int(tile * (1 - overlap)))
 
 
 def merged(found: list[Instances], views: np.ndarray, shape: tuple[int, int]) -> Instances:

@@ -19,6 +19,7 @@ from campus_seg.inference.folder import mask_photos
 from campus_seg.inference.inputs import find_photos
 from campus_seg.inference.selection import Selection
 from campus_seg.palette import class_colors
+from campus_seg.storage import replacing
 
 CLASSES = ["bench", "fire / extinguisher", "dog"]
 
@@ -449,3 +450,30 @@ def test_a_class_that_the_model_does_not_know(tmp_path, selection):
     draw(tmp_path / "photos" / "a.png")
     with pytest.raises(ConfigError, match="class cat: the model knows bench, fire / extinguisher, dog"):
         mask(tmp_path / "photos", tmp_path / "out", selection=selection)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /dev/full")
+@pytest.mark.parametrize("name", ["a.json", "a.csv", "a.js", "a.html", "thumbnails/a.jpg"])
+def test_a_disk_that_is_full_at_the_end(tmp_path, name):
+    """When the lists, the table or the gallery are written: one line, nothing half-written, and it goes on."""
+    draw(tmp_path / "photos" / "a.png")
+    mask(tmp_path / "photos", tmp_path / "whole")
+    output = tmp_path / "out"
+    if "/" in name:  # a thumbnail that the gallery makes
+        mask(tmp_path / "photos", output)
+        (output / name).unlink()
+    output.mkdir(exist_ok=True)
+    with replacing(output / name) as temporary:
+        full = temporary  # what the file will be called until it is whole
+        full.touch()
+    (output / name).unlink()
+    full.symlink_to("/dev/full")
+    before = files(output)
+    with pytest.raises(OutputError, match="No space left on device.; make room, and the same command goes on"):
+        mask(tmp_path / "photos", output)
+    assert not full.is_symlink()
+    left = files(output)
+    assert {key: left[key] for key in before if key in left}.items() <= files(tmp_path / "whole").items()
+    assert not [key for key in left if ".part" in key]
+    mask(tmp_path / "photos", output)
+    assert files(output) == files(tmp_path / "whole")

@@ -79,7 +79,7 @@ def test_threads_draw_what_one_draws_after_the_other(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         records = list(pool.map(lambda i: draw(together, i), range(8)))
     assert records == [draw(alone, i) for i in range(8)]
-    assert len(files(tmp_path / "alone")) == 8 * (4 + 12)
+    assert len(files(tmp_path / "alone")) == 8 * (5 + 12)
     assert files(tmp_path / "alone") == files(tmp_path / "together")
 
 

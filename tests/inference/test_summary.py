@@ -73,7 +73,8 @@ def test_the_closing_lines():
         ("", "  7 car"),
         ("photos/s", "3.6"),
     ]
-    assert counts.lines() == counts.lines(20.0)[:-1]
+    assert counts.lines(8.0, earlier=68)[-1] == ("photos/s", "0.5")
+    assert counts.lines(8.0, earlier=72) == counts.lines(20.0)[:-1]
 
 
 @pytest.mark.parametrize(

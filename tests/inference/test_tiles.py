@@ -8,10 +8,12 @@ from blobs import INPUT, LEAST, Eye, draw, view
 from detectron2.structures import Boxes, pairwise_iou
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from campus_seg.errors import ConfigError
+from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.paste import found_objects, instance_region
-from campus_seg.inference.tiles import TiledPredictor, tile_grid
+from campus_seg.inference.tiles import MOST_TILES, TiledPredictor, check_number_of_tiles, tile_grid
 
 
 def look(photo, tile=96, overlap=0.25, eye=None):
@@ -38,6 +40,17 @@ def boxes_of(found):
 )
 def test_a_grid(size, expected):
     assert [tuple(tile) for tile in tile_grid(*size, 96, 0.25).tolist()] == expected
+
+
+def test_so_many_tiles_that_a_photo_takes_days_are_refused(tmp_path):
+    """By its header alone: 64 megapixels in steps of 80 are 10,000 tiles, in steps of 25 they are 102,400."""
+    Image.new("1", (8000, 8000)).save(tmp_path / "large.png")
+    (tmp_path / "cut.jpg").write_bytes(b"")
+    photos = [InputPhoto(tmp_path / name, name) for name in ("cut.jpg", "large.png")]
+    assert len(tile_grid(8000, 8000, 100, 0.2)) == MOST_TILES
+    check_number_of_tiles(photos, 100, 0.2)
+    with pytest.raises(ConfigError, match=r"--tile 32 --overlap 0.2: some 102400 tiles of .*large.png, each"):
+        check_number_of_tiles(photos, 32, 0.2)
 
 
 @settings(max_examples=300, deadline=None)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -230,14 +231,13 @@ def test_tiles_are_looked_at_where_a_photo_is_larger(run, photos, capsys):
         (["--opts", "CAMPUS.RESIZE", "squash"], 'CAMPUS.RESIZE is "squash"; give one of fit, stretch'),
         (["--opts", "CAMPUS.INPUT_SIZE", "0"], "CAMPUS.INPUT_SIZE is 0"),
         (["--min-area", "much"], "argument --min-area: much is no whole number"),
-        (["--tile", "31"], "argument --tile: 31 is less than 32"),
-        (["--tile", "many"], "argument --tile: many is no whole number"),
-        (
-            ["--tile", "64", "--overlap", "1"],
-            "argument --overlap: 1 is not from 0 to below 1",
-        ),
-        (["--tile", "64", "--overlap", "-0.1"], "argument --overlap: -0.1 is not from 0 to below 1"),
-        (["--tile", "64", "--overlap", "nan"], "argument --overlap: nan is not from 0 to below 1"),
+        (["--tile", "31"], "error: --tile 31: a tile has at least 32 pixels a side"),
+        (["--tile", "many"], "argument --tile: invalid int value: 'many'"),
+        (["--tile", "64", "--overlap", "1"], "error: --overlap 1: a share from 0 to below 1 is wanted"),
+        (["--tile", "64", "--overlap", "much"], "argument --overlap: invalid float value: 'much'"),
+        (["--tile", "64", "--overlap", "-0.1"], "error: --overlap -0.1: a share from 0 to below 1"),
+        (["--tile", "64", "--overlap", "nan"], "error: --overlap nan: a share from 0 to below 1"),
+        (["--tile", "100", "--overlap", "0.99"], "some 10800 tiles of"),
         (["--overlap", "0.2"], "error: --overlap 0.2 is for tiles: give --tile PIXELS too"),
         (["--output", __file__], "test_visualize.py: cannot be written to (Not a directory)"),
     ],
@@ -298,8 +298,20 @@ def test_the_same_command_again_masks_nothing_twice(run, photos, capsys):
     first = {path: path.stat().st_mtime_ns for path in (photos.parent / "masked" / "binary").rglob("*.png")}
     capsys.readouterr()
     assert visualize(run, photos, "--save", "binary")[0] == 0
-    assert "of an earlier command 2 photos\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "of an earlier command 2 photos\n" in said and "photos/s" not in said
     assert {path: path.stat().st_mtime_ns for path in first} == first
+
+
+def test_the_speed_is_that_of_the_photos_that_this_command_masked(run, photos, monkeypatch, capsys):
+    visualize(run, photos, "--save", "binary")
+    (photos.parent / "masked" / "binary" / "a.png").unlink()
+    monkeypatch.setattr("campus_seg.tools.visualize.time", SimpleNamespace(perf_counter=iter([1, 5]).__next__))
+    capsys.readouterr()
+    visualize(run, photos, "--save", "binary")
+    said = capsys.readouterr().out
+    assert "photos masked 2\n" in said and "photos/s      0.25\n" in said
+    assert "of an earlier command 1 photos\n" in said
 
 
 @pytest.mark.parametrize(
