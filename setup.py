@@ -37,7 +37,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     packages=[*find_packages(include=["campus_seg", "campus_seg.*"]), "campus_seg.tools", "campus_seg.configs"],
     package_dir={"campus_seg.tools": "tools", "campus_seg.configs": "configs"},
     package_data={
@@ -47,7 +47,7 @@ setup(
     install_requires=[
         *DETECTRON2_NEEDS,
         "albumentations==2.0.8",  # the last MIT release
-        "av>=16",  # FFmpeg, for videos
+        "av>=18",  # FFmpeg, for videos
         "filelock>=3.12",
         "ImageHash>=4.3.1,<5",
         "opencv-python-headless>=4.9,<4.12",  # newer ones want numpy 2

@@ -72,6 +72,7 @@ def require_detectron2() -> None:
     Raises:
         SystemExit: with status 2 and the commands on standard error.
     """
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of torch.distributed, which has a page for every end
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # "No CUDA runtime is found"

@@ -10,7 +10,13 @@ from types import FrameType
 
 
 class CampusError(Exception):
-    """Bad input. The message is one line that names the file (or key) and the way out."""
+    """Bad input. The message is one line that names the file (or key) and the way out.
+
+    Attributes:
+        status: the exit status of the command.
+    """
+
+    status = 2
 
 
 class ConfigError(CampusError):
@@ -37,12 +43,23 @@ class OutputError(CampusError):
     """A file that cannot be written."""
 
 
+class LostProcessError(CampusError):
+    """One of several processes or machines that is gone or silent; no input is at fault, and the command can go on."""
+
+    def __init__(self, message: str, status: int = 1):
+        super().__init__(message)
+        self.status = status
+
+
 class Stopped(KeyboardInterrupt):
     """A signal that a run obeyed. The message says how to go on."""
 
     def __init__(self, message: str, signal_number: int):
-        super().__init__(message)
+        super().__init__(message, signal_number)  # both, so that it can be pickled
         self.signal_number = signal_number
+
+    def __str__(self) -> str:
+        return self.args[0]
 
 
 def stop_on_sigterm(message: str) -> None:
@@ -56,7 +73,7 @@ def stop_on_sigterm(message: str) -> None:
 
 
 def exits_on_bad_input(main: Callable | None = None, *, advice: str = "") -> Callable:
-    """Wraps a tool's `main` so that a CampusError ends it with one line on standard error and status 2.
+    """Wraps a tool's `main` so that a CampusError ends it with one line on standard error and its status.
 
     Ctrl-C ends it with one line too, which gives `advice` on how to go on, and status 130.
     """
@@ -68,21 +85,14 @@ def exits_on_bad_input(main: Callable | None = None, *, advice: str = "") -> Cal
         try:
             return main(*args, **kwargs)
         except CampusError as error:
-            print(f"error: {_one_line(str(error))}", file=sys.stderr)
-            raise SystemExit(2) from None
+            print(f"error: {one_line(str(error))}", file=sys.stderr)
+            raise SystemExit(error.status) from None
         except BrokenPipeError:  # whoever read the output, such as `head`, wants no more of it
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(141) from None  # as shells report SIGPIPE
         except Stopped as stopped:
-            print(_one_line(str(stopped)), file=sys.stderr)
+            print(one_line(str(stopped)), file=sys.stderr)
             raise SystemExit(128 + stopped.signal_number) from None
-        except Exception as error:
-            # Of a process that `launch` started, whose traceback comes as text: the class of the error is in it.
-            said = str(error).strip().splitlines()[-1:] if type(error).__name__ == "ProcessRaisedException" else []
-            if not said or not said[0].startswith(f"{__name__}."):
-                raise
-            print(f"error: {said[0].partition(': ')[2]}", file=sys.stderr)
-            raise SystemExit(2) from None
         except KeyboardInterrupt:
             print(f"stopped; {advice}" if advice else "stopped", file=sys.stderr)
             raise SystemExit(130) from None  # as shells report an interrupt
@@ -90,8 +100,8 @@ def exits_on_bad_input(main: Callable | None = None, *, advice: str = "") -> Cal
     return wrapper
 
 
-def _one_line(message: str) -> str:
-    """The message; of an error in a DataLoader's worker, which carries its traceback as text, the last line."""
+def one_line(message: str) -> str:
+    """A message without line breaks; of an error in a loader's worker, which holds its traceback, the last line."""
     if "in DataLoader worker process" in message:
         message = message.strip().splitlines()[-1].partition(": ")[2]
     return " ".join(message.split())

@@ -35,20 +35,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = get_parser(__doc__).parse_args(argv)
     share_cores()
     require_detectron2()
-    from detectron2.engine import launch
-
     from campus_seg.inference.inputs import find_photos
     from campus_seg.inference.tiles import check_number_of_tiles
+    from campus_seg.launching import check_processes, launch
+    from campus_seg.machines import Machines
     from campus_seg.storage import check_output_folder
 
     output = Path(args.output)
     check_output_folder(output)
     check_together(args)
+    on = check_processes(args.num_gpus, args.num_machines)
     found = find_photos(args.input, output)  # before any process is started
     if tiling := tiling_of(args):
         check_number_of_tiles(found.photos, *tiling)
-    where = {"machine_rank": args.machine_rank, "dist_url": args.dist_url}
-    launch(run, args.num_gpus, num_machines=args.num_machines, **where, args=(args, found))
+    if on:
+        print(on, flush=True)
+    with Machines(args.num_machines, args.machine_rank, args.dist_url) as machines:
+        launch(run, (args, found), processes=args.num_gpus, machines=machines, advice=GOES_ON)
     return 3 if json.loads((output / "failures.json").read_bytes()) else 0
 
 

@@ -1,0 +1,294 @@
+"""Several processes by Detectron2's `launch`: what ends one of them ends all, and is told once, in one line.
+
+The command that starts the processes alone obeys signals: one from a terminal or from Slurm goes to all of them, one
+from `kill` to the command, and either has to have the same end.
+"""
+
+import contextlib
+import multiprocessing
+import multiprocessing.resource_tracker
+import os
+import pickle
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from ctypes import c_int
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+from campus_seg.environment import require_detectron2, share_cores
+from campus_seg.errors import CampusError, ConfigError, LostProcessError, Stopped, one_line
+from campus_seg.machines import Machines, free_port, interface_to
+from campus_seg.storage import replacing
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOPPING = b"\nstopping after the step under way; once more stops at once\n"
+# What processes wait for each other at most; `Machines` notices the loss of one long before. A machine that masks its
+# share of many photos in half the time may well have hours to wait.
+PATIENCE = timedelta(days=7)
+ECHO = 5.0  # seconds in which the process whose end made another fail is noticed first
+CONNECTION = ("gloo", "NCCL", "Connection closed by peer", "Connection reset", "Broken pipe")  # as torch tells of one
+
+
+class Orders(NamedTuple):
+    """What a command shares with its processes.
+
+    Attributes:
+        signal: the number of the one that asked for a stop, 0 for none.
+        heard: whether the processes look at it; where they do not, a signal ends them at once.
+    """
+
+    signal: c_int
+    heard: c_int
+
+
+_orders: Orders | None = None  # in a process that `launch` started
+
+
+def orders() -> Orders | None:
+    """Those of the command that started this process; None in the command itself."""
+    return _orders
+
+
+def check_processes(processes: int, machines: int = 1, device: str = "") -> str:
+    """Whether so many processes can work on this machine; says on what, "" for a single one.
+
+    Args:
+        processes: on this machine, from --num-gpus.
+        machines: of the run.
+        device: MODEL.DEVICE, where that is known.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count()
+    if processes < 1:
+        raise ConfigError(f"--num-gpus {processes}: give at least 1; on a machine without a GPU, processes on the CPU")
+    if gpus and processes > gpus:
+        raise ConfigError(f"--num-gpus {processes}: this machine has {gpus} GPUs")
+    if processes * machines == 1:
+        return ""
+    if gpus and device == "cpu":
+        raise ConfigError(
+            f"MODEL.DEVICE cpu with {processes * machines} processes: where there are GPUs they talk by those; hide "
+            "them with CUDA_VISIBLE_DEVICES= in front of the command"
+        )
+    many = f", {processes * machines} on {machines} machines" if machines > 1 else ""
+    if gpus:
+        return f"Processes: {processes}, each on a GPU{many}"
+    return (
+        f"There is no GPU: --num-gpus {processes} is {processes} on the CPU, {_threads(processes)} threads each{many}"
+    )
+
+
+def launch(
+    main: Callable[..., Any],
+    args: tuple = (),
+    *,
+    processes: int = 1,
+    machines: Machines | None = None,
+    advice: str = "the same command goes on",
+) -> None:
+    """Runs `main(*args)` in so many processes on every machine, as Detectron2's `launch` does; a single one is this.
+
+    Args:
+        main: of a process; at the top of its module.
+        args: for it; they are pickled.
+        processes: on this machine, and on each other.
+        machines: entered; None for this one alone.
+        advice: how to go on after a stop, for messages.
+
+    Raises:
+        CampusError: what `main` raised in one of them.
+        LostProcessError: a process or a machine is gone.
+        Stopped: a signal came.
+        ProcessRaisedException: torch's, with the traceback of any other error.
+    """
+    machines = machines or Machines()
+    if processes * machines.count == 1:
+        main(*args)
+        return
+    url = _meet(machines, processes)
+    shared = multiprocessing.get_context("spawn")
+    told = Orders(shared.RawValue(c_int, 0), shared.RawValue(c_int, 0))
+    with tempfile.TemporaryDirectory(prefix="campus_seg-") as folder, _environment(processes, machines):
+        ends = Path(folder)
+        launching = _Launching(main, args, told, ends, processes, machines, url)
+        try:
+            with _obeying(told, advice):
+                launching.start()
+                while launching.is_alive():
+                    launching.join(0.2)
+                    machines.check()
+        finally:
+            launching.end()
+        _raise_the_end(launching.error, ends, advice)
+        machines.say(agreed=True)
+        for stopped in _told(ends):
+            raise stopped
+
+
+def _meet(machines: Machines, processes: int) -> str:
+    """Where the processes of all machines find each other."""
+    if machines.count == 1:
+        return "auto"
+    machines.say(processes=processes)
+    if not machines.rank:
+        machines.say(url=f"tcp://{machines.host}:{free_port()}")
+    for other in range(machines.count):
+        if other != machines.rank and machines.hear(other, "processes") != processes:
+            raise ConfigError(f"--num-gpus {processes}: machine {other} has another number; give the same on each")
+    return machines.hear(0, "url")
+
+
+class _Launching(threading.Thread):
+    """Detectron2's `launch`, in a thread: the main one has to be free for signals, and for other machines."""
+
+    def __init__(
+        self, main: Callable, args: tuple, told: Orders, ends: Path, processes: int, machines: Machines, url: str
+    ):
+        super().__init__(daemon=True)
+        self.error: Exception | None = None
+        self._processes, self._machines, self._url = processes, machines, url
+        self._args = (main, args, told, ends, os.getpid())
+
+    def start(self) -> None:
+        """Starts with signals blocked, so that the processes have them blocked from their first moment on."""
+        multiprocessing.resource_tracker.ensure_running()  # which would unblock them
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def run(self) -> None:
+        from detectron2.engine import launch as launch_processes
+
+        try:
+            launch_processes(
+                _process,
+                self._processes,
+                num_machines=self._machines.count,
+                machine_rank=self._machines.rank,
+                dist_url=self._url,
+                args=self._args,
+                timeout=PATIENCE,
+            )
+        except Exception as error:  # for the main thread, which raises it
+            self.error = error
+
+    def end(self) -> None:
+        """Ends the processes that are left, at once."""
+        while self.is_alive():
+            for child in multiprocessing.active_children():
+                child.kill()
+            self.join(0.2)
+
+
+@contextlib.contextmanager
+def _environment(processes: int, machines: Machines) -> Iterator[None]:
+    """What the processes find in their environment, which counts from their first moment on."""
+    before = dict(os.environ)
+    share_cores()
+    os.environ.setdefault("OMP_NUM_THREADS", str(_threads(processes)))
+    if machines.count > 1 and interface_to(machines.host):
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface_to(machines.host))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _threads(processes: int) -> int:
+    """Compute threads of each process on this machine."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdigit() else max(1, len(os.sched_getaffinity(0)) // processes)
+
+
+@contextlib.contextmanager
+def _obeying(told: Orders, advice: str) -> Iterator[None]:
+    """Hands the first signal on to processes that look at it; any other ends the block."""
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        if told.heard.value and not told.signal.value:
+            told.signal.value = number
+            os.write(2, STOPPING)  # not by print, which the signal may just have interrupted
+            return
+        raise Stopped(f"stopped; {advice}", number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = {number: signal.signal(number, receive) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def _process(main: Callable, args: tuple, told: Orders, ends: Path, command: int) -> None:
+    """What each process does; leaves word of an end that is no fault of this program."""
+    global _orders
+    threading.Thread(target=_obey, args=(command,), daemon=True).start()
+    require_detectron2()
+    from detectron2.utils import comm
+
+    _orders = told
+    word = ends / str(comm.get_rank())
+    try:
+        main(*args)
+    except Stopped as stopped:  # all of them agreed
+        _leave(word, stopped)
+    except CampusError as error:
+        _leave(word, error)
+        sys.exit(error.status)
+    except Exception as error:
+        time.sleep(ECHO)
+        if not any(words in str(error) for words in CONNECTION):
+            raise
+        lost = LostProcessError(f"another process of the run is gone ({one_line(str(error))})")
+        _leave(word, lost)
+        sys.exit(lost.status)
+
+
+def _leave(word: Path, error: BaseException) -> None:
+    with replacing(word) as temporary:
+        temporary.write_bytes(pickle.dumps(error))
+
+
+def _obey(command: int) -> None:
+    """Ends this process at a signal from the command that started it, or from its end, and at no other."""
+    while signal.sigwaitinfo(SIGNALS).si_pid != command:
+        pass
+    os._exit(1)
+
+
+def _told(ends: Path) -> list[BaseException]:
+    """What the processes of this machine left word of, by rank."""
+    words = (path for path in ends.iterdir() if path.name.isdigit())
+    return [pickle.loads(path.read_bytes()) for path in sorted(words, key=lambda path: int(path.name))]
+
+
+def _raise_the_end(error: Exception | None, ends: Path, advice: str) -> None:
+    """Raises what ended the processes, where they failed."""
+    from torch.multiprocessing import ProcessExitedException
+
+    if error is None:
+        return
+    for word in _told(ends):
+        if isinstance(word, CampusError):
+            raise word
+    if not isinstance(error, ProcessExitedException):
+        raise error
+    how = f"was killed ({error.signal_name})" if error.signal_name else f"ended with status {error.exit_code}"
+    why = ", often for want of memory" if error.signal_name == "SIGKILL" else ""
+    raise LostProcessError(f"process {error.error_index} of this machine {how}{why}; {advice}")

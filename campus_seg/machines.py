@@ -1,0 +1,223 @@
+"""The machines that work on one thing together, and how the commands that were typed there know of each other."""
+
+import fcntl
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from campus_seg.errors import CampusError, ConfigError, LostProcessError, Stopped, one_line
+
+BEAT = 1.0  # seconds from one sign of life to the next
+SILENCE = 30.0  # seconds without one after which a machine counts as lost
+ARRIVAL = 30 * 60.0  # seconds to wait for the other machines; the import on the first one is not part of it
+SIOCGIFADDR = 0x8915  # Linux, netdevice(7)
+
+
+class Machines:
+    """This machine among those of a run: a context that the command on each of them enters.
+
+    Each tells the others every second that it is there, and at its end why it ended, on a board that the first machine
+    holds: a TCPStore of torch's. That of processes which work together does not do, since a link that is cut closes no
+    connection, and those who wait for each other's results, be it for long, would wait for ever.
+
+    Attributes:
+        count: of the machines.
+        rank: this one's number; 0 is the first.
+    """
+
+    def __init__(self, count: int = 1, rank: int = 0, url: str = "auto"):
+        """Called with Detectron2's arguments of these names.
+
+        Args:
+            count: of the machines.
+            rank: of this one.
+            url: where all of them reach the first: tcp://HOST:PORT. One machine needs none.
+
+        Raises:
+            ConfigError: a number or an address that cannot be.
+        """
+        if count < 1 or not 0 <= rank < count:
+            raise ConfigError(
+                f"--num-machines {count}, --machine-rank {rank}: the machines' numbers are 0 to their number less one"
+            )
+        self.count, self.rank, self._url = count, rank, url
+        self._address = _address(url) if count > 1 else ("127.0.0.1", 0)
+        self._mine: dict[str, Any] = {"beat": 0}
+        self._others: dict[int, dict[str, Any]] = {}  # what each said last, and no longer than SILENCE ago
+        self._heard: dict[int, float] = {}  # when that was
+        self._fault: Exception | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._talk, daemon=True)  # a cut link holds it up for ever
+
+    def __enter__(self) -> Self:
+        if self.count > 1:
+            self._thread.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Tells the others how it ended here; the first machine waits until they know."""
+        if not self._thread.is_alive():
+            return
+        self._mine["end"] = _last_words(None if self._mine.get("agreed") else error)
+        if not self.rank:
+            patience = SILENCE / 2 if self._mine["end"]["status"] else float("inf")
+            self._wait_until(lambda: all(map(self._is_over, self._others)), patience)
+        self._over.set()
+        self._thread.join(5 * BEAT)
+
+    @property
+    def host(self) -> str:
+        """Where the first machine is reached."""
+        return self._address[0]
+
+    def say(self, **words: Any) -> None:
+        """Tells the others something that JSON can hold, under a name.
+
+        "agreed": the processes here have come to an end, whatever it is, together with those of the others.
+        """
+        self._mine.update(words)
+
+    def hear(self, rank: int, name: str) -> Any:
+        """What a machine, also this one, says under a name; waits for it.
+
+        Raises:
+            LostProcessError: a machine did not come, has failed or has fallen silent.
+        """
+        if rank == self.rank:
+            return self._mine[name]
+        self._wait_until(lambda: self._check() or name in self._others.get(rank, {}), ARRIVAL)
+        if name not in self._others.get(rank, {}):
+            raise LostProcessError(
+                f"machine {rank} did not come to {self._url} in {ARRIVAL / 60:g} minutes; start the same command "
+                f"there, with --machine-rank {rank}"
+            )
+        return self._others[rank][name]
+
+    def check(self) -> None:
+        """Looks after the other machines, often.
+
+        Raises:
+            LostProcessError: one has failed or has fallen silent.
+            ConfigError: the address cannot be used.
+        """
+        self._check()
+
+    def _check(self) -> bool:
+        if self._fault:
+            raise ConfigError(f"--dist-url {self._url}: cannot be used on machine 0 ({one_line(str(self._fault))})")
+        for other, words in sorted(self._others.items()):
+            end = words.get("end")
+            if end and end["status"]:
+                raise LostProcessError(f"machine {other} ended: {end['message']}", end["status"])
+            if not end and self._is_silent(other):
+                raise LostProcessError(
+                    f"machine {other} is lost: nothing was heard of it for {SILENCE:g} seconds; see to it and the "
+                    "network"
+                )
+        return False
+
+    def _is_silent(self, other: int) -> bool:
+        return time.monotonic() - self._heard[other] > SILENCE
+
+    def _is_over(self, other: int) -> bool:
+        return "end" in self._others[other] or self._is_silent(other)
+
+    @staticmethod
+    def _wait_until(condition: Callable[[], bool], seconds: float = float("inf")) -> None:
+        until = time.monotonic() + seconds
+        while not condition() and time.monotonic() < until:
+            time.sleep(BEAT / 10)
+
+    def _talk(self) -> None:
+        """What the thread does: opens the board, then reads and writes there until it is all over."""
+        from torch.distributed import DistError, TCPStore  # loads torch
+
+        wait = {"timeout": timedelta(seconds=ARRIVAL), "wait_for_workers": False}
+        try:
+            board = TCPStore(*self._address, None, not self.rank, **wait)
+        except (DistError, RuntimeError) as error:
+            if not self.rank:
+                self._fault = error  # elsewhere the first machine did not come, as `hear` says
+            return
+        while True:
+            over = self._over.is_set()
+            try:
+                self._beat(board)
+            except (DistError, RuntimeError):  # the first machine's command is gone, and the board with it
+                self._heard[0] = -float("inf")
+                self._others = {0: {}, **self._others}
+                return
+            if over:
+                return
+            self._over.wait(BEAT)
+
+    def _beat(self, board: Any) -> None:
+        self._mine["beat"] += 1
+        board.set(str(self.rank), json.dumps(self._mine))
+        for other in set(range(self.count)) - {self.rank}:
+            if not board.check([str(other)]):
+                continue
+            words = json.loads(board.get(str(other)))
+            if words["beat"] != self._others.get(other, {}).get("beat"):
+                self._heard[other] = time.monotonic()
+                self._others = {**self._others, other: words}
+
+
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    try:
+        if parts.scheme == "tcp" and parts.hostname and parts.port:
+            socket.getaddrinfo(parts.hostname, parts.port)
+            return parts.hostname, parts.port
+    except OSError as error:
+        raise ConfigError(
+            f"--dist-url {url}: the host is not known here ({error.strerror}); give its address"
+        ) from None
+    except ValueError:  # of a port that is no number
+        pass
+    raise ConfigError(f"--dist-url {url}: say with tcp://HOST:PORT where all machines reach machine 0")
+
+
+def _last_words(error: BaseException | None) -> dict[str, Any]:
+    """How a command ended, for those on other machines."""
+    if error is None:
+        return {"status": 0, "message": ""}
+    status = error.status if isinstance(error, CampusError) else 1
+    if isinstance(error, CampusError | Stopped):
+        return {"status": status, "message": one_line(str(error))}
+    return {"status": status, "message": [type(error).__name__, *str(error).strip().splitlines()][-1]}
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return probe.getsockname()[1]
+
+
+def interface_to(host: str) -> str:
+    """The network interface of this machine by which it reaches a host, or is that host; "" where nobody can tell.
+
+    gloo takes the address that the machine's own name leads to, and on many machines that is a loopback address.
+    """
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((host, 9))  # sends nothing
+            own = probe.getsockname()[0]
+            for _, name in socket.if_nameindex():
+                try:
+                    found = fcntl.ioctl(probe.fileno(), SIOCGIFADDR, struct.pack("256s", name.encode()))
+                except OSError:  # an interface without an address
+                    continue
+                if socket.inet_ntoa(found[20:24]) == own:
+                    return name
+    except OSError:
+        pass
+    return ""
