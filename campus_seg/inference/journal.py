@@ -1,7 +1,8 @@
 """What has been masked so far, on the disk as it comes, so that a stopped command goes on where it was.
 
 Every process of a command has a file of its own: a line of JSON that says what the results are made with, then one a
-photo, written when all its pictures are. A line that was cut off counts for nothing.
+photo, written when all its pictures are. A line that was cut off counts for nothing. Commands are numbered, since a
+later one, with another number of processes, may mask a photo anew in another file.
 """
 
 import json
@@ -18,7 +19,7 @@ from campus_seg.errors import ConfigError
 from campus_seg.inference.inputs import InputPhoto
 
 FOLDER = ".journal"  # below the output folder
-FORMAT = 1
+FORMAT = 2
 WAY_OUT = "give another --output, or --overwrite to begin anew"
 
 
@@ -32,6 +33,7 @@ class Entry:
         name: what the photo's outputs are called.
         stamp: see `photo_stamp`.
         failed: there are no pictures: the photo could not be read.
+        command: the number of the one that made it, from 1.
     """
 
     file: Path
@@ -39,6 +41,7 @@ class Entry:
     name: str
     stamp: str
     failed: bool
+    command: int
 
 
 class Journal:
@@ -71,6 +74,7 @@ class Journal:
                 for file in self.files():
                     file.unlink()
             self.read()
+            self._command = 1 + max((entry.command for entry in self._entries.values()), default=0)
             self._file = self._opened()
         except BaseException:
             self._lock.release()
@@ -104,8 +108,7 @@ class Journal:
                 for line in lines:
                     record = _parsed(line)
                     if record is not None:
-                        entry = Entry(file, offset, record["name"], record["stamp"], "reason" in record)
-                        self._entries[record["file_name"]] = entry
+                        self._keep(record, file, offset)
                     offset += len(line)
 
     def has(self, photo: InputPhoto, pictures: Iterable[str]) -> bool:
@@ -126,10 +129,11 @@ class Journal:
     def add(self, photo: InputPhoto, record: Mapping[str, Any]) -> None:
         """Keeps the record of a photo: what `PictureWriter.draw` returned, or the "reason" why there is none."""
         offset = self._file.tell()
-        line = {"file_name": photo.file_name, "name": photo.name, "stamp": photo_stamp(photo), **record}
+        about = {"file_name": photo.file_name, "name": photo.name, "stamp": photo_stamp(photo)}
+        line = {**about, "command": self._command, **record}
         self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         self._file.flush()  # to the system: it outlives this process, if not the power
-        self._entries[photo.file_name] = Entry(self._own, offset, photo.name, line["stamp"], "reason" in record)
+        self._keep(line, self._own, offset)
 
     def records(self, photos: Iterable[InputPhoto]) -> Iterable[dict[str, Any]]:
         """The records of some photos, in their order, one at a time; none of those that are not masked."""
@@ -145,6 +149,13 @@ class Journal:
         finally:
             for file in opened.values():
                 file.close()
+
+    def _keep(self, record: Mapping[str, Any], file: Path, offset: int) -> None:
+        """Takes a record for its photo's, unless a later command has made one."""
+        entry = Entry(file, offset, record["name"], record["stamp"], "reason" in record, record["command"])
+        earlier = self._entries.get(record["file_name"])
+        if earlier is None or earlier.command <= entry.command:
+            self._entries[record["file_name"]] = entry
 
     def _opened(self) -> BinaryIO:
         """This process's own file, at its end, which is that of its last whole line."""
