@@ -112,8 +112,9 @@ def mask_photos(
         comm.synchronize()  # the first process has begun anew where that is wanted
     with enough_room(output, GOES_ON), Journal(output, made_with, process=rank, overwrite=overwrite) as journal:
         if not rank:
-            for kind in (*OUTPUTS, VIDEOS):
-                remove_leftovers(output / kind, below=True)
+            remove_leftovers(output)
+            for folder in drawn:
+                remove_leftovers(folder, below=True)
             comm.synchronize()
         left = [photo for photo in photos if not journal.has(photo, writer.pictures(photo))]
         videos_left = [video for video in videos if not journal.has(video, video_outputs(video, writer))]
