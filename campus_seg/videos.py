@@ -18,6 +18,8 @@ from campus_seg.photos import PhotoError
 HD = 720  # rows: from here on, colours of a video that does not say are taken for BT.709's, below for BT.601's
 BT709, UNSPECIFIED = 1, 2  # ISO/IEC 23091-2
 WIDEST = 4  # a pixel, by its height; no camera's is, and a damaged file's may be anything
+# What FFmpeg may read here, by its own names: others of its formats are lists of files and addresses to open instead.
+FORMATS = "mov,avi,matroska,mpegts,mpeg,asf,flv,ogg,dv"
 # Of the frames that a file says it has: with fewer it was cut short. Some cameras miscount the last ones.
 WHOLE = 0.99
 # Without these FFmpeg's conversion makes every pixel darker, by two levels each way.
@@ -127,7 +129,7 @@ class VideoWriter:
     """
 
     def __init__(self, path: Path, rate: Fraction, time_base: Fraction):
-        self._container = av.open(os.fspath(path), "w", format="mp4")
+        self._container = av.open(_address(path), "w", format="mp4")
         self._rate, self._time_base = rate, time_base
         self._stream: av.VideoStream | None = None
 
@@ -168,12 +170,19 @@ class VideoWriter:
 
 
 def _opened(path: Path) -> av.container.InputContainer:
-    return av.open(os.fspath(path), metadata_errors="replace")  # a title in no known encoding is no reason to fail
+    allowed = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    # A title in no known encoding is no reason to fail.
+    return av.open(_address(path), metadata_errors="replace", container_options=allowed)
+
+
+def _address(path: Path) -> str:
+    """The path as FFmpeg takes it for a file; that of 12:30.mp4 would be an address of a protocol called 12."""
+    return f"file:{os.fspath(path)}"
 
 
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
     stream = container.streams.best("video")
-    if stream is None:
+    if stream is None or stream.disposition & av.stream.Disposition.attached_pic:  # the cover of a song
         raise PhotoError("no picture in it, only sound or other data")
     return stream
 
@@ -202,6 +211,6 @@ def _upright(frame: av.VideoFrame, aspect: Fraction | int) -> np.ndarray:
 
 
 def _reason(error: OSError | av.FFmpegError) -> str:
-    if isinstance(error, av.InvalidDataError):
+    if isinstance(error, av.InvalidDataError | av.ArgumentError):  # the latter of a format that is none of FORMATS
         return "no video that can be read, or a damaged one"
     return error.strerror or str(error)

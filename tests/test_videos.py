@@ -1,6 +1,8 @@
 """Videos written and read here and by FFmpeg's own calls; what each frame shows is drawn, and known."""
 
+import io
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -212,6 +214,45 @@ def test_what_cannot_be_read_says_why(tmp_path):
         assert reasons[name].startswith("cut short: ") and reasons[name].endswith(" of 40 frames are there")
     with pytest.raises(PhotoError):
         frames_of(tmp_path / "folder.mp4")
+
+
+@pytest.mark.parametrize("name", ["12:30.mp4", "concat:a.mp4", "%03d.mp4", "-a.mp4", "a\nb #?'\"|.mp4"])
+def test_any_name_is_that_of_a_file(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_ours(Path(name), [grey(0)], [Fraction(0)], Fraction(25), Fraction(1, 25))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert len(frames_of(Path(name))) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "ffconcat version 1.0\nfile other.mp4\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.mp4\n#EXT-X-ENDLIST\n",
+    ],
+)
+def test_a_list_of_other_files_is_no_video(tmp_path, content):
+    write(tmp_path / "other.mp4", [grey(0)])
+    (tmp_path / "a.mp4").write_text(content)
+    with pytest.raises(PhotoError, match="^no video that can be read, or a damaged one$"):
+        frames_of(tmp_path / "a.mp4")
+
+
+def test_the_cover_of_a_song_is_no_video(tmp_path):
+    _, cover = cv2.imencode(".jpg", grey(0))
+    with av.open(str(tmp_path / "a.mp4"), "w") as container, av.open(io.BytesIO(cover)) as picture:
+        sound = container.add_stream("aac", rate=8000)
+        stream = container.add_stream_from_template(picture.streams.video[0])
+        stream.disposition = av.stream.Disposition.attached_pic
+        for packet in picture.demux():
+            if packet.size:
+                packet.stream = stream
+                container.mux(packet)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        silence.rate = 8000
+        container.mux([*sound.encode(silence), *sound.encode()])
+    with pytest.raises(PhotoError, match="^no picture in it"):
+        frames_of(tmp_path / "a.mp4")
 
 
 @settings(max_examples=30, deadline=None)
