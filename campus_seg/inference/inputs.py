@@ -24,8 +24,8 @@ class InputPhoto:
         path: where it lies.
         file_name: its path below its input folder, with "/"; of several inputs that hold the same, with the
             input folder's name in front.
-        name: what its outputs are called: `file_name` without the ending, or with it where two would be the same;
-            "" where there will be none.
+        name: what its outputs are called: `file_name` without the ending, or with it where two would be the same, or
+            one would be called as a folder; "" where there will be none.
         fault: why it cannot be read, where that is known before it is opened; then `path` may be a folder.
     """
 
@@ -225,13 +225,18 @@ def _readable(name: str) -> str:
 def _with_names(photos: list[InputPhoto]) -> list[InputPhoto]:
     """Photos with names of their own: the stem, and the whole file name for all whose names would be the same.
 
-    Those that cannot be read get none: they have no outputs, and must not change what those of others are called.
+    So, too, where a folder's name is that stem with some ending: of "a.png" and "a.jpg/b.png" the one's overlay must
+    not be what the other's lies in. Those that cannot be read get none: they have no outputs, and must not change what
+    those of others are called.
     """
-    file_names = [photo.file_name for photo in photos if not photo.fault]
-    names = {file_name: file_name.removesuffix(PurePosixPath(file_name).suffix) for file_name in file_names}
+    paths = [PurePosixPath(photo.file_name) for photo in photos if not photo.fault]
+    names = {str(path): str(path.with_suffix("")) for path in paths}
+    folders = {str(folder.with_suffix("")) for path in paths for folder in path.parents if folder.suffix}
     while True:
         counts = Counter(names.values())
-        same = [file_name for file_name, name in names.items() if counts[name] > 1 and name != file_name]
-        if not same:
+        same = {file_name for file_name, name in names.items() if counts[name] > 1 and name != file_name}
+        in_the_way = {file_name for file_name, name in names.items() if name in folders}
+        if not same | in_the_way:
             return [replace(photo, name=names.get(photo.file_name, "")) for photo in photos]
-        names.update((file_name, file_name) for file_name in same)
+        for file_name in same | in_the_way:
+            names[file_name] = file_name if names[file_name] != file_name else f"{names[file_name]}_"

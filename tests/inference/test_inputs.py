@@ -55,6 +55,12 @@ def test_a_folder_is_searched_with_all_below_it(tmp_path):
         # a.jpg and a.png need their full names, and so then does the photo whose stem is such a name
         (["a.jpg", "a.png", "a.jpg.png"], {"a.jpg": "a.jpg", "a.jpg.png": "a.jpg.png", "a.png": "a.png"}),
         (["a.b.jpg", "a.c.jpg"], {"a.b.jpg": "a.b", "a.c.jpg": "a.c"}),
+        # the folder a.jpg lies where the overlay of the photo a would
+        (["a.png", "a.jpg/b.png"], {"a.jpg/b.png": "a.jpg/b", "a.png": "a.png"}),
+        (
+            ["x/a.png", "x/a.jpg/b.png", "x/a.png.jpg/c.png"],
+            {"x/a.jpg/b.png": "x/a.jpg/b", "x/a.png": "x/a.png_", "x/a.png.jpg/c.png": "x/a.png.jpg/c"},
+        ),
     ],
 )
 def test_names_are_stems_unless_two_are_the_same(tmp_path, files, expected):
