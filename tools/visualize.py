@@ -11,7 +11,6 @@ Stopped at any moment, the same command goes on where it was. Exit status: 0; 3 
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,10 +86,9 @@ def run(args: argparse.Namespace, found: "FoundPhotos") -> None:
         "made_with": predictor.made_with,
         "overwrite": args.overwrite,
     }
-    began = time.perf_counter()
     summary = mask_photos(predictor, predictor.class_names, found.photos, output, args.save, **options)
     if comm.is_main_process():
-        report(summary, time.perf_counter() - began, found.skipped, output, args.save)
+        report(summary, found.skipped, output, args.save)
 
 
 def chosen(args: argparse.Namespace) -> "Selection":
@@ -104,10 +102,10 @@ def chosen(args: argparse.Namespace) -> "Selection":
     return Selection(least, thresholds, tuple(args.classes), args.min_area)
 
 
-def report(summary: "Summary", seconds: float, skipped: int, output: Path, save: Sequence[str]) -> None:
+def report(summary: "Summary", skipped: int, output: Path, save: Sequence[str]) -> None:
     """Says in a few lines what was done and where it lies."""
     counts = summary.counts
-    lines = counts.lines(seconds, summary.earlier)
+    lines = counts.lines(summary.seconds, summary.earlier)
     if summary.earlier:
         lines.append(("of an earlier", f"command {summary.earlier} photos"))
     if summary.videos:

@@ -1,5 +1,6 @@
 """A folder of photos and videos, masked: read, predict, write; stopped at any moment, it goes on where it was."""
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,12 +39,14 @@ class Summary:
     Attributes:
         counts: of all its photos; of several processes only the first one counts.
         earlier: those of the photos that were masked already when the command began.
+        seconds: how long the others took, in the process that took longest.
         videos: file name -> frames, of those that were masked.
         failed_videos: how many could not be read.
     """
 
     counts: Counts
     earlier: int = 0
+    seconds: float = 0.0
     videos: dict[str, int] = field(default_factory=dict)
     failed_videos: int = 0
 
@@ -128,6 +131,7 @@ def mask_photos(
             expected=(PhotoError,),
             batch=getattr(predict, "batch", 1),
         )
+        began = time.perf_counter()
         with tqdm(desc="masking", unit="photo", total=earlier + len(mine), initial=earlier, disable=None) as bar:
             for photo, result in pipeline.run(mine):
                 if isinstance(result, PhotoError):
@@ -135,6 +139,7 @@ def mask_photos(
                     result = {"reason": str(result)}
                 journal.add(photo, result)
                 bar.update()
+        seconds = time.perf_counter() - began
         for video in videos_left[rank::processes]:
             journal.add(video, mask_video(video, predict, objects, writer, journal))
         comm.synchronize()
@@ -151,4 +156,5 @@ def mask_photos(
                 output, journal.records(photos), class_names, colors, overlays="overlay" in save, videos=movies
             )
         comm.synchronize()
-        return Summary(counts, earlier, frames, len(videos) - len(frames))
+        seconds = max(comm.gather(seconds), default=0.0)
+        return Summary(counts, earlier, seconds, frames, len(videos) - len(frames))

@@ -17,6 +17,7 @@ from pycocotools import mask as mask_util
 from small_models import write_run
 
 from campus_seg.data.datasets import write_datasets
+from campus_seg.inference import folder
 from campus_seg.label_studio.export import read_export
 from campus_seg.label_studio.options import ExportOptions
 from campus_seg.tools.visualize import main
@@ -306,7 +307,20 @@ def test_the_same_command_again_masks_nothing_twice(run, photos, capsys):
 def test_the_speed_is_that_of_the_photos_that_this_command_masked(run, photos, monkeypatch, capsys):
     visualize(run, photos, "--save", "binary")
     (photos.parent / "masked" / "binary" / "a.png").unlink()
-    monkeypatch.setattr("campus_seg.tools.visualize.time", SimpleNamespace(perf_counter=iter([1, 5]).__next__))
+    with VideoWriter(photos / "clip.mp4", Fraction(25), Fraction(1, 25)) as movie:
+        movie.add(Frame(0, Fraction(0), np.zeros((32, 32, 3), np.uint8)))
+    clock = [0]
+
+    def takes(seconds, function):
+        def slow(*arguments):
+            clock[0] += seconds
+            return function(*arguments)
+
+        return slow
+
+    monkeypatch.setattr(folder, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(folder, "read_photo", takes(4, folder.read_photo))
+    monkeypatch.setattr(folder, "mask_video", takes(100, folder.mask_video))  # which is no photo
     capsys.readouterr()
     visualize(run, photos, "--save", "binary")
     said = capsys.readouterr().out
