@@ -68,6 +68,7 @@ class Journal:
         except filelock.Timeout:
             raise ConfigError(f"{output}: another command is writing here; wait for it, or {WAY_OUT}") from None
         self._entries: dict[str, Entry] = {}
+        self._stamps: dict[Path, str] = {}  # when `has` was first asked: a file may change while it is masked
         self._file: BinaryIO | None = None
         try:
             if overwrite and not process:
@@ -119,17 +120,20 @@ class Journal:
             pictures: paths below the output folder.
         """
         entry = self._entries.get(photo.file_name)
+        stamp = photo_stamp(photo)
+        self._stamps.setdefault(photo.path, stamp)
         return (
             entry is not None
             and not entry.failed
-            and (entry.name, entry.stamp) == (photo.name, photo_stamp(photo))
+            and (entry.name, entry.stamp) == (photo.name, stamp)
             and all((self.folder.parent / path).is_file() for path in pictures)
         )
 
     def add(self, photo: InputPhoto, record: Mapping[str, Any]) -> None:
         """Keeps the record of a photo: what `PictureWriter.draw` returned, or the "reason" why there is none."""
         offset = self._file.tell()
-        about = {"file_name": photo.file_name, "name": photo.name, "stamp": photo_stamp(photo)}
+        stamp = self._stamps.get(photo.path) or photo_stamp(photo)
+        about = {"file_name": photo.file_name, "name": photo.name, "stamp": stamp}
         line = {**about, "command": self._command, **record}
         self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         self._file.flush()  # to the system: it outlives this process, if not the power

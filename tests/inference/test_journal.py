@@ -50,6 +50,17 @@ def test_a_photo_counts_only_as_it_was(tmp_path, photos):
         assert not journal.has(photos[0], [])
 
 
+def test_a_photo_that_changes_while_it_is_masked_is_masked_again(tmp_path, photos):
+    with Journal(tmp_path / "out", {}) as journal:
+        assert not journal.has(photos[0], [])
+        photos[0].path.write_bytes(b"changed")
+        journal.add(photos[0], RECORD)
+    with Journal(tmp_path / "out", {}) as journal:
+        assert not journal.has(photos[0], [])
+        journal.add(photos[0], RECORD)
+        assert journal.has(photos[0], [])
+
+
 def test_the_last_record_of_a_photo_counts(tmp_path, photos):
     with Journal(tmp_path / "out", {}) as journal:
         journal.add(photos[0], {"reason": "cut"})

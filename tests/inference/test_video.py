@@ -146,6 +146,22 @@ def test_a_video_stopped_in_the_middle_goes_on_and_predicts_no_frame_twice(tmp_p
     mask(tmp_path / "in", tmp_path / "out", stopping)  # all is done, nothing is predicted
 
 
+def test_frames_of_another_video_of_that_name_are_not_taken(tmp_path):
+    """It takes the first one's place while that is masked."""
+    draw(tmp_path / "in" / "a.mp4", frames=4)
+    draw(tmp_path / "other" / "a.mp4")
+
+    def replacing(photos):
+        if (tmp_path / "other" / "a.mp4").exists():
+            (tmp_path / "other" / "a.mp4").replace(tmp_path / "in" / "a.mp4")
+        return predict(photos)
+
+    assert mask(tmp_path / "in", tmp_path / "out", replacing).videos == {"a.mp4": 4}
+    assert mask(tmp_path / "in", tmp_path / "out").videos == {"a.mp4": FRAMES}
+    mask(tmp_path / "in", tmp_path / "whole")
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
 def test_a_video_that_cannot_be_read_is_listed_and_its_earlier_outputs_go(tmp_path):
     draw(tmp_path / "in" / "a.mp4")
     draw(tmp_path / "in" / "b.mov")
