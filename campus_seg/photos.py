@@ -131,8 +131,11 @@ def photo_size(stream: BinaryIO) -> tuple[int, int, int]:
 def pixel_count(path: Path) -> int:
     """Pixels of a photo by its header; 0 where that cannot be read."""
     try:
-        with _named_errors(), Image.open(path, formats=FORMATS) as image:
-            return image.width * image.height
+        with _named_errors():
+            if path.stat().st_size == 0:  # also a pipe, whose first byte may never come
+                return 0
+            with Image.open(path, formats=FORMATS) as image:
+                return image.width * image.height
     except PhotoError:
         return 0
 

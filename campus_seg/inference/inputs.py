@@ -14,6 +14,7 @@ from campus_seg.errors import ConfigError
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif")
 VIDEO_ENDINGS = (".mp4", ".mov", ".avi")
 LIST_ENDING = ".txt"
+LONGEST = 250  # bytes of an output's name without its ending, of the 255 that file systems take
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,12 @@ def _with_names(photos: list[InputPhoto]) -> list[InputPhoto]:
         same = {file_name for file_name, name in names.items() if counts[name] > 1 and name != file_name}
         in_the_way = {file_name for file_name, name in names.items() if name in folders}
         if not same | in_the_way:
-            return [replace(photo, name=names.get(photo.file_name, "")) for photo in photos]
+            return [_named(photo, names.get(photo.file_name, "")) for photo in photos]
         for file_name in same | in_the_way:
             names[file_name] = file_name if names[file_name] != file_name else f"{names[file_name]}_"
+
+
+def _named(photo: InputPhoto, name: str) -> InputPhoto:
+    if len(PurePosixPath(name).name.encode()) > LONGEST:
+        return replace(photo, fault=f"outputs cannot have so long a name, above {LONGEST} bytes; rename the file")
+    return replace(photo, name=name)

@@ -55,6 +55,8 @@ def mask_video(
     outputs = [writer.folder / path for path in video_outputs(video, writer)]
     done = []
     try:
+        if video.fault:
+            raise PhotoError(video.fault)
         reader = VideoReader(video.path)
         with _movie(outputs[0], reader) if "overlay" in writer.save else nullcontext() as movie:
             frames = _masked_frames(video, reader, predict, objects, writer, journal)

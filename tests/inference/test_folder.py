@@ -452,6 +452,21 @@ def test_a_class_that_the_model_does_not_know(tmp_path, selection):
         mask(tmp_path / "photos", tmp_path / "out", selection=selection)
 
 
+def test_a_pipe_and_too_long_a_name_are_failures(tmp_path):
+    photos = tmp_path / "photos"
+    draw(photos / "a.png")
+    draw(photos / f"{'n' * 250}.jpg")
+    for ending in (".jpg", ".png", ".mp4"):  # the photos have one stem, so their outputs would have longer names yet
+        (photos / f"{'m' * 251}{ending}").write_bytes((photos / "a.png").read_bytes())
+    os.mkfifo(photos / "pipe.jpg")
+    found = find_photos([str(photos)], tmp_path / "out")
+    summary = mask_photos(predict, CLASSES, found.photos, tmp_path / "out", videos=found.videos)
+    assert counted_as(summary) == (2, 4, 3) and summary.failed_videos == 1
+    failures = json.loads((tmp_path / "out/failures.json").read_bytes())
+    long = "outputs cannot have so long a name, above 250 bytes; rename the file"
+    assert [failure["reason"] for failure in failures] == [long, long, "the file is empty", long]
+
+
 def test_what_a_killed_command_has_half_written_is_removed(tmp_path):
     draw(tmp_path / "photos" / "a.png")
     mask(tmp_path / "photos", tmp_path / "out")
