@@ -62,8 +62,6 @@ class VideoReader:
     def __init__(self, path: Path):
         self._path = path
         try:
-            if path.stat().st_size == 0:
-                raise PhotoError("the file is empty")
             with _opened(path) as container:
                 stream = _video_stream(container)
                 self.rate: Fraction = stream.average_rate or stream.guessed_rate
@@ -169,7 +167,19 @@ class VideoWriter:
         return stream
 
 
+def frame_pixels(path: Path) -> int:
+    """Pixels of a video's frames by its head; 0 where that cannot be read."""
+    try:
+        with _opened(path) as container:
+            stream = _video_stream(container)
+            return stream.width * stream.height
+    except (OSError, av.FFmpegError, PhotoError):
+        return 0
+
+
 def _opened(path: Path) -> av.container.InputContainer:
+    if path.stat().st_size == 0:  # also a pipe, whose first byte may never come
+        raise PhotoError("the file is empty")
     allowed = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     # A title in no known encoding is no reason to fail.
     return av.open(_address(path), metadata_errors="replace", container_options=allowed)

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     on = check_processes(args.num_gpus, args.num_machines)
     found = find_photos(args.input, output)  # before any process is started
     if tiling := tiling_of(args):
-        check_number_of_tiles(found.photos, *tiling)
+        check_number_of_tiles(found.photos, *tiling, found.videos)
     if on:
         print(on, flush=True)
     with Machines(args.num_machines, args.machine_rank, args.dist_url) as machines:

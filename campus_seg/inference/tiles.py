@@ -5,6 +5,7 @@ Sliced inference, as in Akyon et al., "Slicing Aided Hyper Inference and Fine-tu
 by who could see all of it.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -16,9 +17,10 @@ from campus_seg.inference.arguments import OVERLAP, check_tiling
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.sightings import SAME, Sightings, holds
 from campus_seg.photos import pixel_count
+from campus_seg.videos import frame_pixels
 
 COARSE = 0.1  # of an object's side: how far its box may be off where only the whole photo shows it
-MOST_TILES = 10_000  # of a photo: hours, for each is a prediction
+MOST_TILES = 10_000  # of a photo or a frame: hours, for each is a prediction
 
 
 class TiledPredictor:
@@ -105,15 +107,20 @@ def tile_grid(height: int, width: int, tile: int, overlap: float) -> np.ndarray:
     return np.array([(x, y, min(x + tile, width), min(y + tile, height)) for y in tops for x in lefts])
 
 
-def check_number_of_tiles(photos: Iterable[InputPhoto], tile: int, overlap: float) -> None:
-    """Refuses tiles so small that a photo would take days.
+def check_number_of_tiles(
+    photos: Iterable[InputPhoto], tile: int, overlap: float, videos: Iterable[InputPhoto] = ()
+) -> None:
+    """Refuses tiles so small that a photo, or a frame of a video, would take days.
 
     Raises:
-        ConfigError: some photo, by its header, has more than `MOST_TILES`.
+        ConfigError: some photo or frame, by the file's header, has more than `MOST_TILES`.
     """
     area = _step(tile, overlap) ** 2  # that a tile adds
-    for photo in photos:
-        count = pixel_count(photo.path) // area
+    sizes = itertools.chain(
+        ((photo, pixel_count(photo.path)) for photo in photos), ((video, frame_pixels(video.path)) for video in videos)
+    )
+    for photo, pixels in sizes:
+        count = pixels // area
         if count > MOST_TILES:
             raise ConfigError(
                 f"--tile {tile} --overlap {overlap:g}: some {count} tiles of {photo.path}, each as much work as a "

@@ -8,12 +8,9 @@ from blobs import INPUT, LEAST, Eye, draw, view
 from detectron2.structures import Boxes, pairwise_iou
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from campus_seg.errors import ConfigError
-from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.paste import found_objects, instance_region
-from campus_seg.inference.tiles import MOST_TILES, TiledPredictor, check_number_of_tiles, tile_grid
+from campus_seg.inference.tiles import TiledPredictor, tile_grid
 
 
 def look(photo, tile=96, overlap=0.25, eye=None):
@@ -26,48 +23,6 @@ def look(photo, tile=96, overlap=0.25, eye=None):
 
 def boxes_of(found):
     return sorted(tuple(box) for box in found.pred_boxes.tensor.tolist())
-
-
-@pytest.mark.parametrize(
-    ("size", "expected"),
-    [
-        ((100, 96), [(0, 0, 96, 96), (0, 4, 96, 100)]),
-        ((96, 96), [(0, 0, 96, 96)]),
-        ((50, 20), [(0, 0, 20, 50)]),
-        ((50, 200), [(0, 0, 96, 50), (72, 0, 168, 50), (104, 0, 200, 50)]),
-        ((50, 168), [(0, 0, 96, 50), (72, 0, 168, 50)]),
-    ],
-)
-def test_a_grid(size, expected):
-    assert [tuple(tile) for tile in tile_grid(*size, 96, 0.25).tolist()] == expected
-
-
-def test_so_many_tiles_that_a_photo_takes_days_are_refused(tmp_path):
-    """By its header alone: 64 megapixels in steps of 80 are 10,000 tiles, in steps of 25 they are 102,400."""
-    Image.new("1", (8000, 8000)).save(tmp_path / "large.png")
-    (tmp_path / "cut.jpg").write_bytes(b"")
-    photos = [InputPhoto(tmp_path / name, name) for name in ("cut.jpg", "large.png")]
-    assert len(tile_grid(8000, 8000, 100, 0.2)) == MOST_TILES
-    check_number_of_tiles(photos, 100, 0.2)
-    with pytest.raises(ConfigError, match=r"--tile 32 --overlap 0.2: some 102400 tiles of .*large.png, each"):
-        check_number_of_tiles(photos, 32, 0.2)
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.integers(1, 300), st.integers(1, 300), st.integers(32, 120), st.floats(0, 0.95))
-def test_tiles_cover_the_photo_and_whatever_fits_the_overlap_is_whole_in_one(height, width, tile, overlap):
-    grid = tile_grid(height, width, tile, overlap)
-    assert (grid >= 0).all()
-    assert (grid[:, 2] <= width).all() and (grid[:, 3] <= height).all()
-    assert (grid[:, 2:] - grid[:, :2] == (min(tile, width), min(tile, height))).all()
-    covered = np.zeros((height, width), bool)
-    for x0, y0, x1, y1 in grid:
-        covered[y0:y1, x0:x1] = True
-    assert covered.all()
-    for axis, side in ((0, width), (1, height)):
-        part = max(1, min(side, int(np.ceil(tile * overlap - 1e-9))))
-        starts = np.arange(side - part + 1)[:, None]
-        assert ((grid[:, axis] <= starts) & (starts + part <= grid[:, axis + 2])).any(axis=1).all()
 
 
 @st.composite
@@ -370,18 +325,3 @@ def test_it_behaves_like_the_predictor():
     photo = draw((200, 384), [(10, 10, 20, 20), (150, 100, 170, 112)])
     regions = {found.region.bbox for found in found_objects(tiled([photo])[0])}
     assert regions == {(10, 10, 10, 10), (150, 100, 20, 12)}
-
-
-@pytest.mark.parametrize(
-    ("tile", "overlap", "message"),
-    [
-        (31, 0.2, "--tile 31: a tile has at least 32 pixels a side"),
-        (-1, 0.2, "--tile -1"),
-        (96, 1.0, "--overlap 1: a share from 0 to below 1 is wanted"),
-        (96, -0.1, "--overlap -0.1"),
-        (96, float("nan"), "--overlap nan"),
-    ],
-)
-def test_tiles_that_cannot_be(tile, overlap, message):
-    with pytest.raises(ConfigError, match=message):
-        TiledPredictor(Eye(), tile, overlap)
