@@ -8,65 +8,16 @@ import cv2
 import numpy as np
 import pillow_heif
 import pytest
-import torch
-from detectron2.structures import Boxes, Instances
+from masked_folders import CLASSES, counted_as, draw, failures_of, files, mask, predict
 from PIL import Image
 from pycocotools import mask as mask_util
 from pycocotools.coco import COCO
 
-from campus_seg.errors import ConfigError, OutputError
+from campus_seg.errors import ConfigError
 from campus_seg.inference.folder import mask_photos
 from campus_seg.inference.inputs import find_photos
 from campus_seg.inference.selection import Selection
 from campus_seg.palette import class_colors
-from campus_seg.storage import replacing
-
-CLASSES = ["bench", "fire / extinguisher", "dog"]
-
-
-def full_boxes(image_bgr):
-    """The stand-in: in each photo wider than 40 pixels two overlapping rectangles, the surer one second."""
-    height, width = image_bgr.shape[:2]
-    instances = Instances((height, width))
-    n = 2 if width > 40 else 0
-    instances.pred_boxes = Boxes(torch.tensor([[5.0, 10, 35, 40], [25, 20, 55, 50]])[:n])
-    instances.scores = torch.tensor([0.7, 0.9])[:n]
-    instances.pred_classes = torch.tensor([2, 1])[:n]
-    instances.pred_masks = torch.ones(n, 1, 28, 28)
-    return instances
-
-
-def predict(photos):
-    """As a Predictor does."""
-    return [full_boxes(photo) for photo in photos]
-
-
-def draw(path, width=64, height=60, seed=0, **options):
-    """A noisy photo on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    Image.fromarray(image).save(path, **options)
-    return image
-
-
-def mask(folder, output, **options):
-    """Finds and masks."""
-    return mask_photos(predict, CLASSES, find_photos([str(folder)], output).photos, output, **options)
-
-
-def counted_as(summary):
-    """(photos, objects, failures)."""
-    return summary.counts.photos, sum(summary.counts.objects.values()), summary.counts.failures
-
-
-def failures_of(folder):
-    return json.loads((folder / "failures.json").read_text())
-
-
-def files(folder):
-    """{path below the folder: bytes}."""
-    found = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
-    return {name: path.read_bytes() for name, path in found.items() if not name.startswith(".journal/")}
 
 
 @pytest.fixture
@@ -300,127 +251,6 @@ def test_a_file_name_that_is_no_text(tmp_path):
     assert (tmp_path / "out/overlay/caf\\udce9.jpg").is_file()
 
 
-def test_a_picture_is_never_left_half_written(tmp_path, monkeypatch):
-    draw(tmp_path / "photos" / "a.png")
-
-    def no_space(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pathlib.Path.replace", no_space)
-    with pytest.raises(OutputError, match="No space left on device.; make room, and the same command goes on"):
-        mask(tmp_path / "photos", tmp_path / "out")
-    assert files(tmp_path / "out") == {}
-    monkeypatch.undo()
-    assert counted_as(mask(tmp_path / "photos", tmp_path / "out"))[0] == 1
-
-
-@pytest.fixture
-def counted():
-    """The stand-in, and how many photos it was given so far."""
-    seen = []
-
-    def counting(photos):
-        seen.extend(photos)
-        return predict(photos)
-
-    return counting, seen
-
-
-def test_a_command_that_was_stopped_goes_on(tmp_path, counted):
-    """Whatever moment it was stopped at: no photo twice, and all is as if it had never been stopped."""
-    for number in range(9):
-        draw(tmp_path / "photos" / f"{number}.png", seed=number)
-    (tmp_path / "photos" / "3.png").write_bytes(b"")
-    mask(tmp_path / "photos", tmp_path / "whole")
-    predicting, seen = counted
-    photos = find_photos([str(tmp_path / "photos")], tmp_path / "out").photos
-
-    def stopping(batch):
-        if len(seen) == stop_after:
-            raise KeyboardInterrupt
-        return predicting(batch)
-
-    for stop_after in (0, 1, 4, 7):
-        with pytest.raises(KeyboardInterrupt):
-            mask_photos(stopping, CLASSES, photos, tmp_path / "out")
-        assert not (tmp_path / "out" / "predictions.json").exists()
-        # What was predicted but not yet written when it stopped is predicted again.
-        recorded = (tmp_path / "out/.journal/0.jsonl").read_text().count('"image"')
-        assert stop_after - 5 <= recorded <= stop_after
-        seen[recorded:] = []
-    summary = mask_photos(predicting, CLASSES, photos, tmp_path / "out")
-    assert (*counted_as(summary)[::2], summary.earlier) == (8, 1, recorded)
-    assert len(seen) == 8
-    assert files(tmp_path / "out") == files(tmp_path / "whole")
-
-
-def test_only_what_is_new_or_changed_is_masked_again(tmp_path, counted):
-    predicting, seen = counted
-    output = tmp_path / "out"
-
-    def again():
-        seen.clear()
-        mask_photos(predicting, CLASSES, find_photos([str(tmp_path / "photos")], output).photos, output)
-        return len(seen)
-
-    for name in ("a.png", "b.png"):
-        draw(tmp_path / "photos" / name)
-    assert again() == 2
-    assert again() == 0
-    draw(tmp_path / "photos" / "c.png")
-    assert again() == 1
-    draw(tmp_path / "photos" / "b.png", width=80, seed=5)
-    assert again() == 1
-    (output / "overlay" / "a.jpg").unlink()
-    assert again() == 1
-    (tmp_path / "photos" / "b.png").unlink()
-    assert again() == 0
-    images = json.loads((output / "predictions.json").read_text())["images"]
-    assert [image["file_name"] for image in images] == ["a.png", "c.png"]
-
-
-def test_what_failed_is_tried_again(tmp_path):
-    draw(tmp_path / "photos" / "a.png")
-    whole = (tmp_path / "photos" / "a.png").read_bytes()
-    (tmp_path / "photos" / "a.png").write_bytes(whole[:100])
-    assert counted_as(mask(tmp_path / "photos", tmp_path / "out"))[2] == 1
-    (tmp_path / "photos" / "a.png").write_bytes(whole)
-    assert counted_as(mask(tmp_path / "photos", tmp_path / "out")) == (1, 2, 0)
-    assert failures_of(tmp_path / "out") == []
-
-
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        ({"save": ["binary"]}, "another --save"),
-        ({"selection": Selection(min_area=5)}, r"another --min-area \(0, now 5\)"),
-        ({"selection": Selection(by_class={"dog": 0.5})}, "another --confidence-threshold"),
-        ({"made_with": {"model": "b"}}, r'another model \("a", now "b"\)'),
-    ],
-)
-def test_results_of_other_options_are_not_mixed(tmp_path, more, message):
-    draw(tmp_path / "photos" / "a.png")
-    mask(tmp_path / "photos", tmp_path / "out", made_with={"model": "a"})
-    before = files(tmp_path / "out")
-    options = {"made_with": {"model": "a"}, **more}
-    with pytest.raises(ConfigError, match=message + ".*--overwrite"):
-        mask(tmp_path / "photos", tmp_path / "out", **options)
-    assert files(tmp_path / "out") == before
-    assert counted_as(mask(tmp_path / "photos", tmp_path / "out", overwrite=True, **options))[0] == 1
-
-
-def test_two_commands_do_not_write_to_one_folder_at_once(tmp_path):
-    draw(tmp_path / "photos" / "a.png")
-
-    def second(photos):
-        with pytest.raises(ConfigError, match="another command is writing here"):
-            mask(tmp_path / "photos", tmp_path / "out")
-        return predict(photos)
-
-    photos = find_photos([str(tmp_path / "photos")], tmp_path / "out").photos
-    assert counted_as(mask_photos(second, CLASSES, photos, tmp_path / "out"))[0] == 1
-
-
 @pytest.mark.parametrize(
     ("selection", "scores"),
     [
@@ -465,43 +295,3 @@ def test_a_pipe_and_too_long_a_name_are_failures(tmp_path):
     failures = json.loads((tmp_path / "out/failures.json").read_bytes())
     long = "outputs cannot have so long a name, above 250 bytes; rename the file"
     assert [failure["reason"] for failure in failures] == [long, long, "the file is empty", long]
-
-
-def test_what_a_killed_command_has_half_written_is_removed(tmp_path):
-    draw(tmp_path / "photos" / "a.png")
-    mask(tmp_path / "photos", tmp_path / "out")
-    whole = files(tmp_path / "out")
-    for name in ("", "overlay/", "cutouts/a/", "thumbnails/", "videos/walk/"):
-        (tmp_path / "out" / name).mkdir(parents=True, exist_ok=True)
-        (tmp_path / "out" / name / ".12-34.part.jpg").touch()
-    mask(tmp_path / "photos", tmp_path / "out")
-    assert files(tmp_path / "out") == whole
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="there is no /dev/full")
-@pytest.mark.parametrize("name", ["a.json", "a.csv", "a.js", "a.html", "thumbnails/a.jpg"])
-def test_a_disk_that_is_full_at_the_end(tmp_path, name, monkeypatch):
-    """When the lists, the table or the gallery are written: one line, nothing half-written, and it goes on."""
-    draw(tmp_path / "photos" / "a.png")
-    mask(tmp_path / "photos", tmp_path / "whole")
-    output = tmp_path / "out"
-    if "/" in name:  # a thumbnail that the gallery makes
-        mask(tmp_path / "photos", output)
-        (output / name).unlink()
-    output.mkdir(exist_ok=True)
-    with replacing(output / name) as temporary:
-        full = temporary  # what the file will be called until it is whole
-        full.touch()
-    (output / name).unlink()
-    full.symlink_to("/dev/full")
-    before = files(output)
-    with monkeypatch.context() as patch:
-        patch.setattr("campus_seg.inference.folder.remove_leftovers", lambda *_, **__: None)  # it would be one
-        with pytest.raises(OutputError, match="No space left on device.; make room, and the same command goes on"):
-            mask(tmp_path / "photos", output)
-    assert not full.is_symlink()
-    left = files(output)
-    assert {key: left[key] for key in before if key in left}.items() <= files(tmp_path / "whole").items()
-    assert not [key for key in left if ".part" in key]
-    mask(tmp_path / "photos", output)
-    assert files(output) == files(tmp_path / "whole")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from detectron2.structures import Boxes, Instances
+from masked_folders import files
 from pycocotools import mask as mask_util
 from pycocotools.coco import COCO
 
@@ -58,11 +59,6 @@ def draw(path, frames=FRAMES):
 def mask(folder, output, predict=predict, **options):
     found = find_photos([str(folder)], output)
     return mask_photos(predict, CLASSES, found.photos, output, videos=found.videos, **options)
-
-
-def files(folder):
-    found = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
-    return {name: path.read_bytes() for name, path in found.items() if not name.startswith(".journal/")}
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from masked_folders import files
 from PIL import Image
 from small_models import write_run
 
@@ -42,11 +43,6 @@ def start(run, output, *more):
         text=True,
         start_new_session=True,
     )
-
-
-def files(folder):
-    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {name: path.read_bytes() for name, path in found.items() if not name.startswith(".journal/")}
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from masked_folders import files
 from PIL import Image
 from small_models import write_run
 
@@ -47,11 +48,6 @@ def command(run, output, *more):
 
 def environment():
     return {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def files(folder):
-    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {name: path.read_bytes() for name, path in found.items() if not name.startswith(".journal/")}
 
 
 @pytest.fixture(scope="module")
