@@ -32,6 +32,8 @@ STOPPING = b"\nstopping after the step under way; once more stops at once\n"
 # share of many photos in half the time may well have hours to wait.
 PATIENCE = timedelta(days=7)
 ECHO = 5.0  # seconds in which the process whose end made another fail is noticed first
+# What importing torch and Detectron2 says, in a process before `require_detectron2` can be called there.
+QUIET = "ignore:`torch.jit.script`,ignore:pkg_resources is deprecated"
 CONNECTION = ("gloo", "NCCL", "Connection closed by peer", "Connection reset", "Broken pipe")  # as torch tells of one
 
 
@@ -198,6 +200,7 @@ def _environment(processes: int, machines: Machines) -> Iterator[None]:
     before = dict(os.environ)
     share_cores()
     os.environ.setdefault("OMP_NUM_THREADS", str(_threads(processes)))
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), QUIET]))
     if machines.count > 1 and interface_to(machines.host):
         os.environ.setdefault("GLOO_SOCKET_IFNAME", interface_to(machines.host))
     try:
