@@ -85,8 +85,10 @@ def check_processes(processes: int, machines: int = 1, device: str = "") -> str:
     many = f", {processes * machines} on {machines} machines" if machines > 1 else ""
     if gpus:
         return f"Processes: {processes}, each on a GPU{many}"
+    threads = _threads(processes)
     return (
-        f"There is no GPU: --num-gpus {processes} is {processes} on the CPU, {_threads(processes)} threads each{many}"
+        f"There is no GPU: --num-gpus {processes} makes {processes} processes on the CPU, with {threads} compute "
+        f"thread{'s' * (threads > 1)} each{many}"
     )
 
 
