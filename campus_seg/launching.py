@@ -98,7 +98,6 @@ def launch(
     *,
     processes: int = 1,
     machines: Machines | None = None,
-    advice: str = "the same command goes on",
 ) -> None:
     """Runs `main(*args)` in so many processes on every machine, as Detectron2's `launch` does; a single one is this.
 
@@ -106,8 +105,7 @@ def launch(
         main: of a process; at the top of its module.
         args: for it; they are pickled.
         processes: on this machine, and on each other.
-        machines: entered; None for this one alone.
-        advice: how to go on after a stop, for messages.
+        machines: entered; None for this one alone. Their advice is given after a stop, too.
 
     Raises:
         CampusError: what `main` raised in one of them.
@@ -126,14 +124,14 @@ def launch(
         ends = Path(folder)
         launching = _Launching(main, args, told, ends, processes, machines, url)
         try:
-            with _obeying(told, advice):
+            with _obeying(told, machines.advice):
                 launching.start()
                 while launching.is_alive():
                     launching.join(0.2)
                     machines.check()
         finally:
             launching.end()
-        _raise_the_end(launching.error, ends, advice)
+        _raise_the_end(launching.error, ends, machines.advice)
         machines.say(agreed=True)
         for stopped in _told(ends):
             raise stopped
@@ -161,7 +159,7 @@ class _Launching(threading.Thread):
         super().__init__(daemon=True)
         self.error: Exception | None = None
         self._processes, self._machines, self._url = processes, machines, url
-        self._args = (main, args, told, ends, os.getpid())
+        self._args = (main, args, told, ends, os.getpid(), machines.advice)
 
     def start(self) -> None:
         """Starts with signals blocked, so that the processes have them blocked from their first moment on."""
@@ -240,7 +238,7 @@ def _obeying(told: Orders, advice: str) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _process(main: Callable, args: tuple, told: Orders, ends: Path, command: int) -> None:
+def _process(main: Callable, args: tuple, told: Orders, ends: Path, command: int, advice: str) -> None:
     """What each process does; leaves word of an end that is no fault of this program."""
     global _orders
     threading.Thread(target=_obey, args=(command,), daemon=True).start()
@@ -260,7 +258,7 @@ def _process(main: Callable, args: tuple, told: Orders, ends: Path, command: int
         time.sleep(ECHO)
         if not any(words in str(error) for words in CONNECTION):
             raise
-        lost = LostProcessError(f"another process of the run is gone ({one_line(str(error))})")
+        lost = LostProcessError(f"another process of the run is gone ({one_line(str(error))}); {advice}")
         _leave(word, lost)
         sys.exit(lost.status)
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from campus_seg.errors import CampusError, ConfigError, LostProcessError, Stopped, one_line
 
+GOES_ON = "the same command goes on"
 BEAT = 1.0  # seconds from one sign of life to the next
 SILENCE = 30.0  # seconds without one after which a machine counts as lost
 ARRIVAL = 30 * 60.0  # seconds to wait for the other machines; the import on the first one is not part of it
@@ -30,15 +31,17 @@ class Machines:
     Attributes:
         count: of the machines.
         rank: this one's number; 0 is the first.
+        advice: how to go on after a loss.
     """
 
-    def __init__(self, count: int = 1, rank: int = 0, url: str = "auto"):
+    def __init__(self, count: int = 1, rank: int = 0, url: str = "auto", advice: str = GOES_ON):
         """Called with Detectron2's arguments of these names.
 
         Args:
             count: of the machines.
             rank: of this one.
             url: where all of them reach the first: tcp://HOST:PORT. One machine needs none.
+            advice: how to go on after a loss, for messages.
 
         Raises:
             ConfigError: a number or an address that cannot be.
@@ -47,7 +50,7 @@ class Machines:
             raise ConfigError(
                 f"--num-machines {count}, --machine-rank {rank}: the machines' numbers are 0 to their number less one"
             )
-        self.count, self.rank, self._url = count, rank, url
+        self.count, self.rank, self.advice, self._url = count, rank, advice, url
         self._address = _address(url) if count > 1 else ("127.0.0.1", 0)
         self._mine: dict[str, Any] = {"beat": 0}
         self._others: dict[int, dict[str, Any]] = {}  # what each said last, and no longer than SILENCE ago
@@ -68,7 +71,7 @@ class Machines:
         self._mine["end"] = _last_words(None if self._mine.get("agreed") else error)
         if not self.rank:
             patience = SILENCE / 2 if self._mine["end"]["status"] else float("inf")
-            self._wait_until(lambda: all(map(self._is_over, self._others)), patience)
+            self._wait_until(lambda: all(map(self._is_over, range(1, self.count))), patience)
         self._over.set()
         self._thread.join(5 * BEAT)
 
@@ -92,8 +95,16 @@ class Machines:
         """
         if rank == self.rank:
             return self._mine[name]
-        self._wait_until(lambda: self._check() or name in self._others.get(rank, {}), ARRIVAL)
-        if name not in self._others.get(rank, {}):
+
+        def said() -> bool:
+            self.check()
+            return name in self._others.get(rank, {})
+
+        self._wait_until(said, 3 * BEAT)
+        if not said():
+            print(f"waiting for machine {rank}, at {self._url}", flush=True)
+            self._wait_until(said, ARRIVAL)
+        if not said():
             raise LostProcessError(
                 f"machine {rank} did not come to {self._url} in {ARRIVAL / 60:g} minutes; start the same command "
                 f"there, with --machine-rank {rank}"
@@ -107,9 +118,6 @@ class Machines:
             LostProcessError: one has failed or has fallen silent.
             ConfigError: the address cannot be used.
         """
-        self._check()
-
-    def _check(self) -> bool:
         if self._fault:
             raise ConfigError(f"--dist-url {self._url}: cannot be used on machine 0 ({one_line(str(self._fault))})")
         for other, words in sorted(self._others.items()):
@@ -119,15 +127,14 @@ class Machines:
             if not end and self._is_silent(other):
                 raise LostProcessError(
                     f"machine {other} is lost: nothing was heard of it for {SILENCE:g} seconds; see to it and the "
-                    "network"
+                    f"network, then {self.advice}"
                 )
-        return False
 
     def _is_silent(self, other: int) -> bool:
         return time.monotonic() - self._heard[other] > SILENCE
 
     def _is_over(self, other: int) -> bool:
-        return "end" in self._others[other] or self._is_silent(other)
+        return other in self._others and ("end" in self._others[other] or self._is_silent(other))
 
     @staticmethod
     def _wait_until(condition: Callable[[], bool], seconds: float = float("inf")) -> None:

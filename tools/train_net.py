@@ -45,12 +45,12 @@ def main(argv=None):
     args.config_file = str(find_config_file(args.config_file))
     on = check_processes(args.num_gpus, args.num_machines, cfg.MODEL.DEVICE)
     how = {"given": args.opts[::2], "eval_only": args.eval_only, "resume": args.resume}
-    with Machines(args.num_machines, args.machine_rank, args.dist_url) as machines:
+    with Machines(args.num_machines, args.machine_rank, args.dist_url, ADVICE) as machines:
         prepared = prepare_together(cfg, machines, **how, processes=args.num_gpus * args.num_machines)
         if on:
             prepared = prepared._replace(remarks=[(logging.INFO, on), *prepared.remarks])
         cfg.freeze()
-        launch(run, (cfg, args, prepared), processes=args.num_gpus, machines=machines, advice=ADVICE)
+        launch(run, (cfg, args, prepared), processes=args.num_gpus, machines=machines)
 
 
 def run(cfg, args, prepared):

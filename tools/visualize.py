@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = find_photos(args.input, output)  # before any process is started
     if on:
         print(on, flush=True)
-    with Machines(args.num_machines, args.machine_rank, args.dist_url) as machines:
-        launch(run, (args, found), processes=args.num_gpus, machines=machines, advice=GOES_ON)
+    with Machines(args.num_machines, args.machine_rank, args.dist_url, GOES_ON) as machines:
+        launch(run, (args, found), processes=args.num_gpus, machines=machines)
     return 3 if json.loads((output / "failures.json").read_bytes()) else 0
 
 
