@@ -17,7 +17,7 @@ from campus_seg.errors import CampusError, ConfigError, LostProcessError, Stoppe
 GOES_ON = "the same command goes on"
 BEAT = 1.0  # seconds from one sign of life to the next
 SILENCE = 30.0  # seconds without one after which a machine counts as lost
-ARRIVAL = 30 * 60.0  # seconds to wait for the other machines; the import on the first one is not part of it
+ARRIVAL = 30 * 60.0  # seconds to wait for another machine's first sign of life
 SIOCGIFADDR = 0x8915  # Linux, netdevice(7)
 
 
@@ -52,8 +52,8 @@ class Machines:
             )
         self.count, self.rank, self.advice, self._url = count, rank, advice, url
         self._address = _address(url) if count > 1 else ("127.0.0.1", 0)
-        self._mine: dict[str, Any] = {"beat": 0}
-        self._others: dict[int, dict[str, Any]] = {}  # what each said last, and no longer than SILENCE ago
+        self._mine: dict[str, Any] = {}  # replaced and never changed, since another thread reads it
+        self._others: dict[int, dict[str, Any]] = {}  # what each said last
         self._heard: dict[int, float] = {}  # when that was
         self._fault: Exception | None = None
         self._over = threading.Event()
@@ -68,9 +68,10 @@ class Machines:
         """Tells the others how it ended here; the first machine waits until they know."""
         if not self._thread.is_alive():
             return
-        self._mine["end"] = _last_words(None if self._mine.get("agreed") else error)
+        end = _last_words(None if self._mine.get("agreed") else error)
+        self.say(end=end)
         if not self.rank:
-            patience = SILENCE / 2 if self._mine["end"]["status"] else float("inf")
+            patience = SILENCE / 2 if end["status"] else float("inf")
             self._wait_until(lambda: all(map(self._is_over, range(1, self.count))), patience)
         self._over.set()
         self._thread.join(5 * BEAT)
@@ -85,7 +86,7 @@ class Machines:
 
         "agreed": the processes here have come to an end, whatever it is, together with those of the others.
         """
-        self._mine.update(words)
+        self._mine = {**self._mine, **words}
 
     def hear(self, rank: int, name: str) -> Any:
         """What a machine, also this one, says under a name; waits for it.
@@ -103,12 +104,13 @@ class Machines:
         self._wait_until(said, 3 * BEAT)
         if not said():
             print(f"waiting for machine {rank}, at {self._url}", flush=True)
-            self._wait_until(said, ARRIVAL)
-        if not said():
+            self._wait_until(lambda: said() or rank in self._others, ARRIVAL)
+        if rank not in self._others:
             raise LostProcessError(
                 f"machine {rank} did not come to {self._url} in {ARRIVAL / 60:g} minutes; start the same command "
                 f"there, with --machine-rank {rank}"
             )
+        self._wait_until(said)
         return self._others[rank][name]
 
     def check(self) -> None:
@@ -153,10 +155,12 @@ class Machines:
             if not self.rank:
                 self._fault = error  # elsewhere the first machine did not come, as `hear` says
             return
+        beat = 0
         while True:
             over = self._over.is_set()
+            beat += 1
             try:
-                self._beat(board)
+                self._beat(board, beat)
             except (DistError, RuntimeError):  # the first machine's command is gone, and the board with it
                 self._heard[0] = -float("inf")
                 self._others = {0: {}, **self._others}
@@ -165,9 +169,8 @@ class Machines:
                 return
             self._over.wait(BEAT)
 
-    def _beat(self, board: Any) -> None:
-        self._mine["beat"] += 1
-        board.set(str(self.rank), json.dumps(self._mine))
+    def _beat(self, board: Any, number: int) -> None:
+        board.set(str(self.rank), json.dumps({**self._mine, "beat": number}))
         for other in set(range(self.count)) - {self.rank}:
             if not board.check([str(other)]):
                 continue
