@@ -10,7 +10,6 @@ import time
 import pytest
 import torch
 from detectron2.modeling import build_model
-from drawn import draw_export
 from same_runs import assert_same_run, curve, lines
 from small_processes import ENVIRONMENT, FAULTY, ITERATIONS, ROOT, command, run
 
@@ -23,20 +22,6 @@ from campus_seg.modeling.weights import load_weights
 pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("one_thread")]
 
 TWO = ("--num-gpus", 2)
-
-
-@pytest.fixture(scope="module")
-def export(tmp_path_factory):
-    return draw_export(photos=20).write_zip(tmp_path_factory.mktemp("export") / "export.zip")
-
-
-@pytest.fixture(scope="module")
-def whole(export, tmp_path_factory):
-    """The run in two processes that was never interrupted."""
-    output = tmp_path_factory.mktemp("whole") / "output"
-    done = run(command(export, output, *TWO))
-    assert (done.returncode, done.stderr) == (0, "")
-    return output
 
 
 def test_everything_comes_out_once_and_complete(whole):
