@@ -28,9 +28,9 @@ from campus_seg.storage import replacing
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STOPPING = b"\nstopping after the step under way; once more stops at once\n"
-# What processes wait for each other at most; `Machines` notices the loss of one long before. A machine that masks its
-# share of many photos in half the time may well have hours to wait.
-PATIENCE = timedelta(days=7)
+# What processes wait for each other at most. The loss of one is noticed long before; but a machine that masks its share
+# of many photos in half the time has hours to wait.
+PATIENCE = timedelta(days=1)
 ECHO = 5.0  # seconds in which the process whose end made another fail is noticed first
 # What importing torch and Detectron2 says, in a process before `require_detectron2` can be called there.
 QUIET = "ignore:`torch.jit.script`,ignore:pkg_resources is deprecated"

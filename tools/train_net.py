@@ -84,7 +84,7 @@ def run(cfg, args, prepared):
         trainer.start_from(prepared.checkpoint)
     else:
         logger.info("Starting from scratch: MODEL.WEIGHTS is empty")
-    check_same_weights(trainer.model, cfg.MODEL.WEIGHTS)
+    check_same_weights(trainer.model, cfg.OUTPUT_DIR if trainer.start_iter else cfg.MODEL.WEIGHTS)
     if trainer.start_iter < trainer.max_iter:
         dry_run(trainer.model, cfg)
     write_config(cfg)

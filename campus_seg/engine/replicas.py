@@ -35,8 +35,8 @@ def check_same_weights(model: nn.Module, source: str) -> None:
     different = [rank for rank, other in enumerate(comm.all_gather(check)) if other != check]
     if different:
         raise ConfigError(
-            f"{source}: the processes start with different weights; give all machines the same file (MODEL.WEIGHTS), "
-            "best on a disk that they share"
+            f"{source}: the processes start with different weights; all machines need the same files, best on a disk "
+            "that they share"
         )
 
 
