@@ -124,10 +124,11 @@ def launch(
         ends = Path(folder)
         launching = _Launching(main, args, told, ends, processes, machines, url)
         try:
-            with _obeying(told, machines.advice):
+            with _obeying(told) as unheard:
                 launching.start()
-                while launching.is_alive():
-                    launching.join(0.2)
+                while not launching.over.wait(0.2):
+                    if unheard:
+                        raise Stopped(f"stopped; {machines.advice}", unheard[0])
                     machines.check()
         finally:
             launching.end()
@@ -158,6 +159,7 @@ class _Launching(threading.Thread):
     ):
         super().__init__(daemon=True)
         self.error: Exception | None = None
+        self.over = threading.Event()
         self._processes, self._machines, self._url = processes, machines, url
         self._args = (main, args, told, ends, os.getpid(), machines.advice)
 
@@ -185,13 +187,14 @@ class _Launching(threading.Thread):
             )
         except Exception as error:  # for the main thread, which raises it
             self.error = error
+        finally:
+            self.over.set()
 
     def end(self) -> None:
         """Ends the processes that are left, at once."""
-        while self.is_alive():
+        while self.ident and not self.over.wait(0.2):
             for child in multiprocessing.active_children():
                 child.kill()
-            self.join(0.2)
 
 
 @contextlib.contextmanager
@@ -217,22 +220,23 @@ def _threads(processes: int) -> int:
 
 
 @contextlib.contextmanager
-def _obeying(told: Orders, advice: str) -> Iterator[None]:
-    """Hands the first signal on to processes that look at it; any other ends the block."""
+def _obeying(told: Orders) -> Iterator[list[int]]:
+    """Hands the first signal on to processes that look at it; gives the list that any other is added to."""
+    unheard = []
 
     def receive(number: int, frame: FrameType | None) -> None:
         if told.heard.value and not told.signal.value:
             told.signal.value = number
             os.write(2, STOPPING)  # not by print, which the signal may just have interrupted
-            return
-        raise Stopped(f"stopped; {advice}", number)
+        else:
+            unheard.append(number)
 
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield unheard
         return
     earlier = {number: signal.signal(number, receive) for number in SIGNALS}
     try:
-        yield
+        yield unheard
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)

@@ -70,7 +70,9 @@ def training_commands() -> list[str]:
 def test_the_training_commands_can_be_typed(line):
     begin = line.index("python tools/train_net.py")
     words = shlex.split(line[begin:].rstrip("'"))
-    for name, value in {"$SLURM_NNODES": "2", "$SLURM_NODEID": "1", "$first": "localhost"}.items():
+    stand_ins = {"$SLURM_NNODES": "2", "$SLURM_NODEID": "1", "$first": "localhost"}
+    stand_ins["output/campus/config.yaml"] = "configs/mask_rcnn_R_50_FPN.yaml"
+    for name, value in stand_ins.items():
         words = [word.replace(name, value) for word in words]
     args = parse_arguments(words[2:])
     load_config(args.config_file, args.opts)
