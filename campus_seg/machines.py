@@ -65,14 +65,14 @@ class Machines:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Tells the others how it ended here; the first machine waits until they know."""
+        """Tells the others how it ended here, and waits for them: Slurm ends all where one of them ends by a signal."""
         if not self._thread.is_alive():
             return
         end = _last_words(None if self._mine.get("agreed") else error)
         self.say(end=end)
-        if not self.rank:
-            patience = SILENCE / 2 if end["status"] else float("inf")
-            self._wait_until(lambda: all(map(self._is_over, range(1, self.count))), patience)
+        patience = SILENCE / 2 if end["status"] else float("inf")
+        others = [0] if self.rank else range(1, self.count)  # the first one's end is the last
+        self._wait_until(lambda: all(map(self._is_over, others)), patience)
         self._over.set()
         self._thread.join(5 * BEAT)
 

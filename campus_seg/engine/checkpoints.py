@@ -83,6 +83,7 @@ class Checkpoints(HookBase):
             self._save(FINAL if last else f"model_{self.trainer.iter:07d}")
         self._stop.at_once = last
         if signal_number:
+            comm.synchronize()  # none ends before the main process has saved
             raise Stopped(f"stopped and saved after iteration {self.trainer.iter}; {ADVICE} from there", signal_number)
 
     def _save(self, name: str) -> None:
