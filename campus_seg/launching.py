@@ -92,13 +92,7 @@ def check_processes(processes: int, machines: int = 1, device: str = "") -> str:
     )
 
 
-def launch(
-    main: Callable[..., Any],
-    args: tuple = (),
-    *,
-    processes: int = 1,
-    machines: Machines | None = None,
-) -> None:
+def launch(main: Callable[..., Any], args: tuple = (), *, processes: int = 1, machines: Machines | None = None) -> None:
     """Runs `main(*args)` in so many processes on every machine, as Detectron2's `launch` does; a single one is this.
 
     Args:

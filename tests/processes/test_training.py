@@ -111,9 +111,8 @@ def goes_on(export, output, whole, iteration):
 
 def test_a_process_that_is_killed_ends_the_run(export, whole, tmp_path):
     output = tmp_path / "output"
-    begin = time.monotonic()
     done = run(command(export, output, *TWO, tool=(FAULTY, "kill", 1, 15)))
-    assert time.monotonic() - begin < 60
+    assert time.time() - (output / "model_0000011.pth").stat().st_mtime < 60  # the last one before the kill
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert re.fullmatch(r"error: process 1 of this machine was killed \(SIGKILL\), .* --resume goes on .*", line)
