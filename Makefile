@@ -4,6 +4,7 @@
 #   make kills    twenty kills and other ends of a run, and that it goes on as if there had been none
 #   make precision  on the model of make demo: that every engine and precision is as good as stock Detectron2, and
 #                 that tiles find the small objects of a panorama
+#   make processes  trainings in two processes and on two machines, their ends and resumes
 #   make pages    the gallery in a real browser, chromium, which has to be there
 #   make install  the environment alone
 PYTHON ?= python3
@@ -14,7 +15,7 @@ INSTALLED := $(VENV)/installed
 export OMP_NUM_THREADS ?= 2
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: install demo test overfit kills precision pages lint format lock clean
+.PHONY: install demo test overfit kills precision processes pages lint format lock clean
 
 install: $(INSTALLED)
 
@@ -32,7 +33,7 @@ demo: install
 	$(BIN)/python tools/demo.py
 
 test: install
-	$(BIN)/python -m pytest tests -m "not slow and not kills and not precision and not pages"
+	$(BIN)/python -m pytest tests -m "not slow and not kills and not precision and not processes and not pages"
 
 # Overfitting needs a real export (see tests/conftest.py) and is skipped where there is none; the proof that masking
 # takes no more memory for more photos needs none.
@@ -44,6 +45,9 @@ kills: install
 
 precision: install
 	$(BIN)/python -m pytest tests -m precision
+
+processes: install
+	$(BIN)/python -m pytest tests -m processes
 
 pages: install
 	$(BIN)/python -m pytest tests -m pages

@@ -27,6 +27,7 @@ NOISE = (
     ".*pkg_resources is deprecated.*",
     ".*torch.jit.(script|trace|trace_method). is deprecated.*",
     ".*torch.meshgrid.*",
+    ".*`broadcast_buffers` is deprecated.*",
     ".*torch.cuda.amp.*",  # deprecated, and made by Detectron2 where there is no GPU, too
 )
 
@@ -77,6 +78,7 @@ def require_detectron2() -> None:
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # "No CUDA runtime is found"
     logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # how it ends processes
     try:
         for module in ("torch", "torchvision", "detectron2.config", "detectron2.model_zoo"):
             importlib.import_module(module)

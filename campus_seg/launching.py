@@ -28,10 +28,12 @@ from campus_seg.storage import replacing
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STOPPING = b"\nstopping after the step under way; once more stops at once\n"
-# What processes wait for each other at most; `Machines` notices the loss of one long before. A machine that masks its
-# share of many photos in half the time may well have hours to wait.
-PATIENCE = timedelta(days=7)
+# What processes wait for each other at most. The loss of one is noticed long before; but a machine that masks its share
+# of many photos in half the time has hours to wait.
+PATIENCE = timedelta(days=1)
 ECHO = 5.0  # seconds in which the process whose end made another fail is noticed first
+# What importing torch and Detectron2 says, in a process before `require_detectron2` can be called there.
+QUIET = "ignore:`torch.jit.script`,ignore:pkg_resources is deprecated"
 CONNECTION = ("gloo", "NCCL", "Connection closed by peer", "Connection reset", "Broken pipe")  # as torch tells of one
 
 
@@ -83,27 +85,21 @@ def check_processes(processes: int, machines: int = 1, device: str = "") -> str:
     many = f", {processes * machines} on {machines} machines" if machines > 1 else ""
     if gpus:
         return f"Processes: {processes}, each on a GPU{many}"
+    threads = _threads(processes)
     return (
-        f"There is no GPU: --num-gpus {processes} is {processes} on the CPU, {_threads(processes)} threads each{many}"
+        f"There is no GPU: --num-gpus {processes} makes {processes} processes on the CPU, with {threads} compute "
+        f"thread{'s' * (threads > 1)} each{many}"
     )
 
 
-def launch(
-    main: Callable[..., Any],
-    args: tuple = (),
-    *,
-    processes: int = 1,
-    machines: Machines | None = None,
-    advice: str = "the same command goes on",
-) -> None:
+def launch(main: Callable[..., Any], args: tuple = (), *, processes: int = 1, machines: Machines | None = None) -> None:
     """Runs `main(*args)` in so many processes on every machine, as Detectron2's `launch` does; a single one is this.
 
     Args:
         main: of a process; at the top of its module.
         args: for it; they are pickled.
         processes: on this machine, and on each other.
-        machines: entered; None for this one alone.
-        advice: how to go on after a stop, for messages.
+        machines: entered; None for this one alone. Their advice is given after a stop, too.
 
     Raises:
         CampusError: what `main` raised in one of them.
@@ -122,14 +118,15 @@ def launch(
         ends = Path(folder)
         launching = _Launching(main, args, told, ends, processes, machines, url)
         try:
-            with _obeying(told, advice):
+            with _obeying(told) as unheard:
                 launching.start()
-                while launching.is_alive():
-                    launching.join(0.2)
+                while not launching.over.wait(0.2):
+                    if unheard:
+                        raise Stopped(f"stopped; {machines.advice}", unheard[0])
                     machines.check()
         finally:
             launching.end()
-        _raise_the_end(launching.error, ends, advice)
+        _raise_the_end(launching.error, ends, machines.advice)
         machines.say(agreed=True)
         for stopped in _told(ends):
             raise stopped
@@ -156,8 +153,9 @@ class _Launching(threading.Thread):
     ):
         super().__init__(daemon=True)
         self.error: Exception | None = None
+        self.over = threading.Event()
         self._processes, self._machines, self._url = processes, machines, url
-        self._args = (main, args, told, ends, os.getpid())
+        self._args = (main, args, told, ends, os.getpid(), machines.advice)
 
     def start(self) -> None:
         """Starts with signals blocked, so that the processes have them blocked from their first moment on."""
@@ -183,13 +181,14 @@ class _Launching(threading.Thread):
             )
         except Exception as error:  # for the main thread, which raises it
             self.error = error
+        finally:
+            self.over.set()
 
     def end(self) -> None:
         """Ends the processes that are left, at once."""
-        while self.is_alive():
+        while self.ident and not self.over.wait(0.2):
             for child in multiprocessing.active_children():
                 child.kill()
-            self.join(0.2)
 
 
 @contextlib.contextmanager
@@ -198,6 +197,7 @@ def _environment(processes: int, machines: Machines) -> Iterator[None]:
     before = dict(os.environ)
     share_cores()
     os.environ.setdefault("OMP_NUM_THREADS", str(_threads(processes)))
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), QUIET]))
     if machines.count > 1 and interface_to(machines.host):
         os.environ.setdefault("GLOO_SOCKET_IFNAME", interface_to(machines.host))
     try:
@@ -214,28 +214,29 @@ def _threads(processes: int) -> int:
 
 
 @contextlib.contextmanager
-def _obeying(told: Orders, advice: str) -> Iterator[None]:
-    """Hands the first signal on to processes that look at it; any other ends the block."""
+def _obeying(told: Orders) -> Iterator[list[int]]:
+    """Hands the first signal on to processes that look at it; gives the list that any other is added to."""
+    unheard = []
 
     def receive(number: int, frame: FrameType | None) -> None:
         if told.heard.value and not told.signal.value:
             told.signal.value = number
             os.write(2, STOPPING)  # not by print, which the signal may just have interrupted
-            return
-        raise Stopped(f"stopped; {advice}", number)
+        else:
+            unheard.append(number)
 
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield unheard
         return
     earlier = {number: signal.signal(number, receive) for number in SIGNALS}
     try:
-        yield
+        yield unheard
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
 
 
-def _process(main: Callable, args: tuple, told: Orders, ends: Path, command: int) -> None:
+def _process(main: Callable, args: tuple, told: Orders, ends: Path, command: int, advice: str) -> None:
     """What each process does; leaves word of an end that is no fault of this program."""
     global _orders
     threading.Thread(target=_obey, args=(command,), daemon=True).start()
@@ -255,7 +256,7 @@ def _process(main: Callable, args: tuple, told: Orders, ends: Path, command: int
         time.sleep(ECHO)
         if not any(words in str(error) for words in CONNECTION):
             raise
-        lost = LostProcessError(f"another process of the run is gone ({one_line(str(error))})")
+        lost = LostProcessError(f"another process of the run is gone ({one_line(str(error))}); {advice}")
         _leave(word, lost)
         sys.exit(lost.status)
 

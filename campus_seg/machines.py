@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 from campus_seg.errors import CampusError, ConfigError, LostProcessError, Stopped, one_line
 
+GOES_ON = "the same command goes on"
 BEAT = 1.0  # seconds from one sign of life to the next
 SILENCE = 30.0  # seconds without one after which a machine counts as lost
-ARRIVAL = 30 * 60.0  # seconds to wait for the other machines; the import on the first one is not part of it
+ARRIVAL = 30 * 60.0  # seconds to wait for another machine's first sign of life
 SIOCGIFADDR = 0x8915  # Linux, netdevice(7)
 
 
@@ -30,15 +31,17 @@ class Machines:
     Attributes:
         count: of the machines.
         rank: this one's number; 0 is the first.
+        advice: how to go on after a loss.
     """
 
-    def __init__(self, count: int = 1, rank: int = 0, url: str = "auto"):
+    def __init__(self, count: int = 1, rank: int = 0, url: str = "auto", advice: str = GOES_ON):
         """Called with Detectron2's arguments of these names.
 
         Args:
             count: of the machines.
             rank: of this one.
             url: where all of them reach the first: tcp://HOST:PORT. One machine needs none.
+            advice: how to go on after a loss, for messages.
 
         Raises:
             ConfigError: a number or an address that cannot be.
@@ -47,10 +50,10 @@ class Machines:
             raise ConfigError(
                 f"--num-machines {count}, --machine-rank {rank}: the machines' numbers are 0 to their number less one"
             )
-        self.count, self.rank, self._url = count, rank, url
+        self.count, self.rank, self.advice, self._url = count, rank, advice, url
         self._address = _address(url) if count > 1 else ("127.0.0.1", 0)
-        self._mine: dict[str, Any] = {"beat": 0}
-        self._others: dict[int, dict[str, Any]] = {}  # what each said last, and no longer than SILENCE ago
+        self._mine: dict[str, Any] = {}  # replaced and never changed, since another thread reads it
+        self._others: dict[int, dict[str, Any]] = {}  # what each said last
         self._heard: dict[int, float] = {}  # when that was
         self._fault: Exception | None = None
         self._over = threading.Event()
@@ -62,13 +65,14 @@ class Machines:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Tells the others how it ended here; the first machine waits until they know."""
+        """Tells the others how it ended here, and waits for them: Slurm ends all where one of them ends by a signal."""
         if not self._thread.is_alive():
             return
-        self._mine["end"] = _last_words(None if self._mine.get("agreed") else error)
-        if not self.rank:
-            patience = SILENCE / 2 if self._mine["end"]["status"] else float("inf")
-            self._wait_until(lambda: all(map(self._is_over, self._others)), patience)
+        end = _last_words(None if self._mine.get("agreed") else error)
+        self.say(end=end)
+        patience = SILENCE / 2 if end["status"] else float("inf")
+        others = [0] if self.rank else range(1, self.count)  # the first one's end is the last
+        self._wait_until(lambda: all(map(self._is_over, others)), patience)
         self._over.set()
         self._thread.join(5 * BEAT)
 
@@ -82,7 +86,7 @@ class Machines:
 
         "agreed": the processes here have come to an end, whatever it is, together with those of the others.
         """
-        self._mine.update(words)
+        self._mine = {**self._mine, **words}
 
     def hear(self, rank: int, name: str) -> Any:
         """What a machine, also this one, says under a name; waits for it.
@@ -92,12 +96,21 @@ class Machines:
         """
         if rank == self.rank:
             return self._mine[name]
-        self._wait_until(lambda: self._check() or name in self._others.get(rank, {}), ARRIVAL)
-        if name not in self._others.get(rank, {}):
+
+        def said() -> bool:
+            self.check()
+            return name in self._others.get(rank, {})
+
+        self._wait_until(said, 3 * BEAT)
+        if not said():
+            print(f"waiting for machine {rank}, at {self._url}", flush=True)
+            self._wait_until(lambda: said() or rank in self._others, ARRIVAL)
+        if rank not in self._others:
             raise LostProcessError(
                 f"machine {rank} did not come to {self._url} in {ARRIVAL / 60:g} minutes; start the same command "
                 f"there, with --machine-rank {rank}"
             )
+        self._wait_until(said)
         return self._others[rank][name]
 
     def check(self) -> None:
@@ -107,9 +120,6 @@ class Machines:
             LostProcessError: one has failed or has fallen silent.
             ConfigError: the address cannot be used.
         """
-        self._check()
-
-    def _check(self) -> bool:
         if self._fault:
             raise ConfigError(f"--dist-url {self._url}: cannot be used on machine 0 ({one_line(str(self._fault))})")
         for other, words in sorted(self._others.items()):
@@ -119,15 +129,14 @@ class Machines:
             if not end and self._is_silent(other):
                 raise LostProcessError(
                     f"machine {other} is lost: nothing was heard of it for {SILENCE:g} seconds; see to it and the "
-                    "network"
+                    f"network, then {self.advice}"
                 )
-        return False
 
     def _is_silent(self, other: int) -> bool:
         return time.monotonic() - self._heard[other] > SILENCE
 
     def _is_over(self, other: int) -> bool:
-        return "end" in self._others[other] or self._is_silent(other)
+        return other in self._others and ("end" in self._others[other] or self._is_silent(other))
 
     @staticmethod
     def _wait_until(condition: Callable[[], bool], seconds: float = float("inf")) -> None:
@@ -146,10 +155,12 @@ class Machines:
             if not self.rank:
                 self._fault = error  # elsewhere the first machine did not come, as `hear` says
             return
+        beat = 0
         while True:
             over = self._over.is_set()
+            beat += 1
             try:
-                self._beat(board)
+                self._beat(board, beat)
             except (DistError, RuntimeError):  # the first machine's command is gone, and the board with it
                 self._heard[0] = -float("inf")
                 self._others = {0: {}, **self._others}
@@ -158,9 +169,8 @@ class Machines:
                 return
             self._over.wait(BEAT)
 
-    def _beat(self, board: Any) -> None:
-        self._mine["beat"] += 1
-        board.set(str(self.rank), json.dumps(self._mine))
+    def _beat(self, board: Any, number: int) -> None:
+        board.set(str(self.rank), json.dumps({**self._mine, "beat": number}))
         for other in set(range(self.count)) - {self.rank}:
             if not board.check([str(other)]):
                 continue

@@ -13,12 +13,15 @@ from pathlib import Path
 from campus_seg.environment import require_detectron2
 from campus_seg.errors import ConfigError, exits_on_bad_input
 
+ADVICE = "the same command with --resume goes on from the last checkpoint, if there is one"
+
 
 def parse_arguments(argv):
     """Detectron2's own arguments, under their own names."""
     from detectron2.engine import default_argument_parser
 
     parser = default_argument_parser(epilog=__doc__)
+    parser.set_defaults(dist_url="auto")  # a free port; several machines need an address
     parser.usage = "%(prog)s --config-file FILE [options] [KEY VALUE ...]"
     args = parser.parse_args(argv)
     if not args.config_file:
@@ -26,39 +29,35 @@ def parse_arguments(argv):
     return args
 
 
-@exits_on_bad_input(advice="the same command with --resume goes on from the last checkpoint, if there is one")
+@exits_on_bad_input(advice=ADVICE)
 def main(argv=None):
     """Imports the export once, then trains or evaluates in as many processes as asked for."""
     require_detectron2()
-    import torch
-    from detectron2.engine import launch
-
     from campus_seg.config import find_config_file, load_config, use_run_weights
-    from campus_seg.engine.run import prepare_run
+    from campus_seg.engine.together import prepare_together
+    from campus_seg.launching import check_processes, launch
+    from campus_seg.machines import Machines
 
     args = parse_arguments(argv)
-    if args.num_gpus > max(1, torch.cuda.device_count()):
-        raise ConfigError(f"--num-gpus {args.num_gpus}: this machine has {torch.cuda.device_count()} GPUs")
     cfg = load_config(args.config_file, args.opts)
     if args.eval_only:
         use_run_weights(cfg, args.config_file, args.opts)
     args.config_file = str(find_config_file(args.config_file))
-    prepared = prepare_run(cfg, given=args.opts[::2], eval_only=args.eval_only, resume=args.resume)
-    cfg.freeze()
-    launch(
-        run,
-        args.num_gpus,
-        num_machines=args.num_machines,
-        machine_rank=args.machine_rank,
-        dist_url=args.dist_url,
-        args=(cfg, args, prepared),
-    )
+    on = check_processes(args.num_gpus, args.num_machines, cfg.MODEL.DEVICE)
+    how = {"given": args.opts[::2], "eval_only": args.eval_only, "resume": args.resume}
+    with Machines(args.num_machines, args.machine_rank, args.dist_url, ADVICE) as machines:
+        prepared = prepare_together(cfg, machines, **how, processes=args.num_gpus * args.num_machines)
+        if on:
+            prepared = prepared._replace(remarks=[(logging.INFO, on), *prepared.remarks])
+        cfg.freeze()
+        launch(run, (cfg, args, prepared), processes=args.num_gpus, machines=machines)
 
 
 def run(cfg, args, prepared):
     """One process of a run."""
     from campus_seg.data.datasets import register_datasets
     from campus_seg.engine.preflight import dry_run
+    from campus_seg.engine.replicas import check_same_weights
     from campus_seg.engine.run import log_import, setup_run, write_config
     from campus_seg.engine.trainer import Trainer, evaluate
     from campus_seg.modeling.mini_backbone import register_mini_backbone
@@ -85,6 +84,7 @@ def run(cfg, args, prepared):
         trainer.start_from(prepared.checkpoint)
     else:
         logger.info("Starting from scratch: MODEL.WEIGHTS is empty")
+    check_same_weights(trainer.model, cfg.OUTPUT_DIR if trainer.start_iter else cfg.MODEL.WEIGHTS)
     if trainer.start_iter < trainer.max_iter:
         dry_run(trainer.model, cfg)
     write_config(cfg)

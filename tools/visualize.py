@@ -49,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_number_of_tiles(found.photos, *tiling, found.videos)
     if on:
         print(on, flush=True)
-    with Machines(args.num_machines, args.machine_rank, args.dist_url) as machines:
-        launch(run, (args, found), processes=args.num_gpus, machines=machines, advice=GOES_ON)
+    with Machines(args.num_machines, args.machine_rank, args.dist_url, GOES_ON) as machines:
+        launch(run, (args, found), processes=args.num_gpus, machines=machines)
     return 3 if json.loads((output / "failures.json").read_bytes()) else 0
 
 

@@ -1,5 +1,6 @@
 """The hook that writes checkpoints from which a run goes on as if it had never stopped."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from campus_seg.engine.state import random_state, recent_scalars, restore_random
 from campus_seg.engine.stopping import ADVICE, StopRequest
 from campus_seg.errors import Stopped
 from campus_seg.modeling.checkpoint import FINAL, CampusCheckpointer, remove_old_checkpoints
+
+logger = logging.getLogger(__name__)
 
 
 class Checkpoints(HookBase):
@@ -58,6 +61,11 @@ class Checkpoints(HookBase):
             return
         restore_recent_scalars(self.trainer.storage, self._state["scalars"])
         states = self._state["random"]
+        if len(states) != comm.get_world_size():
+            logger.warning(
+                f"The run was in {len(states)} processes and goes on in {comm.get_world_size()}: with the same photos "
+                "in the same order, but other anchors and proposals are drawn than without this change"
+            )
         if comm.get_rank() < len(states):  # in a run of more processes than before, the new ones keep their seeds
             restore_random_state(states[comm.get_rank()])
 
@@ -75,6 +83,7 @@ class Checkpoints(HookBase):
             self._save(FINAL if last else f"model_{self.trainer.iter:07d}")
         self._stop.at_once = last
         if signal_number:
+            comm.synchronize()  # none ends before the main process has saved
             raise Stopped(f"stopped and saved after iteration {self.trainer.iter}; {ADVICE} from there", signal_number)
 
     def _save(self, name: str) -> None:

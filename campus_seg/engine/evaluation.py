@@ -18,6 +18,7 @@ from campus_seg.data.datasets import dataset_name
 from campus_seg.data.splits import SPLITS
 from campus_seg.engine.guard import enough_memory
 from campus_seg.engine.losses import build_loss_loader, photo_losses, undisturbed
+from campus_seg.engine.replicas import share_buffers
 from campus_seg.evaluation.evaluator import without_nan
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Evaluation(HookBase):
         """Evaluates where it is time; Detectron2's hook interface."""
         if not is_evaluated(self.trainer, self._cfg.TEST.EVAL_PERIOD):
             return
+        share_buffers(self.trainer.model)
         with evaluating(f"iteration {self.trainer.iter}", self._cfg):
             self._evaluate()
         comm.synchronize()  # the other processes must not start on the next step and wait there

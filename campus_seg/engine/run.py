@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -58,7 +59,12 @@ class Prepared(NamedTuple):
 
 
 def prepare_run(
-    cfg: CfgNode, *, given: Collection[str] = (), eval_only: bool = False, resume: bool = False
+    cfg: CfgNode,
+    *,
+    given: Collection[str] = (),
+    eval_only: bool = False,
+    resume: bool = False,
+    processes: int = 1,
 ) -> Prepared:
     """Checks the whole input, then imports the export into OUTPUT_DIR and fits `cfg` to it.
 
@@ -69,6 +75,7 @@ def prepare_run(
         given: the keys given with the command, which win.
         eval_only: the model is evaluated, not trained.
         resume: a run in OUTPUT_DIR goes on, if there is one.
+        processes: that share each batch out, on all machines.
 
     Raises:
         CampusError: bad input; nothing has been written then.
@@ -80,7 +87,7 @@ def prepare_run(
         raise ConfigError(f"{output_dir}: holds a trained run already; go on with --resume, or give another OUTPUT_DIR")
     goes_on = begun and resume and not eval_only
     remarks = keep_keys(cfg, output_dir, given) if goes_on else []
-    _check_keys(cfg, eval_only)
+    _check_keys(cfg, eval_only, processes)
     if (goes_on or eval_only) and (output_dir / REPORT_FILE).is_file():
         training = take_earlier_import(cfg, output_dir)
         if not eval_only:
@@ -110,7 +117,18 @@ def prepare_run(
     return Prepared(checkpoint, remarks)
 
 
-def _check_keys(cfg: CfgNode, eval_only: bool) -> None:
+def _check_keys(cfg: CfgNode, eval_only: bool, processes: int) -> None:
+    batch = cfg.SOLVER.IMS_PER_BATCH
+    if batch % processes and not eval_only:
+        raise ConfigError(
+            f"SOLVER.IMS_PER_BATCH {batch}: the {processes} processes take equal shares of each batch; give a multiple "
+            f"of {processes}, such as {math.ceil(batch / processes) * processes}"
+        )
+    if cfg.SOLVER.REFERENCE_WORLD_SIZE:
+        raise ConfigError(
+            f"SOLVER.REFERENCE_WORLD_SIZE {cfg.SOLVER.REFERENCE_WORLD_SIZE}: the batch is what SOLVER.IMS_PER_BATCH "
+            "says, whatever the number of processes; set it to 0"
+        )
     if cfg.CAMPUS.OPTIMIZER not in ("SGD", "AdamW"):
         raise ConfigError(f"CAMPUS.OPTIMIZER {cfg.CAMPUS.OPTIMIZER!r}: choose SGD or AdamW")
     if cfg.DATALOADER.SAMPLER_TRAIN not in SAMPLERS:

@@ -13,27 +13,47 @@ from detectron2.utils import comm
 from torch.utils.data import DataLoader
 
 from campus_seg.errors import Stopped
+from campus_seg.launching import SIGNALS, STOPPING, orders
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 ADVICE = "the same command with --resume goes on"
 
 
 class StopRequest:
     """Notes the first signal for the training loop to obey, and stops at once at the second.
 
+    Where there are several processes, the command that started them gets the signals; see `campus_seg.launching`.
+
     Attributes:
         number: of the signal that asked for a stop, 0 for none.
-        at_once: everything is saved already: the first signal stops at once, too.
     """
 
     def __init__(self):
         self.number = 0
-        self.at_once = False
+        self._at_once = False
+        self._orders = orders()
         self._process = os.getpid()
+
+    @property
+    def at_once(self) -> bool:
+        """Whether everything is saved already, and the first signal stops at once, too."""
+        return self._at_once
+
+    @at_once.setter
+    def at_once(self, value: bool) -> None:
+        self._at_once = value
+        if self._orders:
+            self._orders.heard.value = not value
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Takes over the signals until the block ends; does nothing outside the main thread, which alone gets them."""
+        if self._orders:
+            self._orders.heard.value = not self.at_once
+            try:
+                yield
+            finally:
+                self._orders.heard.value = False
+            return
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -51,11 +71,11 @@ class StopRequest:
             raise Stopped(f"stopped at once; {ADVICE} from the last checkpoint, if there is one", number)
         self.number = number
         # Not by print or a logger, which the signal may just have interrupted.
-        os.write(2, b"\nstopping after the step under way; once more stops at once\n")
+        os.write(2, STOPPING)
 
     def agreed(self) -> int:
         """The signal that any process of the run got, 0 for none; the same in all of them."""
-        return max(comm.all_gather(self.number))
+        return max(comm.all_gather(self._orders.signal.value if self._orders else self.number))
 
 
 def shield_workers(loader: DataLoader) -> DataLoader:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import build_detection_test_loader, build_detection_train_loader, get_detection_dataset_dicts
-from detectron2.engine import DefaultTrainer, HookBase, hooks
+from detectron2.engine import AMPTrainer, DefaultTrainer, HookBase, SimpleTrainer, TrainerBase, hooks
 from detectron2.evaluation import COCOEvaluator
 from detectron2.modeling import build_model
 from detectron2.utils import comm
@@ -29,6 +29,7 @@ from campus_seg.engine.mixed_precision import CpuAutocastTrainer
 from campus_seg.engine.optimizer import build_optimizer, hyperparameters, set_hyperparameters
 from campus_seg.engine.plot import LossPlot
 from campus_seg.engine.progress import progress_bar
+from campus_seg.engine.replicas import replicate, share_buffers
 from campus_seg.engine.schedule import build_scheduler
 from campus_seg.engine.stopping import StopRequest, shield_workers
 from campus_seg.evaluation.evaluator import build_evaluator, inference_folder, without_nan, write_metrics
@@ -47,11 +48,19 @@ class Trainer(DefaultTrainer):
     """Trains and evaluates a Mask R-CNN on the datasets of `campus_seg.data.datasets`."""
 
     def __init__(self, cfg: CfgNode):
-        """Sets up a run, as DefaultTrainer does; SOLVER.AMP.ENABLED also works on a CPU."""
-        super().__init__(cfg)
-        if cfg.SOLVER.AMP.ENABLED and torch.device(cfg.MODEL.DEVICE).type == "cpu":
-            unfit = self._trainer
-            self._trainer = CpuAutocastTrainer(unfit.model, unfit.data_loader, unfit.optimizer)
+        """Sets up a run as DefaultTrainer does, whose own way knows neither several processes nor AMP on a CPU."""
+        TrainerBase.__init__(self)
+        on_cpu = torch.device(cfg.MODEL.DEVICE).type == "cpu"
+        model = self.build_model(cfg)
+        optimizer = self.build_optimizer(cfg, model)
+        steps = SimpleTrainer
+        if cfg.SOLVER.AMP.ENABLED:
+            steps = CpuAutocastTrainer if on_cpu else AMPTrainer
+        self._trainer = steps(replicate(model), self.build_train_loader(cfg), optimizer)
+        self.scheduler = self.build_lr_scheduler(cfg, optimizer)
+        self.max_iter = cfg.SOLVER.MAX_ITER
+        self.cfg = cfg
+        self.register_hooks(self.build_hooks())
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
@@ -195,6 +204,7 @@ class Trainer(DefaultTrainer):
         if self._best.best.iteration is not None:
             comm.synchronize()  # the main process may still be writing it
             load_weights(self._trainer.model, str(self._best.path), self.cfg.CAMPUS.CLASSES)
+        share_buffers(self._trainer.model)
         self._last_eval_results = self.test(self.cfg, self._trainer.model)
         precision = {name: result.get("segm", {}).get("AP") for name, result in self._last_eval_results.items()}
         shown = ", ".join(f"{name} {'undefined' if ap is None else f'{ap:.1f}'}" for name, ap in precision.items())

@@ -3,7 +3,6 @@
 `make kills` runs these, some minutes of them; each process takes seconds to import torch and Detectron2.
 """
 
-import json
 import os
 import random
 import re
@@ -18,7 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 from drawn import SMALL_MODEL, draw_export
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from same_runs import assert_same_run, curve, lines, same
 
 pytestmark = pytest.mark.kills
 
@@ -27,7 +26,6 @@ VICTIM = Path(__file__).with_name("victim.py")
 ITERATIONS = 56
 # Two threads, which do not burn a core while they wait: many times faster where others work on the same cores.
 THREADS = {**os.environ, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"}
-TIMINGS = {"time", "data_time", "rank_data_time", "eta_seconds"}
 
 # Where each kill comes, in this order in one chain: (what is hit, which time in that process, seconds from there at
 # most). The seconds are drawn; a step takes some hundredths, an evaluation some tenths.
@@ -51,49 +49,6 @@ def command(tool, export, output, *opts, flags=()):
 
 def run(command, **kwargs):
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=THREADS, **kwargs)
-
-
-def lines(output):
-    """metrics.json as it is, but for the times that everything took."""
-    read = [json.loads(line) for line in (output / "metrics.json").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name not in TIMINGS} for line in read]
-
-
-def same(first, second):
-    """Whether two values are the same bit for bit, all the way down."""
-    if isinstance(first, torch.Tensor):
-        return first.dtype == second.dtype and torch.equal(first, second)
-    if isinstance(first, dict):
-        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
-    if isinstance(first, (list, tuple)):
-        return len(first) == len(second) and all(map(same, first, second))
-    return first == second
-
-
-def assert_same_run(output, whole):
-    """Weights, optimizer, schedule, random states, choice of the best model, and every loss at every iteration."""
-    assert lines(output) == lines(whole)
-    names = sorted(path.name for path in whole.glob("*.pth"))
-    assert sorted(path.name for path in output.glob("*.pth")) == names
-    for name in names:
-        first, second = (torch.load(folder / name, weights_only=True) for folder in (output, whole))
-        if "trainer" in first:
-            states = [checkpoint["trainer"]["hooks"]["Checkpoints"] for checkpoint in (first, second)]
-            for state in states:  # these two are of times
-                del state["metrics_size"]
-                state["scalars"] = {key: value for key, value in state["scalars"].items() if key not in TIMINGS}
-        assert same(first, second), name
-    for dataset in ("campus_val", "campus_test"):
-        figures = Path("inference", dataset, "metrics.json")
-        assert (output / figures).read_bytes() == (whole / figures).read_bytes()
-    assert not [path.name for path in output.iterdir() if ".part" in path.name]
-
-
-def curve(output):
-    """TensorBoard's points of the total loss, as it shows them."""
-    events = EventAccumulator(str(output), size_guidance={"scalars": 0})
-    events.Reload()
-    return [(event.step, event.value) for event in events.Scalars("total_loss")]
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,11 @@ def split_file(folder, drawn, **counts):
             ["DATASETS.TRAIN", "('campus_val',)", "CAMPUS.SPLIT", "[0.5, 0.0, 0.5]"],
             "DATASETS.TRAIN ['campus_val'] with DATALOADER.FILTER_EMPTY_ANNOTATIONS False leaves no photo to train on",
         ),
+        (
+            ["SOLVER.REFERENCE_WORLD_SIZE", "8"],
+            "SOLVER.REFERENCE_WORLD_SIZE 8: the batch is what SOLVER.IMS_PER_BATCH says, whatever the number of "
+            "processes; set it to 0",
+        ),
     ],
 )
 def test_bad_keys_are_one_line_and_leave_nothing(opts, message, tmp_path, capsys):
@@ -46,6 +51,19 @@ def test_bad_keys_are_one_line_and_leave_nothing(opts, message, tmp_path, capsys
         train(export, tmp_path / "output", *opts)
     assert stopped.value.code == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {message}")
+    assert not (tmp_path / "output").exists()
+
+
+@pytest.mark.parametrize("batch, fitting", [(1, 2), (3, 4)])
+def test_processes_take_equal_shares_of_a_batch(batch, fitting, tmp_path, capsys):
+    export = draw_export(photos=4).write_zip(tmp_path / "export.zip")
+    with pytest.raises(SystemExit) as stopped:
+        train(export, tmp_path / "output", "SOLVER.IMS_PER_BATCH", batch, flags=["--num-gpus", "2"])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == (
+        f"error: SOLVER.IMS_PER_BATCH {batch}: the 2 processes take equal shares of each batch; give a multiple of 2, "
+        f"such as {fitting}\n"
+    )
     assert not (tmp_path / "output").exists()
 
 

@@ -1,0 +1,62 @@
+"""Processes that know nothing of stops, and the command that started them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from small_processes import ENVIRONMENT
+
+pytestmark = pytest.mark.processes
+
+MEMBERS = [sys.executable, str(Path(__file__).with_name("members.py"))]
+
+
+def start(what):
+    """The command, and the numbers of the processes it started, once both are at work."""
+    command = subprocess.Popen(
+        [*MEMBERS, what], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
+    return command, [int(command.stdout.readline()) for _ in range(2)]
+
+
+def is_alive(number):
+    stat = Path(f"/proc/{number}/stat")
+    return stat.exists() and stat.read_text().rpartition(") ")[2][0] != "Z"  # which waits for its parent to notice
+
+
+def are_gone(processes):
+    end = time.monotonic() + 20
+    while any(map(is_alive, processes)) and time.monotonic() < end:
+        time.sleep(0.1)
+    return not any(map(is_alive, processes))
+
+
+def test_a_signal_ends_all_at_once():
+    command, processes = start("wait")
+    for number in processes:  # one that goes to all, as from Slurm
+        os.kill(number, signal.SIGTERM)
+    time.sleep(0.5)
+    assert all(map(is_alive, processes))
+    command.terminate()
+    _, errors = command.communicate(timeout=20)
+    assert (command.returncode, errors) == (143, "stopped; the same command goes on\n")
+    assert are_gone(processes)
+
+
+def test_a_command_that_is_killed_leaves_no_process():
+    command, processes = start("wait")
+    command.kill()
+    command.communicate(timeout=20)
+    assert are_gone(processes)
+
+
+def test_a_bug_keeps_its_traceback_and_ends_all():
+    command, processes = start("bug")
+    _, errors = command.communicate(timeout=60)
+    assert command.returncode == 1
+    assert errors.count("ValueError: a bug") == 1 and "members.py" in errors
+    assert are_gone(processes)

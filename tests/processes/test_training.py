@@ -1,0 +1,137 @@
+"""Whole trainings in two processes: what comes out, how they end, and that they go on exactly."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+import torch
+from detectron2.modeling import build_model
+from same_runs import assert_same_run, curve, lines
+from small_processes import ENVIRONMENT, FAULTY, ITERATIONS, ROOT, command, run
+
+from campus_seg.config import load_config
+from campus_seg.data.datasets import register_datasets
+from campus_seg.engine.losses import build_loss_loader, photo_losses
+from campus_seg.modeling.mini_backbone import register_mini_backbone
+from campus_seg.modeling.weights import load_weights
+
+pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("one_thread")]
+
+TWO = ("--num-gpus", 2)
+
+
+def test_everything_comes_out_once_and_complete(whole):
+    iterations = [line["iteration"] for line in lines(whole)]
+    assert iterations == [13, 19, 27, 39, 41]
+    assert [step for step, _ in curve(whole)] == iterations
+    names = [
+        "config.yaml",
+        "classes.json",
+        "split.json",
+        "import_report.json",
+        "losses.png",
+        "log.txt",
+        "log.txt.rank1",
+    ]
+    names += ["model_best.pth", "model_final.pth", "model_0000023.pth", "model_0000029.pth", "model_0000035.pth"]
+    names += ["metrics.json", "last_checkpoint"]
+    files = {path.name for path in whole.iterdir() if path.is_file() and "tfevents" not in path.name}
+    assert files == {*names}
+    assert len(list(whole.glob("*tfevents*"))) == 1
+    log = (whole / "log.txt").read_text()
+    assert "There is no GPU: --num-gpus 2 makes 2 processes on the CPU, with 1 compute thread each" in log
+    assert log.count("Saving checkpoint to") - log.count("model_best.pth") == ITERATIONS // 6
+
+
+def test_figures_and_losses_are_those_of_one_process(whole, tmp_path):
+    done = run(["cp", "-r", str(whole), str(tmp_path / "run")])
+    tool = command("", "")[:2]
+    done = run([*tool, "--config-file", str(tmp_path / "run/config.yaml"), "--eval-only"])
+    assert done.returncode == 0, done.stderr
+    for split in ("val", "test"):
+        for name in ("metrics.json", "coco_instances_results.json"):
+            ours, one = (folder / f"inference/campus_{split}" / name for folder in (whole, tmp_path / "run"))
+            assert ours.read_bytes() == one.read_bytes()
+    assert '"AP": 0.0' not in (whole / "inference/campus_test/metrics.json").read_text()
+
+    register_mini_backbone()
+    cfg = load_config(str(whole / "config.yaml"))
+    register_datasets(whole, cfg.CAMPUS.CLASSES)
+    model = build_model(cfg)
+    load_weights(model, str(whole / "model_final.pth"), cfg.CAMPUS.CLASSES)
+    last = lines(whole)[-1]
+    for split in ("val", "test"):
+        losses = photo_losses(model, build_loss_loader(cfg, f"campus_{split}"))
+        assert {name: last[f"{split}/{name}"] for name in losses} == pytest.approx(losses, rel=1e-5)
+
+
+@pytest.mark.parametrize("number, send", [(signal.SIGTERM, os.kill), (signal.SIGINT, os.killpg)])
+def test_a_signal_saves_and_stops_and_it_goes_on_exactly(number, send, export, whole, tmp_path):
+    """Sent to the command alone, or to all of its group as from a terminal."""
+    output = tmp_path / "output"
+    process = subprocess.Popen(
+        command(export, output, *TWO),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=ENVIRONMENT,
+        cwd=ROOT,
+    )
+    try:
+        end = time.monotonic() + 120
+        while not (output / "last_checkpoint").is_file():
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.01)
+        time.sleep(random.Random(int(number)).uniform(0, 0.3))
+        send(process.pid, number)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + number, errors
+    notice, stopped = errors.strip().splitlines()
+    assert "once more stops at once" in notice
+    iteration = int(re.search(r"stopped and saved after iteration (\d+); .* --resume goes on", stopped)[1])
+    assert (output / "last_checkpoint").read_text() == f"model_{iteration:07d}.pth"
+    goes_on(export, output, whole, iteration + 1)
+
+
+def goes_on(export, output, whole, iteration):
+    """Resumes a run and compares all of it with the one that was never interrupted."""
+    done = run(command(export, output, *TWO, "--resume"))
+    assert done.returncode == 0, done.stderr
+    assert f"Going on at iteration {iteration} of" in (output / "log.txt").read_text()
+    assert_same_run(output, whole)
+    assert curve(output) == curve(whole)
+
+
+def test_a_process_that_is_killed_ends_the_run(export, whole, tmp_path):
+    output = tmp_path / "output"
+    done = run(command(export, output, *TWO, tool=(FAULTY, "kill", 1, 15)))
+    assert time.time() - (output / "model_0000011.pth").stat().st_mtime < 60  # the last one before the kill
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert re.fullmatch(r"error: process 1 of this machine was killed \(SIGKILL\), .* --resume goes on .*", line)
+    goes_on(export, output, whole, 12)
+
+
+@pytest.mark.parametrize("what, rank, says", [("memory", 1, "out of memory"), ("nan", 1, "are no numbers any more")])
+def test_what_one_process_meets_alone_ends_all(what, rank, says, export, tmp_path):
+    done = run(command(export, tmp_path / "output", *TWO, tool=(FAULTY, what, rank, 8)))
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: iteration 8: ") and says in line
+    assert (tmp_path / "output/last_checkpoint").read_text() == "model_0000005.pth"
+
+
+def test_it_goes_on_in_one_process_with_a_word(export, whole, tmp_path):
+    """The same photos in the same order; what is drawn among anchors and proposals is not."""
+    done = run(["cp", "-r", str(whole), str(tmp_path / "run")])
+    done = run(command(export, tmp_path / "run", "--resume", opts=["SOLVER.MAX_ITER", ITERATIONS + 2]))
+    assert done.returncode == 0, done.stderr
+    assert "The run was in 2 processes and goes on in 1" in (tmp_path / "run/log.txt").read_text()
+    assert torch.load(tmp_path / "run/model_final.pth")["iteration"] == ITERATIONS + 1

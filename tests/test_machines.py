@@ -1,0 +1,148 @@
+"""Machines that talk, as several contexts in one process."""
+
+import contextlib
+import socket
+import threading
+import time
+
+import pytest
+
+from campus_seg import machines
+from campus_seg.errors import ConfigError, LostProcessError, Stopped
+from campus_seg.machines import Machines, free_port, interface_to
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch):
+    monkeypatch.setattr(machines, "BEAT", 0.02)
+    monkeypatch.setattr(machines, "SILENCE", 0.5)
+    monkeypatch.setattr(machines, "ARRIVAL", 60.0)
+
+
+@pytest.fixture
+def two():
+    url = f"tcp://127.0.0.1:{free_port()}"
+    return Machines(2, 0, url, "again"), Machines(2, 1, url, "again")
+
+
+@contextlib.contextmanager
+def entered(*two):
+    """Both, which in the end both have ended well; one that waits for the other would wait for ever here."""
+    with contextlib.ExitStack() as stack:
+        for each in two:
+            stack.enter_context(each)
+        try:
+            yield two
+        finally:
+            for each in two:
+                each.say(end={"status": 0, "message": ""})
+
+
+def wait_for_the_end(machine):
+    """What `check` raises in the end."""
+    with pytest.raises((LostProcessError, ConfigError)) as ended:
+        for _ in range(500):
+            machine.check()
+            time.sleep(0.01)
+    return ended.value
+
+
+def test_what_one_says_the_other_hears(two):
+    with entered(*two) as (first, second):
+        first.say(photos=12, names=["a", "b"])
+        assert second.hear(0, "photos") == 12 and second.hear(0, "names") == ["a", "b"]
+        second.say(processes=2)
+        assert first.hear(1, "processes") == 2 and second.hear(1, "processes") == 2
+        second.say(end={"status": 0, "message": ""})
+        time.sleep(0.1)
+        second._over.set()
+        time.sleep(0.7)  # longer than SILENCE
+        first.check()  # it has ended well
+
+
+def test_the_reason_of_an_end_is_heard_with_its_status(two):
+    with entered(*two) as (first, second):
+        first.say(here=1)
+        second.hear(0, "here")
+        first.__exit__(ConfigError, ConfigError("a.yaml: no\nsuch key"), None)
+        ended = wait_for_the_end(second)
+        assert (str(ended), ended.status) == ("machine 0 ended: a.yaml: no such key", 2)
+
+
+def test_an_end_that_all_agreed_on_ends_no_other(two):
+    with entered(*two) as (first, second):
+        second.say(here=1)
+        first.hear(1, "here")
+        second.say(agreed=True)
+        end = threading.Thread(target=second.__exit__, args=(Stopped, Stopped("stopped and saved", 15), None))
+        end.start()
+        time.sleep(0.3)
+        first.check()
+        assert end.is_alive()  # waits for the first
+        first.say(end={"status": 0, "message": ""})
+        end.join(2)
+        assert not end.is_alive()
+
+
+def test_a_silent_machine_is_lost(two):
+    first, second = two
+    with first:
+        second.__enter__()
+        second.say(here=1)
+        first.hear(1, "here")
+        second._over.set()  # says nothing more
+        began = time.monotonic()
+        ended = wait_for_the_end(first)
+        assert 0.4 < time.monotonic() - began < 3
+        assert str(ended).startswith("machine 1 is lost: nothing was heard of it for 0.5 seconds") and "again" in str(
+            ended
+        )
+        assert ended.status == 1
+
+
+def test_a_machine_that_does_not_come(monkeypatch, capsys):
+    monkeypatch.setattr(machines, "ARRIVAL", 0.3)
+    url = f"tcp://127.0.0.1:{free_port()}"
+    says = f"machine 1 did not come to {url} .* --machine-rank 1"
+    with pytest.raises(LostProcessError, match=says), Machines(2, 0, url) as first:
+        first.hear(1, "processes")
+    assert capsys.readouterr().out == f"waiting for machine 1, at {url}\n"
+
+
+def test_a_port_that_is_taken():
+    with socket.socket() as other:
+        other.bind(("", 0))
+        other.listen()
+        url = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        says = f"--dist-url {url}: cannot be used on machine 0"
+        with pytest.raises(ConfigError, match=says), Machines(2, 0, url) as first:
+            first.hear(1, "processes")
+
+
+@pytest.mark.parametrize(
+    "count, rank, url, says",
+    [
+        (2, 2, "tcp://localhost:29500", "--machine-rank 2"),
+        (0, 0, "auto", "--num-machines 0"),
+        (2, 0, "auto", "tcp://HOST:PORT"),
+        (2, 0, "tcp://localhost", "tcp://HOST:PORT"),
+        (2, 0, "tcp://localhost:port", "tcp://HOST:PORT"),
+        (2, 0, "file:///tmp/a", "tcp://HOST:PORT"),
+        (2, 1, "tcp://no.such.host.invalid:29500", "the host is not known here"),
+    ],
+)
+def test_arguments_that_cannot_be(count, rank, url, says):
+    with pytest.raises(ConfigError, match=says):
+        Machines(count, rank, url)
+
+
+def test_one_machine_needs_nobody():
+    with Machines() as alone:
+        alone.say(config="a")
+        assert alone.hear(0, "config") == "a"
+        alone.check()
+
+
+def test_the_interface_to_a_host():
+    assert interface_to("127.0.0.1") == "lo"
+    assert interface_to("no.such.host.invalid") == ""
