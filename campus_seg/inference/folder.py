@@ -121,7 +121,7 @@ def mask_photos(
             comm.synchronize()
         left = [photo for photo in photos if not journal.has(photo, writer.pictures(photo))]
         videos_left = [video for video in videos if not journal.has(video, video_outputs(video, writer))]
-        comm.synchronize()  # all have seen the same, and only now write
+        left, videos_left = as_the_first_sees_it([*left, *videos_left], photos, videos)  # and only now all write
         earlier, mine = len(photos) - len(left), left[rank::processes]
         pipeline = Pipeline(
             read,
@@ -142,6 +142,7 @@ def mask_photos(
         seconds = time.perf_counter() - began
         for video in videos_left[rank::processes]:
             journal.add(video, mask_video(video, predict, objects, writer, journal))
+        journal.sync()
         comm.synchronize()
         journal.read()
         counts, frames = Counts(0, 0, {}, 0), {}
@@ -158,3 +159,30 @@ def mask_photos(
         comm.synchronize()
         seconds = max(comm.gather(seconds), default=0.0)
         return Summary(counts, earlier, seconds, frames, len(videos) - len(frames))
+
+
+def as_the_first_sees_it(
+    left: Sequence[InputPhoto], photos: Sequence[InputPhoto], videos: Sequence[InputPhoto]
+) -> tuple[list[InputPhoto], list[InputPhoto]]:
+    """The photos and the videos that are left, the same in every process and in the same order.
+
+    What each sees by itself may differ on a network's disk for a while: then one would be nobody's.
+
+    Args:
+        left: by this process's own view.
+        photos: all of them.
+        videos: all of them.
+
+    Raises:
+        ConfigError: the processes see other inputs.
+    """
+    by_name = {photo.file_name: photo for photo in (*photos, *videos)}
+    views = comm.all_gather((list(by_name), [photo.file_name for photo in left]))
+    first, wanted = views[0]
+    for names, _ in views:
+        other = set(names) ^ set(first)
+        if other:
+            raise ConfigError(f"--input: {min(other)} is not there for all processes; let all see the same folders")
+    are_videos = set(videos)
+    chosen = [by_name[name] for name in wanted]
+    return [one for one in chosen if one not in are_videos], [one for one in chosen if one in are_videos]

@@ -139,6 +139,10 @@ class Journal:
         self._file.flush()  # to the system: it outlives this process, if not the power
         self._keep(line, self._own, offset)
 
+    def sync(self) -> None:
+        """Puts this process's records on the disk, where other machines see them."""
+        os.fsync(self._file.fileno())
+
     def records(self, photos: Iterable[InputPhoto]) -> Iterable[dict[str, Any]]:
         """The records of some photos, in their order, one at a time; none of those that are not masked."""
         opened: dict[Path, BinaryIO] = {}

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,8 +15,8 @@ from pycocotools import mask as mask_util
 from pycocotools.coco import COCO
 
 from campus_seg.errors import ConfigError
-from campus_seg.inference.folder import mask_photos
-from campus_seg.inference.inputs import find_photos
+from campus_seg.inference.folder import as_the_first_sees_it, mask_photos
+from campus_seg.inference.inputs import InputPhoto, find_photos
 from campus_seg.inference.selection import Selection
 from campus_seg.palette import class_colors
 
@@ -295,3 +296,14 @@ def test_a_pipe_and_too_long_a_name_are_failures(tmp_path):
     failures = json.loads((tmp_path / "out/failures.json").read_bytes())
     long = "outputs cannot have so long a name, above 250 bytes; rename the file"
     assert [failure["reason"] for failure in failures] == [long, long, "the file is empty", long]
+
+
+def test_processes_share_out_what_the_first_one_sees(monkeypatch):
+    photos, videos = ([InputPhoto(Path(name), name, name[0]) for name in names] for names in ("abcd", "vw"))
+    views = [(list("abcdvw"), ["a", "c", "w"])]
+    monkeypatch.setattr("detectron2.utils.comm.all_gather", lambda mine: [*views, mine])
+    left = [photos[1], photos[3], videos[0]]  # a stale view
+    mine = as_the_first_sees_it(left, photos, videos)
+    assert mine == ([photos[0], photos[2]], [videos[1]])
+    with pytest.raises(ConfigError, match="--input: d is not there for all processes"):
+        as_the_first_sees_it(left[:1], photos[:3], videos)
