@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from campus_seg.environment import require_detectron2, share_cores
 from campus_seg.errors import CampusError, ConfigError, LostProcessError, Stopped, one_line
 from campus_seg.machines import Machines, free_port, interface_to
+from campus_seg.processes import compute_threads
 from campus_seg.storage import replacing
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -55,41 +56,6 @@ _orders: Orders | None = None  # in a process that `launch` started
 def orders() -> Orders | None:
     """Those of the command that started this process; None in the command itself."""
     return _orders
-
-
-def check_processes(processes: int, machines: int = 1, device: str = "") -> str:
-    """Whether so many processes can work on this machine; says on what, "" for a single one.
-
-    Args:
-        processes: on this machine, from --num-gpus.
-        machines: of the run.
-        device: MODEL.DEVICE, where that is known.
-
-    Raises:
-        ConfigError: they cannot.
-    """
-    import torch
-
-    gpus = torch.cuda.device_count()
-    if processes < 1:
-        raise ConfigError(f"--num-gpus {processes}: give at least 1; on a machine without a GPU, processes on the CPU")
-    if gpus and processes > gpus:
-        raise ConfigError(f"--num-gpus {processes}: this machine has {gpus} GPUs")
-    if processes * machines == 1:
-        return ""
-    if gpus and device == "cpu":
-        raise ConfigError(
-            f"MODEL.DEVICE cpu with {processes * machines} processes: where there are GPUs they talk by those; hide "
-            "them with CUDA_VISIBLE_DEVICES= in front of the command"
-        )
-    many = f", {processes * machines} on {machines} machines" if machines > 1 else ""
-    if gpus:
-        return f"Processes: {processes}, each on a GPU{many}"
-    threads = _threads(processes)
-    return (
-        f"There is no GPU: --num-gpus {processes} makes {processes} processes on the CPU, with {threads} compute "
-        f"thread{'s' * (threads > 1)} each{many}"
-    )
 
 
 def launch(main: Callable[..., Any], args: tuple = (), *, processes: int = 1, machines: Machines | None = None) -> None:
@@ -196,7 +162,7 @@ def _environment(processes: int, machines: Machines) -> Iterator[None]:
     """What the processes find in their environment, which counts from their first moment on."""
     before = dict(os.environ)
     share_cores()
-    os.environ.setdefault("OMP_NUM_THREADS", str(_threads(processes)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(compute_threads(processes)))
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), QUIET]))
     if machines.count > 1 and interface_to(machines.host):
         os.environ.setdefault("GLOO_SOCKET_IFNAME", interface_to(machines.host))
@@ -205,12 +171,6 @@ def _environment(processes: int, machines: Machines) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-def _threads(processes: int) -> int:
-    """Compute threads of each process on this machine."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdigit() else max(1, len(os.sched_getaffinity(0)) // processes)
 
 
 @contextlib.contextmanager

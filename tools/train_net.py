@@ -35,8 +35,9 @@ def main(argv=None):
     require_detectron2()
     from campus_seg.config import find_config_file, load_config, use_run_weights
     from campus_seg.engine.together import prepare_together
-    from campus_seg.launching import check_processes, launch
+    from campus_seg.launching import launch
     from campus_seg.machines import Machines
+    from campus_seg.processes import check_processes
 
     args = parse_arguments(argv)
     cfg = load_config(args.config_file, args.opts)

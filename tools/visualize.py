@@ -36,8 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     require_detectron2()
     from campus_seg.inference.inputs import find_photos
     from campus_seg.inference.tiles import check_number_of_tiles
-    from campus_seg.launching import check_processes, launch
+    from campus_seg.launching import launch
     from campus_seg.machines import Machines
+    from campus_seg.processes import check_processes
     from campus_seg.storage import check_output_folder
 
     output = Path(args.output)
