@@ -1,6 +1,7 @@
 """The machines that work on one thing together, and how the commands that were typed there know of each other."""
 
 import fcntl
+import ipaddress
 import json
 import socket
 import struct
@@ -51,7 +52,7 @@ class Machines:
                 f"--num-machines {count}, --machine-rank {rank}: the machines' numbers are 0 to their number less one"
             )
         self.count, self.rank, self.advice, self._url = count, rank, advice, url
-        self._address = _address(url) if count > 1 else ("127.0.0.1", 0)
+        self._address = _address(url, rank) if count > 1 else ("127.0.0.1", 0)
         self._mine: dict[str, Any] = {}  # replaced and never changed, since another thread reads it
         self._others: dict[int, dict[str, Any]] = {}  # what each said last
         self._heard: dict[int, float] = {}  # when that was
@@ -180,11 +181,16 @@ class Machines:
                 self._others = {**self._others, other: words}
 
 
-def _address(url: str) -> tuple[str, int]:
+def _address(url: str, rank: int) -> tuple[str, int]:
     parts = urlsplit(url)
     try:
         if parts.scheme == "tcp" and parts.hostname and parts.port:
-            socket.getaddrinfo(parts.hostname, parts.port)
+            found = [str(each[4][0]) for each in socket.getaddrinfo(parts.hostname, parts.port)]
+            if not rank and _is_own_name(parts.hostname, found):
+                raise ConfigError(
+                    f"--dist-url {url}: on machine 0 {parts.hostname} leads to that machine alone (see /etc/hosts); "
+                    "give the address by which the others reach it"
+                )
             return parts.hostname, parts.port
     except OSError as error:
         raise ConfigError(
@@ -193,6 +199,13 @@ def _address(url: str) -> tuple[str, int]:
     except ValueError:  # of a port that is no number
         pass
     raise ConfigError(f"--dist-url {url}: say with tcp://HOST:PORT where all machines reach machine 0")
+
+
+def _is_own_name(host: str, addresses: list[str]) -> bool:
+    """Whether a machine has a loopback address for its own name, as Debian's have; gloo would give it to the others."""
+    if host == "localhost" or host in addresses:  # which says itself that all is on one machine
+        return False
+    return all(ipaddress.ip_address(address).is_loopback for address in addresses)
 
 
 def _last_words(error: BaseException | None) -> dict[str, Any]:

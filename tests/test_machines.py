@@ -136,6 +136,26 @@ def test_arguments_that_cannot_be(count, rank, url, says):
         Machines(count, rank, url)
 
 
+@pytest.mark.parametrize(
+    "rank, host, addresses, refused",
+    [
+        (0, "first", ["127.0.1.1"], True),
+        (0, "first", ["::1", "127.0.1.1"], True),
+        (0, "first", ["127.0.1.1", "10.0.0.5"], False),
+        (0, "first", ["fe80::1%eth0"], False),
+        (1, "first", ["127.0.1.1"], False),  # a tunnel's end
+        (0, "127.0.1.1", ["127.0.1.1"], False),
+        (0, "localhost", ["::1", "127.0.0.1"], False),
+    ],
+)
+def test_the_first_machine_needs_a_name_that_leads_there(rank, host, addresses, refused, monkeypatch):
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 29500)) for address in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *where: found)
+    says = "--dist-url tcp://first:29500: on machine 0 first leads to that machine alone .see /etc/hosts.; give the"
+    with pytest.raises(ConfigError, match=says) if refused else contextlib.nullcontext():
+        Machines(2, rank, f"tcp://{host}:29500")
+
+
 def test_one_machine_needs_nobody():
     with Machines() as alone:
         alone.say(config="a")
