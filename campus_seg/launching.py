@@ -32,6 +32,7 @@ STOPPING = b"\nstopping after the step under way; once more stops at once\n"
 # What processes wait for each other at most. The loss of one is noticed long before; but a machine that masks its share
 # of many photos in half the time has hours to wait.
 PATIENCE = timedelta(days=1)
+SETTING_UP = 10 * 60.0  # seconds until all processes have begun, when the commands have found each other
 ECHO = 5.0  # seconds in which the process whose end made another fail is noticed first
 # What importing torch and Detectron2 says, in a process before `require_detectron2` can be called there.
 QUIET = "ignore:`torch.jit.script`,ignore:pkg_resources is deprecated"
@@ -86,10 +87,13 @@ def launch(main: Callable[..., Any], args: tuple = (), *, processes: int = 1, ma
         try:
             with _obeying(told) as unheard:
                 launching.start()
+                until = time.monotonic() + SETTING_UP
                 while not launching.over.wait(0.2):
                     if unheard:
                         raise Stopped(f"stopped; {machines.advice}", unheard[0])
                     machines.check()
+                    if time.monotonic() > until:
+                        _check_begun(ends, processes, machines.advice)
         finally:
             launching.end()
         _raise_the_end(launching.error, ends, machines.advice)
@@ -109,6 +113,14 @@ def _meet(machines: Machines, processes: int) -> str:
         if other != machines.rank and machines.hear(other, "processes") != processes:
             raise ConfigError(f"--num-gpus {processes}: machine {other} has another number; give the same on each")
     return machines.hear(0, "url")
+
+
+def _check_begun(ends: Path, processes: int, advice: str) -> None:
+    if len(list(ends.glob("begun*"))) < processes:
+        raise LostProcessError(
+            f"the processes have not found each other in {SETTING_UP / 60:g} minutes; see to the network, and name "
+            f"the right one with GLOO_SOCKET_IFNAME (on GPUs NCCL_SOCKET_IFNAME), then {advice}"
+        )
 
 
 class _Launching(threading.Thread):
@@ -205,6 +217,7 @@ def _process(main: Callable, args: tuple, told: Orders, ends: Path, command: int
 
     _orders = told
     word = ends / str(comm.get_rank())
+    (ends / f"begun{comm.get_rank()}").touch()
     try:
         main(*args)
     except Stopped as stopped:  # all of them agreed

@@ -1,6 +1,7 @@
 """Processes that know nothing of stops, and the command that started them."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,3 +61,9 @@ def test_a_bug_keeps_its_traceback_and_ends_all():
     assert command.returncode == 1
     assert errors.count("ValueError: a bug") == 1 and "members.py" in errors
     assert are_gone(processes)
+
+
+def test_processes_that_never_begin_end_in_one_line():
+    done = subprocess.run([*MEMBERS, "late"], capture_output=True, text=True, timeout=60, env=ENVIRONMENT, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: the processes have not found each other in 0.05 minutes; .* goes on\n", done.stderr)
