@@ -40,13 +40,13 @@ def main(argv=None):
     from campus_seg.processes import check_processes
 
     args = parse_arguments(argv)
-    cfg = load_config(args.config_file, args.opts)
-    if args.eval_only:
-        use_run_weights(cfg, args.config_file, args.opts)
-    args.config_file = str(find_config_file(args.config_file))
-    on = check_processes(args.num_gpus, args.num_machines, cfg.MODEL.DEVICE)
-    how = {"given": args.opts[::2], "eval_only": args.eval_only, "resume": args.resume}
-    with Machines(args.num_machines, args.machine_rank, args.dist_url, ADVICE) as machines:
+    with Machines(args.num_machines, args.machine_rank, args.dist_url, ADVICE) as machines:  # told of all that follows
+        cfg = load_config(args.config_file, args.opts)
+        if args.eval_only:
+            use_run_weights(cfg, args.config_file, args.opts)
+        args.config_file = str(find_config_file(args.config_file))
+        on = check_processes(args.num_gpus, args.num_machines, cfg.MODEL.DEVICE)
+        how = {"given": args.opts[::2], "eval_only": args.eval_only, "resume": args.resume}
         prepared = prepare_together(cfg, machines, **how, processes=args.num_gpus * args.num_machines)
         if on:
             prepared = prepared._replace(remarks=[(logging.INFO, on), *prepared.remarks])

@@ -113,6 +113,15 @@ def test_bad_input_on_one_machine_ends_both(url, tmp_path):
     assert not (tmp_path / "output").exists()
 
 
+def test_arguments_that_one_machine_refuses_end_both(url, export, tmp_path):
+    first, second = on_both(url, export, [tmp_path / "output"] * 2)
+    second[2:2] = ["--num-gpus", "0"]
+    (one, said), (other, told) = ends_of(start([first, second]), seconds=60)
+    assert (one, other) == (2, 2)
+    assert told.startswith("error: --num-gpus 0: ") and told.count("\n") == 1
+    assert said == f"error: machine 1 ended: {told.removeprefix('error: ')}"
+
+
 def test_a_machine_that_is_killed_ends_the_other(url, export, tmp_path):
     output = tmp_path / "output"
     processes = start(on_both(url, export, [output] * 2, tool=(FAULTY, "slow", 0, 0)))
