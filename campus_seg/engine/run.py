@@ -189,13 +189,24 @@ def _check_training_split(cfg: CfgNode, export: Export, splits: dict[str, list[s
 
 
 def _check_model(cfg: CfgNode, eval_only: bool, goes_on: bool) -> None:
-    """Builds the model once, and makes sure of what it is to load, while nothing is written yet."""
+    """Builds the model once, and makes sure of what it is to load, while nothing is written yet.
+
+    On the CPU: the command of several processes would keep its hold on a GPU that one of them needs.
+    """
     register_mini_backbone()
+    probe = cfg.clone()
+    probe.defrost()
+    probe.MODEL.DEVICE = "cpu"
     try:
-        model = build_model(cfg)
+        device = torch.device(cfg.MODEL.DEVICE)
+        model = build_model(probe)
     except (KeyError, ValueError, AssertionError, RuntimeError, TypeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ConfigError(f"the model cannot be built ({reason}); check the MODEL and CAMPUS keys") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"MODEL.DEVICE {device}: the number of GPUs here is {torch.cuda.device_count()}; give cpu, or one of them"
+        )
     if eval_only:
         load_weights(model, cfg.MODEL.WEIGHTS, cfg.CAMPUS.CLASSES)
     elif goes_on:
