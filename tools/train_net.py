@@ -62,6 +62,7 @@ def run(cfg, args, prepared):
     from campus_seg.engine.run import log_import, setup_run, write_config
     from campus_seg.engine.trainer import Trainer, evaluate
     from campus_seg.modeling.mini_backbone import register_mini_backbone
+    from campus_seg.modeling.weights_file import read_checkpoint
 
     require_detectron2()
     logger = logging.getLogger("campus_seg")
@@ -81,8 +82,8 @@ def run(cfg, args, prepared):
         if trainer.start_iter >= trainer.max_iter:
             key = "CAMPUS.EPOCHS" if cfg.CAMPUS.EPOCHS else "SOLVER.MAX_ITER"
             logger.warning(f"Nothing is left to train; a larger {key} would go on")
-    elif prepared.checkpoint:
-        trainer.start_from(prepared.checkpoint)
+    elif prepared.starts:
+        trainer.start_from(read_checkpoint(cfg.MODEL.WEIGHTS))
     else:
         logger.info("Starting from scratch: MODEL.WEIGHTS is empty")
     check_same_weights(trainer.model, cfg.OUTPUT_DIR if trainer.start_iter else cfg.MODEL.WEIGHTS)

@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from detectron2.config import CfgNode
@@ -50,11 +50,12 @@ class Prepared(NamedTuple):
     """What a run starts with.
 
     Attributes:
-        checkpoint: to start a new training from; None for training from scratch, going on and evaluating.
+        starts: whether a new training starts from MODEL.WEIGHTS, which each process reads by itself: a checkpoint
+            is too large to be handed on.
         remarks: for the log, which is not open yet.
     """
 
-    checkpoint: dict[str, Any] | None = None
+    starts: bool = False
     remarks: Sequence[Remark] = ()
 
 
@@ -102,11 +103,13 @@ def prepare_run(
     export = read_export(cfg.CAMPUS.EXPORT, export_options(cfg))
     splits = choose_splits(export, list(cfg.CAMPUS.SPLIT), cfg.CAMPUS.SPLIT_SEED, earlier, cfg.CAMPUS.GROUP_BY)
     fit_config(cfg, export.classes, splits)
-    checkpoint = None
+    starts = False
     if not eval_only:
         _check_training_split(cfg, export, splits)
         remarks += _fit_schedule(cfg, _training_photos(cfg, export, splits), given, begins=not goes_on)
-        checkpoint = read_checkpoint(cfg.MODEL.WEIGHTS) if cfg.MODEL.WEIGHTS and not goes_on else None
+        starts = bool(cfg.MODEL.WEIGHTS) and not goes_on
+    if starts:
+        read_checkpoint(cfg.MODEL.WEIGHTS)  # fetches it, once for all processes, and says what is wrong with it
     _check_model(cfg, eval_only, goes_on)
     if not eval_only:
         remove_leftovers(output_dir)
@@ -114,7 +117,7 @@ def prepare_run(
     # Of a run that stopped before its first checkpoint; its losses, and the best of it, are not this run's.
     for name in () if eval_only or goes_on else (METRICS_FILE, BEST_FILE):
         (output_dir / name).unlink(missing_ok=True)
-    return Prepared(checkpoint, remarks)
+    return Prepared(starts, remarks)
 
 
 def _check_keys(cfg: CfgNode, eval_only: bool, processes: int) -> None:

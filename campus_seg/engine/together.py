@@ -34,9 +34,8 @@ def prepare_together(cfg: CfgNode, machines: Machines, **how: Any) -> Prepared:
     """
     if machines.rank == 0:
         prepared = prepare_run(cfg, **how)
-        starts = prepared.checkpoint is not None
         found = _fingerprint(Path(cfg.OUTPUT_DIR)) if machines.count > 1 else ""
-        machines.say(device=cfg.MODEL.DEVICE, config=cfg.dump(), remarks=prepared.remarks, starts=starts, found=found)
+        machines.say(device=cfg.MODEL.DEVICE, config=cfg.dump(), found=found, **prepared._asdict())
         return prepared
     first = {name: machines.hear(0, name) for name in ("device", "config", "remarks", "starts", "found")}
     if first["device"] != cfg.MODEL.DEVICE:
@@ -48,8 +47,9 @@ def prepare_together(cfg: CfgNode, machines: Machines, **how: Any) -> Prepared:
     cfg.merge_from_other_cfg(CfgNode.load_cfg(first["config"]))
     cfg.OUTPUT_DIR, cfg.MODEL.WEIGHTS = own
     _check_import(cfg, first["found"], machines)
-    checkpoint = read_checkpoint(cfg.MODEL.WEIGHTS) if first["starts"] else None
-    return Prepared(checkpoint, [tuple(remark) for remark in first["remarks"]])
+    if first["starts"]:
+        read_checkpoint(cfg.MODEL.WEIGHTS)  # as `prepare_run` does
+    return Prepared(first["starts"], [tuple(remark) for remark in first["remarks"]])
 
 
 def _check_import(cfg: CfgNode, found: str, machines: Machines) -> None:
