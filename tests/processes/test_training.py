@@ -128,6 +128,21 @@ def test_what_one_process_meets_alone_ends_all(what, rank, says, export, tmp_pat
     assert (tmp_path / "output/last_checkpoint").read_text() == "model_0000005.pth"
 
 
+def test_another_run_starts_from_the_weights_of_one(export, whole, tmp_path):
+    """And is evaluated, by itself, to the same figures as at its end; both in two processes."""
+    output, weights = tmp_path / "output", whole / "model_final.pth"
+    done = run(command(export, output, *TWO, opts=["SOLVER.MAX_ITER", 3, "MODEL.WEIGHTS", weights]))
+    assert (done.returncode, done.stderr) == (0, "")
+    starts = ("from scratch", f"Taken over from {weights}: ")
+    assert [text in (output / "log.txt").read_text() for text in starts] == [False, True]
+    metrics = output / "inference/campus_test/metrics.json"
+    figures = metrics.read_bytes()
+    metrics.unlink()
+    done = run([*command("", "")[:2], "--config-file", str(output / "config.yaml"), "--eval-only", *map(str, TWO)])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert metrics.read_bytes() == figures
+
+
 def test_it_goes_on_in_one_process_with_a_word(export, whole, tmp_path):
     """The same photos in the same order; what is drawn among anchors and proposals is not."""
     done = run(["cp", "-r", str(whole), str(tmp_path / "run")])
