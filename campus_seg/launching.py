@@ -176,8 +176,8 @@ def _environment(processes: int, machines: Machines) -> Iterator[None]:
     share_cores()
     os.environ.setdefault("OMP_NUM_THREADS", str(compute_threads(processes)))
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), QUIET]))
-    if machines.count > 1 and interface_to(machines.host):
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface_to(machines.host))
+    if interface := interface_to(machines.host):  # where there is one machine, loopback: others stay out
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
     try:
         yield
     finally:
@@ -212,6 +212,8 @@ def _process(main: Callable, args: tuple, told: Orders, ends: Path, command: int
     """What each process does; leaves word of an end that is no fault of this program."""
     global _orders
     threading.Thread(target=_obey, args=(command,), daemon=True).start()
+    if os.getppid() != command:  # killed before this process could be told
+        os._exit(1)
     require_detectron2()
     from detectron2.utils import comm
 
@@ -227,11 +229,16 @@ def _process(main: Callable, args: tuple, told: Orders, ends: Path, command: int
         sys.exit(error.status)
     except Exception as error:
         time.sleep(ECHO)
-        if not any(words in str(error) for words in CONNECTION):
+        if not _is_lost_connection(error):
             raise
         lost = LostProcessError(f"another process of the run is gone ({one_line(str(error))}); {advice}")
         _leave(word, lost)
         sys.exit(lost.status)
+
+
+def _is_lost_connection(error: Exception) -> bool:
+    """Whether torch tells of another process's end."""
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in CONNECTION)
 
 
 def _leave(word: Path, error: BaseException) -> None:
@@ -258,9 +265,9 @@ def _raise_the_end(error: Exception | None, ends: Path, advice: str) -> None:
 
     if error is None:
         return
-    for word in _told(ends):
-        if isinstance(word, CampusError):
-            raise word
+    words = [word for word in _told(ends) if isinstance(word, CampusError)]
+    for word in sorted(words, key=lambda word: isinstance(word, LostProcessError)):  # which follows another's end
+        raise word
     if not isinstance(error, ProcessExitedException):
         raise error
     how = f"was killed ({error.signal_name})" if error.signal_name else f"ended with status {error.exit_code}"

@@ -1,5 +1,6 @@
 """Processes that know nothing of stops, and the command that started them."""
 
+import contextlib
 import os
 import re
 import signal
@@ -29,8 +30,8 @@ def is_alive(number):
     return stat.exists() and stat.read_text().rpartition(") ")[2][0] != "Z"  # which waits for its parent to notice
 
 
-def are_gone(processes):
-    end = time.monotonic() + 20
+def are_gone(processes, seconds=20):
+    end = time.monotonic() + seconds
     while any(map(is_alive, processes)) and time.monotonic() < end:
         time.sleep(0.1)
     return not any(map(is_alive, processes))
@@ -53,6 +54,31 @@ def test_a_command_that_is_killed_leaves_no_process():
     command.kill()
     command.communicate(timeout=20)
     assert are_gone(processes)
+
+
+def test_a_command_that_is_killed_as_they_start_leaves_no_process():
+    command = subprocess.Popen([*MEMBERS, "wait"], stdout=subprocess.DEVNULL, start_new_session=True, env=ENVIRONMENT)
+    end = time.monotonic() + 60
+    while len(session(command.pid)) < 4:  # and the process that looks after shared memory
+        assert command.poll() is None and time.monotonic() < end
+        time.sleep(0.001)
+    command.kill()
+    command.wait()
+    processes = session(command.pid)
+    try:
+        assert processes and are_gone(processes, seconds=60)
+    finally:
+        for number in filter(is_alive, processes):
+            os.kill(number, signal.SIGKILL)
+
+
+def session(number):
+    """The processes of a session."""
+    stats = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # of one that has just ended
+            stats[int(path.parent.name)] = path.read_text().rpartition(") ")[2].split()
+    return [process for process, stat in stats.items() if int(stat[3]) == number]
 
 
 def test_a_bug_keeps_its_traceback_and_ends_all():
