@@ -22,13 +22,14 @@ def check_processes(processes: int, machines: int = 1, device: str = "") -> str:
     if processes < 1:
         raise ConfigError(f"--num-gpus {processes}: give at least 1; on a machine without a GPU, processes on the CPU")
     if gpus and processes > gpus:
-        raise ConfigError(f"--num-gpus {processes}: this machine has {gpus} GPUs")
+        raise ConfigError(f"--num-gpus {processes}: this machine has {gpus} GPU{'s' * (gpus > 1)}")
     if processes * machines == 1:
         return ""
-    if gpus and device == "cpu":
+    if gpus and device not in ("", "cuda"):
         raise ConfigError(
-            f"MODEL.DEVICE cpu with {processes * machines} processes: where there are GPUs they talk by those; hide "
-            "them with CUDA_VISIBLE_DEVICES= in front of the command"
+            f"MODEL.DEVICE {device} with {processes * machines} processes: where there are GPUs each takes its own, by "
+            "MODEL.DEVICE cuda; CUDA_VISIBLE_DEVICES=0,1 in front of the command chooses among them, and "
+            "CUDA_VISIBLE_DEVICES= hides all"
         )
     many = f", {processes * machines} on {machines} machines" if machines > 1 else ""
     if gpus:

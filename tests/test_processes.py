@@ -24,8 +24,10 @@ def test_on_a_machine_without_a_gpu_processes_share_the_cores(monkeypatch):
     "processes, gpus, device, says",
     [
         (0, 0, "cpu", "--num-gpus 0"),
+        (2, 1, "cuda", "--num-gpus 2: this machine has 1 GPU$"),
         (3, 2, "cuda", "--num-gpus 3: this machine has 2 GPUs"),
-        (2, 2, "cpu", "CUDA_VISIBLE_DEVICES="),
+        (2, 2, "cpu", "MODEL.DEVICE cpu with 2 processes: .* CUDA_VISIBLE_DEVICES= "),
+        (2, 2, "cuda:0", "MODEL.DEVICE cuda:0 with 2 processes: .* MODEL.DEVICE cuda;"),
     ],
 )
 def test_processes_that_cannot_be(processes, gpus, device, says, monkeypatch):
