@@ -17,8 +17,10 @@ from campus_seg.errors import CampusError, ConfigError, LostProcessError, Stoppe
 
 GOES_ON = "the same command goes on"
 BEAT = 1.0  # seconds from one sign of life to the next
-SILENCE = 30.0  # seconds without one after which a machine counts as lost
+# Seconds without one after which a machine counts as lost, be it that one call of a library held Python's lock so long.
+SILENCE = 30.0
 ARRIVAL = 30 * 60.0  # seconds to wait for another machine's first sign of life
+FAREWELL = 10 * 60.0  # seconds to wait for the others after a good end, to which all processes have come together
 SIOCGIFADDR = 0x8915  # Linux, netdevice(7)
 
 
@@ -71,7 +73,7 @@ class Machines:
             return
         end = _last_words(None if self._mine.get("agreed") else error)
         self.say(end=end)
-        patience = SILENCE / 2 if end["status"] else float("inf")
+        patience = SILENCE / 2 if end["status"] else FAREWELL
         others = [0] if self.rank else range(1, self.count)  # the first one's end is the last
         self._wait_until(lambda: all(map(self._is_over, others)), patience)
         self._over.set()
@@ -102,10 +104,13 @@ class Machines:
             self.check()
             return name in self._others.get(rank, {})
 
-        self._wait_until(said, 3 * BEAT)
-        if not said():
+        def came() -> bool:
+            return said() or rank in self._others
+
+        self._wait_until(came, 3 * BEAT)
+        if not came():
             print(f"waiting for machine {rank}, at {self._url}", flush=True)
-            self._wait_until(lambda: said() or rank in self._others, ARRIVAL)
+            self._wait_until(came, ARRIVAL)
         if rank not in self._others:
             raise LostProcessError(
                 f"machine {rank} did not come to {self._url} in {ARRIVAL / 60:g} minutes; start the same command "
