@@ -215,6 +215,7 @@ def _process(main: Callable, args: tuple, told: Orders, ends: Path, command: int
     if os.getppid() != command:  # killed before this process could be told
         os._exit(1)
     require_detectron2()
+    import torch.distributed
     from detectron2.utils import comm
 
     _orders = told
@@ -222,6 +223,8 @@ def _process(main: Callable, args: tuple, told: Orders, ends: Path, command: int
     (ends / f"begun{comm.get_rank()}").touch()
     try:
         main(*args)
+        comm.synchronize()  # none closes its connections while another may be at work
+        torch.distributed.destroy_process_group()
     except Stopped as stopped:  # all of them agreed
         _leave(word, stopped)
     except CampusError as error:
