@@ -22,7 +22,8 @@ LATE = 90.0  # seconds in which files that another machine wrote show up on a ne
 def prepare_together(cfg: CfgNode, machines: Machines, **how: Any) -> Prepared:
     """`prepare_run` on the first machine; the others wait, take over its config and read what it imported.
 
-    OUTPUT_DIR and MODEL.WEIGHTS stay each machine's own: a disk that machines share need not have one name on all.
+    OUTPUT_DIR and MODEL.WEIGHTS stay each machine's own: a disk that machines share need not have one name on all. All
+    other paths are the first one's, also those of photos that the import left where they were.
 
     Args:
         cfg: not frozen; it is fitted to the data.
