@@ -1,6 +1,5 @@
 """Processes that know nothing of stops, and the command that started them."""
 
-import contextlib
 import os
 import re
 import signal
@@ -10,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from small_processes import ENVIRONMENT
+from small_processes import ENVIRONMENT, are_gone, is_alive, session
 
 pytestmark = pytest.mark.processes
 
@@ -23,18 +22,6 @@ def start(what):
         [*MEMBERS, what], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     )
     return command, [int(command.stdout.readline()) for _ in range(2)]
-
-
-def is_alive(number):
-    stat = Path(f"/proc/{number}/stat")
-    return stat.exists() and stat.read_text().rpartition(") ")[2][0] != "Z"  # which waits for its parent to notice
-
-
-def are_gone(processes, seconds=20):
-    end = time.monotonic() + seconds
-    while any(map(is_alive, processes)) and time.monotonic() < end:
-        time.sleep(0.1)
-    return not any(map(is_alive, processes))
 
 
 def test_a_signal_ends_all_at_once():
@@ -70,15 +57,6 @@ def test_a_command_that_is_killed_as_they_start_leaves_no_process():
     finally:
         for number in filter(is_alive, processes):
             os.kill(number, signal.SIGKILL)
-
-
-def session(number):
-    """The processes of a session."""
-    stats = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # of one that has just ended
-            stats[int(path.parent.name)] = path.read_text().rpartition(") ")[2].split()
-    return [process for process, stat in stats.items() if int(stat[3]) == number]
 
 
 def test_a_bug_keeps_its_traceback_and_ends_all():
