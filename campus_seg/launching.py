@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from campus_seg.environment import require_detectron2, share_cores
 from campus_seg.errors import CampusError, ConfigError, LostProcessError, Stopped, one_line
 from campus_seg.machines import Machines, free_port, interface_to
+from campus_seg.processes import compute_threads
 from campus_seg.storage import replacing
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -31,6 +32,7 @@ STOPPING = b"\nstopping after the step under way; once more stops at once\n"
 # What processes wait for each other at most. The loss of one is noticed long before; but a machine that masks its share
 # of many photos in half the time has hours to wait.
 PATIENCE = timedelta(days=1)
+SETTING_UP = 10 * 60.0  # seconds until all processes have begun, when the commands have found each other
 ECHO = 5.0  # seconds in which the process whose end made another fail is noticed first
 # What importing torch and Detectron2 says, in a process before `require_detectron2` can be called there.
 QUIET = "ignore:`torch.jit.script`,ignore:pkg_resources is deprecated"
@@ -55,41 +57,6 @@ _orders: Orders | None = None  # in a process that `launch` started
 def orders() -> Orders | None:
     """Those of the command that started this process; None in the command itself."""
     return _orders
-
-
-def check_processes(processes: int, machines: int = 1, device: str = "") -> str:
-    """Whether so many processes can work on this machine; says on what, "" for a single one.
-
-    Args:
-        processes: on this machine, from --num-gpus.
-        machines: of the run.
-        device: MODEL.DEVICE, where that is known.
-
-    Raises:
-        ConfigError: they cannot.
-    """
-    import torch
-
-    gpus = torch.cuda.device_count()
-    if processes < 1:
-        raise ConfigError(f"--num-gpus {processes}: give at least 1; on a machine without a GPU, processes on the CPU")
-    if gpus and processes > gpus:
-        raise ConfigError(f"--num-gpus {processes}: this machine has {gpus} GPUs")
-    if processes * machines == 1:
-        return ""
-    if gpus and device == "cpu":
-        raise ConfigError(
-            f"MODEL.DEVICE cpu with {processes * machines} processes: where there are GPUs they talk by those; hide "
-            "them with CUDA_VISIBLE_DEVICES= in front of the command"
-        )
-    many = f", {processes * machines} on {machines} machines" if machines > 1 else ""
-    if gpus:
-        return f"Processes: {processes}, each on a GPU{many}"
-    threads = _threads(processes)
-    return (
-        f"There is no GPU: --num-gpus {processes} makes {processes} processes on the CPU, with {threads} compute "
-        f"thread{'s' * (threads > 1)} each{many}"
-    )
 
 
 def launch(main: Callable[..., Any], args: tuple = (), *, processes: int = 1, machines: Machines | None = None) -> None:
@@ -120,10 +87,13 @@ def launch(main: Callable[..., Any], args: tuple = (), *, processes: int = 1, ma
         try:
             with _obeying(told) as unheard:
                 launching.start()
+                until = time.monotonic() + SETTING_UP
                 while not launching.over.wait(0.2):
                     if unheard:
                         raise Stopped(f"stopped; {machines.advice}", unheard[0])
                     machines.check()
+                    if time.monotonic() > until:
+                        _check_begun(ends, processes, machines.advice)
         finally:
             launching.end()
         _raise_the_end(launching.error, ends, machines.advice)
@@ -143,6 +113,14 @@ def _meet(machines: Machines, processes: int) -> str:
         if other != machines.rank and machines.hear(other, "processes") != processes:
             raise ConfigError(f"--num-gpus {processes}: machine {other} has another number; give the same on each")
     return machines.hear(0, "url")
+
+
+def _check_begun(ends: Path, processes: int, advice: str) -> None:
+    if len(list(ends.glob("begun*"))) < processes:
+        raise LostProcessError(
+            f"the processes have not found each other in {SETTING_UP / 60:g} minutes; see to the network, and name "
+            f"the right one with GLOO_SOCKET_IFNAME (on GPUs NCCL_SOCKET_IFNAME), then {advice}"
+        )
 
 
 class _Launching(threading.Thread):
@@ -196,21 +174,15 @@ def _environment(processes: int, machines: Machines) -> Iterator[None]:
     """What the processes find in their environment, which counts from their first moment on."""
     before = dict(os.environ)
     share_cores()
-    os.environ.setdefault("OMP_NUM_THREADS", str(_threads(processes)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(compute_threads(processes)))
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), QUIET]))
-    if machines.count > 1 and interface_to(machines.host):
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface_to(machines.host))
+    if interface := interface_to(machines.host):  # where there is one machine, loopback: others stay out
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
     try:
         yield
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-def _threads(processes: int) -> int:
-    """Compute threads of each process on this machine."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdigit() else max(1, len(os.sched_getaffinity(0)) // processes)
 
 
 @contextlib.contextmanager
@@ -240,13 +212,19 @@ def _process(main: Callable, args: tuple, told: Orders, ends: Path, command: int
     """What each process does; leaves word of an end that is no fault of this program."""
     global _orders
     threading.Thread(target=_obey, args=(command,), daemon=True).start()
+    if os.getppid() != command:  # killed before this process could be told
+        os._exit(1)
     require_detectron2()
+    import torch.distributed
     from detectron2.utils import comm
 
     _orders = told
     word = ends / str(comm.get_rank())
+    (ends / f"begun{comm.get_rank()}").touch()
     try:
         main(*args)
+        comm.synchronize()  # none closes its connections while another may be at work
+        torch.distributed.destroy_process_group()
     except Stopped as stopped:  # all of them agreed
         _leave(word, stopped)
     except CampusError as error:
@@ -254,11 +232,16 @@ def _process(main: Callable, args: tuple, told: Orders, ends: Path, command: int
         sys.exit(error.status)
     except Exception as error:
         time.sleep(ECHO)
-        if not any(words in str(error) for words in CONNECTION):
+        if not _is_lost_connection(error):
             raise
         lost = LostProcessError(f"another process of the run is gone ({one_line(str(error))}); {advice}")
         _leave(word, lost)
         sys.exit(lost.status)
+
+
+def _is_lost_connection(error: Exception) -> bool:
+    """Whether torch tells of another process's end."""
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in CONNECTION)
 
 
 def _leave(word: Path, error: BaseException) -> None:
@@ -285,9 +268,9 @@ def _raise_the_end(error: Exception | None, ends: Path, advice: str) -> None:
 
     if error is None:
         return
-    for word in _told(ends):
-        if isinstance(word, CampusError):
-            raise word
+    words = [word for word in _told(ends) if isinstance(word, CampusError)]
+    for word in sorted(words, key=lambda word: isinstance(word, LostProcessError)):  # which follows another's end
+        raise word
     if not isinstance(error, ProcessExitedException):
         raise error
     how = f"was killed ({error.signal_name})" if error.signal_name else f"ended with status {error.exit_code}"

@@ -1,6 +1,7 @@
 """The machines that work on one thing together, and how the commands that were typed there know of each other."""
 
 import fcntl
+import ipaddress
 import json
 import socket
 import struct
@@ -16,8 +17,10 @@ from campus_seg.errors import CampusError, ConfigError, LostProcessError, Stoppe
 
 GOES_ON = "the same command goes on"
 BEAT = 1.0  # seconds from one sign of life to the next
-SILENCE = 30.0  # seconds without one after which a machine counts as lost
+# Seconds without one after which a machine counts as lost, be it that one call of a library held Python's lock so long.
+SILENCE = 30.0
 ARRIVAL = 30 * 60.0  # seconds to wait for another machine's first sign of life
+FAREWELL = 10 * 60.0  # seconds to wait for the others after a good end, to which all processes have come together
 SIOCGIFADDR = 0x8915  # Linux, netdevice(7)
 
 
@@ -51,7 +54,7 @@ class Machines:
                 f"--num-machines {count}, --machine-rank {rank}: the machines' numbers are 0 to their number less one"
             )
         self.count, self.rank, self.advice, self._url = count, rank, advice, url
-        self._address = _address(url) if count > 1 else ("127.0.0.1", 0)
+        self._address = _address(url, rank) if count > 1 else ("127.0.0.1", 0)
         self._mine: dict[str, Any] = {}  # replaced and never changed, since another thread reads it
         self._others: dict[int, dict[str, Any]] = {}  # what each said last
         self._heard: dict[int, float] = {}  # when that was
@@ -70,7 +73,7 @@ class Machines:
             return
         end = _last_words(None if self._mine.get("agreed") else error)
         self.say(end=end)
-        patience = SILENCE / 2 if end["status"] else float("inf")
+        patience = SILENCE / 2 if end["status"] else FAREWELL
         others = [0] if self.rank else range(1, self.count)  # the first one's end is the last
         self._wait_until(lambda: all(map(self._is_over, others)), patience)
         self._over.set()
@@ -101,10 +104,13 @@ class Machines:
             self.check()
             return name in self._others.get(rank, {})
 
-        self._wait_until(said, 3 * BEAT)
-        if not said():
+        def came() -> bool:
+            return said() or rank in self._others
+
+        self._wait_until(came, 3 * BEAT)
+        if not came():
             print(f"waiting for machine {rank}, at {self._url}", flush=True)
-            self._wait_until(lambda: said() or rank in self._others, ARRIVAL)
+            self._wait_until(came, ARRIVAL)
         if rank not in self._others:
             raise LostProcessError(
                 f"machine {rank} did not come to {self._url} in {ARRIVAL / 60:g} minutes; start the same command "
@@ -180,11 +186,16 @@ class Machines:
                 self._others = {**self._others, other: words}
 
 
-def _address(url: str) -> tuple[str, int]:
+def _address(url: str, rank: int) -> tuple[str, int]:
     parts = urlsplit(url)
     try:
         if parts.scheme == "tcp" and parts.hostname and parts.port:
-            socket.getaddrinfo(parts.hostname, parts.port)
+            found = [str(each[4][0]) for each in socket.getaddrinfo(parts.hostname, parts.port)]
+            if not rank and _is_own_name(parts.hostname, found):
+                raise ConfigError(
+                    f"--dist-url {url}: on machine 0 {parts.hostname} leads to that machine alone (see /etc/hosts); "
+                    "give the address by which the others reach it"
+                )
             return parts.hostname, parts.port
     except OSError as error:
         raise ConfigError(
@@ -193,6 +204,13 @@ def _address(url: str) -> tuple[str, int]:
     except ValueError:  # of a port that is no number
         pass
     raise ConfigError(f"--dist-url {url}: say with tcp://HOST:PORT where all machines reach machine 0")
+
+
+def _is_own_name(host: str, addresses: list[str]) -> bool:
+    """Whether a machine has a loopback address for its own name, as Debian's have; gloo would give it to the others."""
+    if host == "localhost" or host in addresses:  # which says itself that all is on one machine
+        return False
+    return all(ipaddress.ip_address(address).is_loopback for address in addresses)
 
 
 def _last_words(error: BaseException | None) -> dict[str, Any]:

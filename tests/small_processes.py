@@ -1,8 +1,10 @@
 """Trainings in several processes, as commands, on small drawn exports."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from small_runs import TINY
@@ -27,3 +29,24 @@ def run(command, **kwargs):
     return subprocess.run(
         command, capture_output=True, text=True, timeout=180, env=ENVIRONMENT, check=False, cwd=ROOT, **kwargs
     )
+
+
+def session(number):
+    """The processes of a session."""
+    stats = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # of one that has just ended
+            stats[int(path.parent.name)] = path.read_text().rpartition(") ")[2].split()
+    return [process for process, stat in stats.items() if int(stat[3]) == number]
+
+
+def is_alive(number):
+    stat = Path(f"/proc/{number}/stat")
+    return stat.exists() and stat.read_text().rpartition(") ")[2][0] != "Z"  # which waits for its parent to notice
+
+
+def are_gone(processes, seconds=20):
+    end = time.monotonic() + seconds
+    while any(map(is_alive, processes)) and time.monotonic() < end:
+        time.sleep(0.1)
+    return not any(map(is_alive, processes))

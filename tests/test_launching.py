@@ -1,47 +1,48 @@
-"""What can be said of processes before any is started; those that are started are in processes/."""
+"""What goes without other processes; those that are started are in processes/."""
+
+import os
 
 import pytest
-import torch
+from torch.distributed import DistError
 
-from campus_seg.errors import ConfigError
-from campus_seg.launching import check_processes, launch, orders
-
-
-def test_on_a_machine_without_a_gpu_processes_share_the_cores(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)))
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert check_processes(1) == ""
-    said = "There is no GPU: --num-gpus 4 makes 4 processes on the CPU, with 2 compute threads each"
-    assert check_processes(4) == said
-    assert check_processes(4, 2) == f"{said}, 8 on 2 machines"
-    assert "with 1 compute thread each" in check_processes(9)
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert "with 3 compute threads each" in check_processes(4)
-
-
-@pytest.mark.parametrize(
-    "processes, gpus, device, says",
-    [
-        (0, 0, "cpu", "--num-gpus 0"),
-        (3, 2, "cuda", "--num-gpus 3: this machine has 2 GPUs"),
-        (2, 2, "cpu", "CUDA_VISIBLE_DEVICES="),
-    ],
-)
-def test_processes_that_cannot_be(processes, gpus, device, says, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    with pytest.raises(ConfigError, match=says):
-        check_processes(processes, device=device)
-
-
-def test_a_process_a_gpu(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert check_processes(1, device="cpu") == ""
-    assert check_processes(2, device="cuda") == "Processes: 2, each on a GPU"
-    assert check_processes(1, 3, "cuda") == "Processes: 1, each on a GPU, 3 on 3 machines"
+from campus_seg.errors import ConfigError, LostProcessError
+from campus_seg.launching import _environment, _is_lost_connection, _leave, _raise_the_end, launch, orders
+from campus_seg.machines import Machines
 
 
 def test_a_single_process_is_this_one():
     called = []
     launch(lambda *args: called.append((args, orders())), ("a", 1))
     assert called == [(("a", 1), None)]
+
+
+@pytest.mark.parametrize(
+    "error, lost",
+    [
+        (RuntimeError("[enforce fail at tcp/pair.cc] Connection closed by peer [127.0.0.1]:1234"), True),
+        (DistError("NCCL communicator was aborted"), True),
+        (BrokenPipeError("Broken pipe"), False),
+        (FileNotFoundError("gloo/photo.jpg"), False),
+        (RuntimeError("shape '[2]' is invalid for input of size 3"), False),
+    ],
+)
+def test_what_tells_that_another_process_is_gone(error, lost):
+    assert _is_lost_connection(error) is lost
+
+
+def test_the_cause_goes_before_what_follows_from_it(tmp_path):
+    _leave(tmp_path / "0", LostProcessError("another process of the run is gone"))
+    _leave(tmp_path / "1", ConfigError("the cause"))
+    _leave(tmp_path / "2", ConfigError("another"))
+    with pytest.raises(ConfigError, match="the cause"):
+        _raise_the_end(RuntimeError("of torch's"), tmp_path, "again")
+
+
+def test_processes_of_one_machine_do_not_listen_to_others(monkeypatch):
+    monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
+    with _environment(2, Machines()):
+        assert os.environ["GLOO_SOCKET_IFNAME"] == "lo"
+    assert "GLOO_SOCKET_IFNAME" not in os.environ
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "eth0")
+    with _environment(2, Machines()):
+        assert os.environ["GLOO_SOCKET_IFNAME"] == "eth0"

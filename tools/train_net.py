@@ -35,17 +35,18 @@ def main(argv=None):
     require_detectron2()
     from campus_seg.config import find_config_file, load_config, use_run_weights
     from campus_seg.engine.together import prepare_together
-    from campus_seg.launching import check_processes, launch
+    from campus_seg.launching import launch
     from campus_seg.machines import Machines
+    from campus_seg.processes import check_processes
 
     args = parse_arguments(argv)
-    cfg = load_config(args.config_file, args.opts)
-    if args.eval_only:
-        use_run_weights(cfg, args.config_file, args.opts)
-    args.config_file = str(find_config_file(args.config_file))
-    on = check_processes(args.num_gpus, args.num_machines, cfg.MODEL.DEVICE)
-    how = {"given": args.opts[::2], "eval_only": args.eval_only, "resume": args.resume}
-    with Machines(args.num_machines, args.machine_rank, args.dist_url, ADVICE) as machines:
+    with Machines(args.num_machines, args.machine_rank, args.dist_url, ADVICE) as machines:  # told of all that follows
+        cfg = load_config(args.config_file, args.opts)
+        if args.eval_only:
+            use_run_weights(cfg, args.config_file, args.opts)
+        args.config_file = str(find_config_file(args.config_file))
+        on = check_processes(args.num_gpus, args.num_machines, cfg.MODEL.DEVICE)
+        how = {"given": args.opts[::2], "eval_only": args.eval_only, "resume": args.resume}
         prepared = prepare_together(cfg, machines, **how, processes=args.num_gpus * args.num_machines)
         if on:
             prepared = prepared._replace(remarks=[(logging.INFO, on), *prepared.remarks])
@@ -61,6 +62,7 @@ def run(cfg, args, prepared):
     from campus_seg.engine.run import log_import, setup_run, write_config
     from campus_seg.engine.trainer import Trainer, evaluate
     from campus_seg.modeling.mini_backbone import register_mini_backbone
+    from campus_seg.modeling.weights_file import read_checkpoint
 
     require_detectron2()
     logger = logging.getLogger("campus_seg")
@@ -80,8 +82,8 @@ def run(cfg, args, prepared):
         if trainer.start_iter >= trainer.max_iter:
             key = "CAMPUS.EPOCHS" if cfg.CAMPUS.EPOCHS else "SOLVER.MAX_ITER"
             logger.warning(f"Nothing is left to train; a larger {key} would go on")
-    elif prepared.checkpoint:
-        trainer.start_from(prepared.checkpoint)
+    elif prepared.starts:
+        trainer.start_from(read_checkpoint(cfg.MODEL.WEIGHTS))
     else:
         logger.info("Starting from scratch: MODEL.WEIGHTS is empty")
     check_same_weights(trainer.model, cfg.OUTPUT_DIR if trainer.start_iter else cfg.MODEL.WEIGHTS)

@@ -36,20 +36,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     require_detectron2()
     from campus_seg.inference.inputs import find_photos
     from campus_seg.inference.tiles import check_number_of_tiles
-    from campus_seg.launching import check_processes, launch
+    from campus_seg.launching import launch
     from campus_seg.machines import Machines
+    from campus_seg.processes import check_processes
     from campus_seg.storage import check_output_folder
 
     output = Path(args.output)
-    check_output_folder(output)
     check_together(args)
-    on = check_processes(args.num_gpus, args.num_machines)
-    found = find_photos(args.input, output)  # before any process is started
-    if tiling := tiling_of(args):
-        check_number_of_tiles(found.photos, *tiling, found.videos)
-    if on:
-        print(on, flush=True)
-    with Machines(args.num_machines, args.machine_rank, args.dist_url, GOES_ON) as machines:
+    with Machines(args.num_machines, args.machine_rank, args.dist_url, GOES_ON) as machines:  # told of all that follows
+        check_output_folder(output)
+        on = check_processes(args.num_gpus, args.num_machines)
+        found = find_photos(args.input, output)  # before any process is started
+        if tiling := tiling_of(args):
+            check_number_of_tiles(found.photos, *tiling, found.videos)
+        if on:
+            print(on, flush=True)
         launch(run, (args, found), processes=args.num_gpus, machines=machines)
     return 3 if json.loads((output / "failures.json").read_bytes()) else 0
 

@@ -81,9 +81,10 @@ class Checkpoints(HookBase):
         signal_number = self._stop.agreed()
         if last or signal_number or (self._period > 0 and done % self._period == 0):
             self._save(FINAL if last else f"model_{self.trainer.iter:07d}")
+        if last or signal_number:
+            comm.synchronize()  # none ends, or lets a signal end all at once, before the main process has saved
         self._stop.at_once = last
         if signal_number:
-            comm.synchronize()  # none ends before the main process has saved
             raise Stopped(f"stopped and saved after iteration {self.trainer.iter}; {ADVICE} from there", signal_number)
 
     def _save(self, name: str) -> None:

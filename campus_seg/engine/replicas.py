@@ -20,22 +20,22 @@ def replicate(model: nn.Module) -> nn.Module:
 
 
 def check_same_weights(model: nn.Module, source: str) -> None:
-    """Makes sure that every process starts with the same parameters; the gradients alone are shared.
+    """Makes sure that every process has loaded the same parameters and buffers; the gradients alone are shared.
 
     Args:
         model: of this process.
-        source: where the parameters came from, for the message.
+        source: where they came from, for the message.
 
     Raises:
         ConfigError: they differ; in all processes.
     """
     check = 0
-    for parameter in model.parameters():
-        check = zlib.crc32(parameter.detach().cpu().contiguous().numpy(), check)
+    for tensor in model.state_dict().values():
+        check = zlib.crc32(tensor.cpu().contiguous().numpy(), check)
     different = [rank for rank, other in enumerate(comm.all_gather(check)) if other != check]
     if different:
         raise ConfigError(
-            f"{source}: the processes start with different weights; all machines need the same files, best on a disk "
+            f"{source}: the processes have loaded different weights; all machines need the same files, best on a disk "
             "that they share"
         )
 

@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from detectron2.config import CfgNode
@@ -50,11 +50,12 @@ class Prepared(NamedTuple):
     """What a run starts with.
 
     Attributes:
-        checkpoint: to start a new training from; None for training from scratch, going on and evaluating.
+        starts: whether a new training starts from MODEL.WEIGHTS, which each process reads by itself: a checkpoint
+            is too large to be handed on.
         remarks: for the log, which is not open yet.
     """
 
-    checkpoint: dict[str, Any] | None = None
+    starts: bool = False
     remarks: Sequence[Remark] = ()
 
 
@@ -102,11 +103,13 @@ def prepare_run(
     export = read_export(cfg.CAMPUS.EXPORT, export_options(cfg))
     splits = choose_splits(export, list(cfg.CAMPUS.SPLIT), cfg.CAMPUS.SPLIT_SEED, earlier, cfg.CAMPUS.GROUP_BY)
     fit_config(cfg, export.classes, splits)
-    checkpoint = None
+    starts = False
     if not eval_only:
         _check_training_split(cfg, export, splits)
         remarks += _fit_schedule(cfg, _training_photos(cfg, export, splits), given, begins=not goes_on)
-        checkpoint = read_checkpoint(cfg.MODEL.WEIGHTS) if cfg.MODEL.WEIGHTS and not goes_on else None
+        starts = bool(cfg.MODEL.WEIGHTS) and not goes_on
+    if starts:
+        read_checkpoint(cfg.MODEL.WEIGHTS)  # fetches it, once for all processes, and says what is wrong with it
     _check_model(cfg, eval_only, goes_on)
     if not eval_only:
         remove_leftovers(output_dir)
@@ -114,7 +117,7 @@ def prepare_run(
     # Of a run that stopped before its first checkpoint; its losses, and the best of it, are not this run's.
     for name in () if eval_only or goes_on else (METRICS_FILE, BEST_FILE):
         (output_dir / name).unlink(missing_ok=True)
-    return Prepared(checkpoint, remarks)
+    return Prepared(starts, remarks)
 
 
 def _check_keys(cfg: CfgNode, eval_only: bool, processes: int) -> None:
@@ -189,13 +192,24 @@ def _check_training_split(cfg: CfgNode, export: Export, splits: dict[str, list[s
 
 
 def _check_model(cfg: CfgNode, eval_only: bool, goes_on: bool) -> None:
-    """Builds the model once, and makes sure of what it is to load, while nothing is written yet."""
+    """Builds the model once, and makes sure of what it is to load, while nothing is written yet.
+
+    On the CPU: the command of several processes would keep its hold on a GPU that one of them needs.
+    """
     register_mini_backbone()
+    probe = cfg.clone()
+    probe.defrost()
+    probe.MODEL.DEVICE = "cpu"
     try:
-        model = build_model(cfg)
+        device = torch.device(cfg.MODEL.DEVICE)
+        model = build_model(probe)
     except (KeyError, ValueError, AssertionError, RuntimeError, TypeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ConfigError(f"the model cannot be built ({reason}); check the MODEL and CAMPUS keys") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"MODEL.DEVICE {device}: the number of GPUs here is {torch.cuda.device_count()}; give cpu, or one of them"
+        )
     if eval_only:
         load_weights(model, cfg.MODEL.WEIGHTS, cfg.CAMPUS.CLASSES)
     elif goes_on:

@@ -22,7 +22,8 @@ LATE = 90.0  # seconds in which files that another machine wrote show up on a ne
 def prepare_together(cfg: CfgNode, machines: Machines, **how: Any) -> Prepared:
     """`prepare_run` on the first machine; the others wait, take over its config and read what it imported.
 
-    OUTPUT_DIR and MODEL.WEIGHTS stay each machine's own: a disk that machines share need not have one name on all.
+    OUTPUT_DIR and MODEL.WEIGHTS stay each machine's own: a disk that machines share need not have one name on all. All
+    other paths are the first one's, also those of photos that the import left where they were.
 
     Args:
         cfg: not frozen; it is fitted to the data.
@@ -34,9 +35,8 @@ def prepare_together(cfg: CfgNode, machines: Machines, **how: Any) -> Prepared:
     """
     if machines.rank == 0:
         prepared = prepare_run(cfg, **how)
-        starts = prepared.checkpoint is not None
         found = _fingerprint(Path(cfg.OUTPUT_DIR)) if machines.count > 1 else ""
-        machines.say(device=cfg.MODEL.DEVICE, config=cfg.dump(), remarks=prepared.remarks, starts=starts, found=found)
+        machines.say(device=cfg.MODEL.DEVICE, config=cfg.dump(), found=found, **prepared._asdict())
         return prepared
     first = {name: machines.hear(0, name) for name in ("device", "config", "remarks", "starts", "found")}
     if first["device"] != cfg.MODEL.DEVICE:
@@ -48,8 +48,9 @@ def prepare_together(cfg: CfgNode, machines: Machines, **how: Any) -> Prepared:
     cfg.merge_from_other_cfg(CfgNode.load_cfg(first["config"]))
     cfg.OUTPUT_DIR, cfg.MODEL.WEIGHTS = own
     _check_import(cfg, first["found"], machines)
-    checkpoint = read_checkpoint(cfg.MODEL.WEIGHTS) if first["starts"] else None
-    return Prepared(checkpoint, [tuple(remark) for remark in first["remarks"]])
+    if first["starts"]:
+        read_checkpoint(cfg.MODEL.WEIGHTS)  # as `prepare_run` does
+    return Prepared(first["starts"], [tuple(remark) for remark in first["remarks"]])
 
 
 def _check_import(cfg: CfgNode, found: str, machines: Machines) -> None:

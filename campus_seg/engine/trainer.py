@@ -29,7 +29,7 @@ from campus_seg.engine.mixed_precision import CpuAutocastTrainer
 from campus_seg.engine.optimizer import build_optimizer, hyperparameters, set_hyperparameters
 from campus_seg.engine.plot import LossPlot
 from campus_seg.engine.progress import progress_bar
-from campus_seg.engine.replicas import replicate, share_buffers
+from campus_seg.engine.replicas import check_same_weights, replicate, share_buffers
 from campus_seg.engine.schedule import build_scheduler
 from campus_seg.engine.stopping import StopRequest, shield_workers
 from campus_seg.evaluation.evaluator import build_evaluator, inference_folder, without_nan, write_metrics
@@ -204,6 +204,7 @@ class Trainer(DefaultTrainer):
         if self._best.best.iteration is not None:
             comm.synchronize()  # the main process may still be writing it
             load_weights(self._trainer.model, str(self._best.path), self.cfg.CAMPUS.CLASSES)
+            check_same_weights(self._trainer.model, str(self._best.path))
         share_buffers(self._trainer.model)
         self._last_eval_results = self.test(self.cfg, self._trainer.model)
         precision = {name: result.get("segm", {}).get("AP") for name, result in self._last_eval_results.items()}
@@ -244,6 +245,7 @@ def evaluate(cfg: CfgNode) -> OrderedDict:
     model = Trainer.build_model(cfg)
     logger.info(f"Evaluating {cfg.MODEL.WEIGHTS} on {', '.join(cfg.DATASETS.TEST) or 'nothing: no such photos'}")
     load_weights(model, cfg.MODEL.WEIGHTS, cfg.CAMPUS.CLASSES)
+    check_same_weights(model, cfg.MODEL.WEIGHTS)
     with enough_room(cfg.OUTPUT_DIR, "the same command evaluates again"):
         results = Trainer.test(cfg, model)
     logger.info(f"Done: the figures lie in {inference_folder(cfg, '<dataset>')}/metrics.json")

@@ -18,13 +18,13 @@ def test_a_single_process_needs_no_copies():
     assert all(map(torch.equal, before, model.buffers()))
 
 
-def test_other_weights_in_another_process_are_refused(monkeypatch):
+@pytest.mark.parametrize("name, step", [("0.bias", 1e-6), ("1.running_mean", 1e-6), ("1.num_batches_tracked", 1)])
+def test_other_weights_in_another_process_are_refused(name, step, monkeypatch):
     torch.manual_seed(0)
-    model, same, other = (nn.Linear(3, 4) for _ in range(3))
+    model, same, other = (nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)) for _ in range(3))
     same.load_state_dict(model.state_dict())
     other.load_state_dict(model.state_dict())
-    with torch.no_grad():
-        other.bias[3] += 1e-6
+    other.state_dict()[name] += step
     checks = []
     for each in (model, same, other):
         monkeypatch.setattr(comm, "all_gather", lambda value: [checks.append(value) or value])
@@ -32,5 +32,5 @@ def test_other_weights_in_another_process_are_refused(monkeypatch):
     monkeypatch.setattr(comm, "all_gather", lambda value: [value, checks[1]])
     check_same_weights(model, "a.pth")
     monkeypatch.setattr(comm, "all_gather", lambda value: [value, checks[2]])
-    with pytest.raises(ConfigError, match="a.pth: the processes start with different weights"):
+    with pytest.raises(ConfigError, match="a.pth: the processes have loaded different weights"):
         check_same_weights(model, "a.pth")

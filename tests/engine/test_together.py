@@ -9,18 +9,12 @@ from drawn import SMALL_MODEL, draw_export
 
 from campus_seg.config import load_config
 from campus_seg.engine import together
+from campus_seg.engine.run import prepare_run
 from campus_seg.engine.together import prepare_together
 from campus_seg.errors import ConfigError
 from campus_seg.machines import Machines
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-class FirstMachine(Machines):
-    """The first of two, but for the network."""
-
-    def __init__(self):
-        super().__init__(2, 0, "tcp://localhost:29500")
 
 
 class SecondMachine(Machines):
@@ -37,7 +31,7 @@ def first(tmp_path_factory):
     """The first machine after its part, its folder, and its config."""
     folder = tmp_path_factory.mktemp("first")
     export = draw_export(photos=12).write_zip(folder / "export.zip")
-    machine = FirstMachine()
+    machine = Machines(2, 0, "tcp://localhost:29500")  # not entered: the tests hand on its words
     cfg = config("CAMPUS.EXPORT", export, "OUTPUT_DIR", folder / "run", "SOLVER.IMS_PER_BATCH", 2)
     prepared = prepare_together(cfg, machine, processes=2)
     return machine, folder, cfg, prepared
@@ -88,6 +82,14 @@ def test_photos_that_are_not_there_are_named(first, tmp_path):
     photo.unlink()
     with pytest.raises(ConfigError, match=f"{photo}: is gone"):
         prepare_together(config("OUTPUT_DIR", tmp_path / "run"), SecondMachine(machine))
+
+
+def test_the_gpus_are_left_to_the_processes(first, tmp_path, monkeypatch):
+    """The model is looked at on the CPU: here there is no other."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    cfg = config("CAMPUS.EXPORT", first[1] / "export.zip", "OUTPUT_DIR", tmp_path / "run", "MODEL.DEVICE", "cuda")
+    prepare_run(cfg)
+    assert cfg.MODEL.DEVICE == "cuda" and (tmp_path / "run/import").is_dir()
 
 
 def test_all_machines_need_the_same_device(first, monkeypatch):

@@ -1,11 +1,15 @@
-"""Two processes that wait, or one of which is wrong, and the command that starts them; it prints who is there."""
+"""Two processes that wait, are late or one of which is wrong, and the command that starts them; prints who is there."""
 
+import multiprocessing
 import os
 import sys
 import time
 
 from campus_seg.environment import require_detectron2
 from campus_seg.errors import exits_on_bad_input
+
+if sys.argv[1] == "late" and multiprocessing.parent_process():
+    time.sleep(120)
 
 
 def work(what):
@@ -22,9 +26,11 @@ def work(what):
 @exits_on_bad_input(advice="again")
 def main():
     require_detectron2()
-    from campus_seg.launching import launch
+    from campus_seg import launching
 
-    launch(work, (sys.argv[1],), processes=2)
+    if sys.argv[1] == "late":
+        launching.SETTING_UP = 3.0
+    launching.launch(work, (sys.argv[1],), processes=2)
 
 
 if __name__ == "__main__":

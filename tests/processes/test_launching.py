@@ -1,6 +1,7 @@
 """Processes that know nothing of stops, and the command that started them."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from small_processes import ENVIRONMENT
+from small_processes import ENVIRONMENT, are_gone, is_alive, session
 
 pytestmark = pytest.mark.processes
 
@@ -21,18 +22,6 @@ def start(what):
         [*MEMBERS, what], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     )
     return command, [int(command.stdout.readline()) for _ in range(2)]
-
-
-def is_alive(number):
-    stat = Path(f"/proc/{number}/stat")
-    return stat.exists() and stat.read_text().rpartition(") ")[2][0] != "Z"  # which waits for its parent to notice
-
-
-def are_gone(processes):
-    end = time.monotonic() + 20
-    while any(map(is_alive, processes)) and time.monotonic() < end:
-        time.sleep(0.1)
-    return not any(map(is_alive, processes))
 
 
 def test_a_signal_ends_all_at_once():
@@ -54,9 +43,31 @@ def test_a_command_that_is_killed_leaves_no_process():
     assert are_gone(processes)
 
 
+def test_a_command_that_is_killed_as_they_start_leaves_no_process():
+    command = subprocess.Popen([*MEMBERS, "wait"], stdout=subprocess.DEVNULL, start_new_session=True, env=ENVIRONMENT)
+    end = time.monotonic() + 60
+    while len(session(command.pid)) < 4:  # and the process that looks after shared memory
+        assert command.poll() is None and time.monotonic() < end
+        time.sleep(0.001)
+    command.kill()
+    command.wait()
+    processes = session(command.pid)
+    try:
+        assert processes and are_gone(processes, seconds=60)
+    finally:
+        for number in filter(is_alive, processes):
+            os.kill(number, signal.SIGKILL)
+
+
 def test_a_bug_keeps_its_traceback_and_ends_all():
     command, processes = start("bug")
     _, errors = command.communicate(timeout=60)
     assert command.returncode == 1
     assert errors.count("ValueError: a bug") == 1 and "members.py" in errors
     assert are_gone(processes)
+
+
+def test_processes_that_never_begin_end_in_one_line():
+    done = subprocess.run([*MEMBERS, "late"], capture_output=True, text=True, timeout=60, env=ENVIRONMENT, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: the processes have not found each other in 0.05 minutes; .* goes on\n", done.stderr)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from detectron2.modeling import build_model
 from same_runs import assert_same_run, curve, lines
-from small_processes import ENVIRONMENT, FAULTY, ITERATIONS, ROOT, command, run
+from small_processes import ENVIRONMENT, FAULTY, ITERATIONS, ROOT, are_gone, command, run, session
 
 from campus_seg.config import load_config
 from campus_seg.data.datasets import register_datasets
@@ -22,6 +22,7 @@ from campus_seg.modeling.weights import load_weights
 pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("one_thread")]
 
 TWO = ("--num-gpus", 2)
+WORKERS = ("DATALOADER.NUM_WORKERS", 1)
 
 
 def test_everything_comes_out_once_and_complete(whole):
@@ -73,31 +74,30 @@ def test_figures_and_losses_are_those_of_one_process(whole, tmp_path):
 def test_a_signal_saves_and_stops_and_it_goes_on_exactly(number, send, export, whole, tmp_path):
     """Sent to the command alone, or to all of its group as from a terminal."""
     output = tmp_path / "output"
-    process = subprocess.Popen(
-        command(export, output, *TWO),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=ENVIRONMENT,
-        cwd=ROOT,
-    )
+    process = start(command(export, output, *TWO, opts=WORKERS))
     try:
         end = time.monotonic() + 120
         while not (output / "last_checkpoint").is_file():
             assert process.poll() is None and time.monotonic() < end
             time.sleep(0.01)
         time.sleep(random.Random(int(number)).uniform(0, 0.3))
+        assert len(session(process.pid)) >= 5  # the command, two processes and a loader's worker of each
         send(process.pid, number)
         _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
+    assert are_gone(session(process.pid))
     assert process.returncode == 128 + number, errors
     notice, stopped = errors.strip().splitlines()
     assert "once more stops at once" in notice
     iteration = int(re.search(r"stopped and saved after iteration (\d+); .* --resume goes on", stopped)[1])
     assert (output / "last_checkpoint").read_text() == f"model_{iteration:07d}.pth"
     goes_on(export, output, whole, iteration + 1)
+
+
+def start(command):
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, **pipes, start_new_session=True, env=ENVIRONMENT, cwd=ROOT)
 
 
 def goes_on(export, output, whole, iteration):
@@ -111,10 +111,15 @@ def goes_on(export, output, whole, iteration):
 
 def test_a_process_that_is_killed_ends_the_run(export, whole, tmp_path):
     output = tmp_path / "output"
-    done = run(command(export, output, *TWO, tool=(FAULTY, "kill", 1, 15)))
+    process = start(command(export, output, *TWO, tool=(FAULTY, "kill", 1, 15), opts=WORKERS))
+    try:
+        _, errors = process.communicate(timeout=180)
+    finally:
+        process.kill()
     assert time.time() - (output / "model_0000011.pth").stat().st_mtime < 60  # the last one before the kill
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
+    assert are_gone(session(process.pid))
+    assert process.returncode == 1
+    (line,) = errors.splitlines()
     assert re.fullmatch(r"error: process 1 of this machine was killed \(SIGKILL\), .* --resume goes on .*", line)
     goes_on(export, output, whole, 12)
 
@@ -126,6 +131,21 @@ def test_what_one_process_meets_alone_ends_all(what, rank, says, export, tmp_pat
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: iteration 8: ") and says in line
     assert (tmp_path / "output/last_checkpoint").read_text() == "model_0000005.pth"
+
+
+def test_another_run_starts_from_the_weights_of_one(export, whole, tmp_path):
+    """And is evaluated, by itself, to the same figures as at its end; both in two processes."""
+    output, weights = tmp_path / "output", whole / "model_final.pth"
+    done = run(command(export, output, *TWO, opts=["SOLVER.MAX_ITER", 3, "MODEL.WEIGHTS", weights]))
+    assert (done.returncode, done.stderr) == (0, "")
+    starts = ("from scratch", f"Taken over from {weights}: ")
+    assert [text in (output / "log.txt").read_text() for text in starts] == [False, True]
+    metrics = output / "inference/campus_test/metrics.json"
+    figures = metrics.read_bytes()
+    metrics.unlink()
+    done = run([*command("", "")[:2], "--config-file", str(output / "config.yaml"), "--eval-only", *map(str, TWO)])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert metrics.read_bytes() == figures
 
 
 def test_it_goes_on_in_one_process_with_a_word(export, whole, tmp_path):

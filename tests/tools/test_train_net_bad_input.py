@@ -102,6 +102,7 @@ BAD = {
     "channels": (no_change, ["CAMPUS.MINI_BACKBONE.CHANNELS", "[8, 16]"], "four stages are wanted"),
     "backbone": (no_change, ["MODEL.BACKBONE.NAME", "foo"], "the model cannot be built"),
     "device": (no_change, ["MODEL.DEVICE", "nonsense"], "the model cannot be built"),
+    "absent device": (no_change, ["MODEL.DEVICE", "cuda:99"], "MODEL.DEVICE cuda:99: the number of GPUs here is"),
     "labels outside training": (
         objects_in_test_alone,
         ["CAMPUS.SPLIT_FILE", "split.json"],
