@@ -24,6 +24,11 @@ inference: photos masked from files to files (overlay and binary) on a CPU, by t
 (DefaultPredictor, Visualizer, imwrite) and by torchvision's maskrcnn_resnet50_fpn. Each side has a process of its own
 and they take turns on the same photos; start-up does not count.
 
+train: training steps on a CPU, the mini network and R50-FPN at their configs' sizes, by this project and by
+Detectron2's stock DefaultTrainer with its own mapper, and R50-FPN by torchvision's maskrcnn_resnet50_fpn in a loop like
+that of its examples. Each side has a process of its own and they take turns. Ratios are photos a second, ours over the
+other's. Without --export it draws its own photos.
+
 overlay: overlays of a hundred objects from a model's output on, against Detectron2's Visualizer, one thread each.
 """
 
@@ -33,6 +38,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from campus_seg.benchmarks.predicting import INFERENCE_SIDES
+from campus_seg.benchmarks.training import TRAIN_SIDES
 from campus_seg.environment import require_detectron2
 from campus_seg.errors import exits_on_bad_input
 from campus_seg.storage import check_output_folder, write_json
@@ -121,6 +127,18 @@ def get_parser() -> argparse.ArgumentParser:
     inference.add_argument(
         "--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last"
     )
+    training = commands.add_parser("train", help="training steps against Detectron2's DefaultTrainer and torchvision")
+    training.set_defaults(measure=measure_train)
+    training.add_argument("--export", default="", help="a Label Studio export with photos; drawn ones where not given")
+    training.add_argument("--photos", type=at_least_one, default=60, metavar="N", help="to draw without --export (60)")
+    training.add_argument("--turns", type=at_least_one, default=5, metavar="N", help="of each; the median counts (5)")
+    training.add_argument("--threads", type=at_least_one, default=2, metavar="N", help="compute threads a side (2)")
+    training.add_argument("--workers", type=at_least_one, default=2, metavar="N", help="of each loader (2)")
+    training.add_argument(
+        "--sides", nargs="+", choices=TRAIN_SIDES, default=TRAIN_SIDES, metavar="SIDE", help="only some of these"
+    )
+    training.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    training.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last")
     drawing = commands.add_parser("overlay", help="overlays against Detectron2's Visualizer")
     drawing.set_defaults(measure=measure_overlay)
     drawing.add_argument("--objects", type=at_least_one, default=100, metavar="N", help="in each photo (100)")
@@ -160,6 +178,16 @@ def measure_inference(args: argparse.Namespace) -> dict:
     from campus_seg.benchmarks import predicting
 
     figures = predicting.measure_inference(args)
+    print(figures["table"])
+    return figures
+
+
+def measure_train(args: argparse.Namespace) -> dict:
+    """Figures of the subcommand `train`, whose table it prints; imported late."""
+    require_detectron2()
+    from campus_seg.benchmarks import training
+
+    figures = training.measure_train(args)
     print(figures["table"])
     return figures
 

@@ -7,26 +7,21 @@ of its masks (PNG).
 
 import argparse
 import contextlib
-import multiprocessing
 import statistics
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from campus_seg.benchmarks.memory import peak_mb
-from campus_seg.environment import require_detectron2, share_cores
-from campus_seg.errors import CampusError, ConfigError, OutputError
+from campus_seg.benchmarks.worker import Worker
+from campus_seg.errors import ConfigError, OutputError
 
 INFERENCE_SIDES = ("ours", "ours_fp32", "detectron2", "torchvision")  # what each is, sides.py says
 SAVE = ("overlay", "binary")
 CHUNK = 10  # photos before it is the next side's turn
 WARM_UP = 2  # photos that do not count
-Side = Callable[[Sequence[Path], Path], int]  # masks photos into a folder; the number of objects
+SIDES_MODULE = "campus_seg.benchmarks.sides"
 
 
 @dataclass(frozen=True)
@@ -120,15 +115,15 @@ def _take_turns(
     workers: dict[str, Worker] = {}
     with contextlib.ExitStack() as stack, tqdm(total=repeats * len(chunks) * len(sides), disable=None) as bar:
         for side in sides:
-            workers[side] = stack.enter_context(Worker(side, work, scratch / side))
-            workers[side].mask(photos[:WARM_UP])
+            workers[side] = stack.enter_context(Worker(SIDES_MODULE, side, work))
+            workers[side].do(photos[:WARM_UP], scratch / side)
         counts = dict.fromkeys(sides, 0)
         for repeat in range(repeats):
             for number, chunk in enumerate(chunks):
                 first = (repeat + number) % len(sides)
                 for side in [*sides[first:], *sides[:first]]:
                     bar.set_description(side)
-                    taken, objects = workers[side].mask(chunk)
+                    taken, objects = workers[side].do(chunk, scratch / side)
                     seconds[side][number].append(taken)
                     counts[side] += objects
                     bar.update()
@@ -157,80 +152,3 @@ def as_table(figures: dict[str, dict[str, Any]]) -> str:
             f"| {figure['objects_a_photo']:.0f} | {figure['peak_mb']:.0f} |"
         )
     return "\n".join(lines)
-
-
-class Worker:
-    """A side in a process of its own, which waits while the others have their turn."""
-
-    def __init__(self, side: str, work: Work, output: Path):
-        self._side = side
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, side, work, str(output)), daemon=True)
-        self._process.start()
-        theirs.close()
-        self.what: str = self._receive()
-
-    def __enter__(self) -> "Worker":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-        self._process.join(10)
-        self._process.kill()
-
-    def mask(self, photos: Sequence[Path]) -> tuple[float, int]:
-        """Masks photos; returns the seconds from the first one's reading to the last one's writing, and the objects."""
-        return self._ask([str(path) for path in photos])
-
-    def peak_mb(self) -> float:
-        """The most memory that the process has had."""
-        return self._ask(None)
-
-    def _ask(self, what: list[str] | None) -> Any:
-        try:
-            self._connection.send(what)
-        except OSError:
-            raise self._gone() from None
-        return self._receive()
-
-    def _receive(self) -> Any:
-        try:
-            said = self._connection.recv()
-        except (EOFError, OSError):
-            raise self._gone() from None
-        if isinstance(said, CampusError):
-            raise said
-        return said
-
-    def _gone(self) -> ConfigError:
-        self._process.join(10)
-        return ConfigError(
-            f"{self._side} ended with status {self._process.exitcode}; its reason is above, if it had one"
-        )
-
-
-def serve(connection: Connection, side: str, work: Work, output: str) -> None:
-    """What a side's process does: set up, say what it is, and mask what it is told to, until nobody listens."""
-    if side.startswith("ours"):
-        share_cores()  # as tools/visualize.py does
-    require_detectron2()  # which also silences it
-    from campus_seg.benchmarks import sides
-
-    sys.stdout = sys.stderr  # a side's chatter does not belong on the table's standard output
-    try:
-        what, mask = sides.SIDES[side](work)
-        connection.send(what)
-        while True:
-            try:
-                photos = connection.recv()
-            except EOFError:
-                return
-            if photos is None:
-                connection.send(peak_mb())
-                continue
-            began = time.perf_counter()
-            objects = mask([Path(path) for path in photos], Path(output))
-            connection.send((time.perf_counter() - began, objects))
-    except CampusError as error:
-        connection.send(error)

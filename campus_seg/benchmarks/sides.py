@@ -1,5 +1,6 @@
 """The sides of the comparison in `predicting.py`, each set up in a process of its own."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from detectron2.engine import DefaultPredictor
 from detectron2.utils.visualizer import Visualizer
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
-from campus_seg.benchmarks.predicting import SAVE, Side, Work
+from campus_seg.benchmarks.predicting import SAVE, Work
 from campus_seg.config import load_config, use_run_weights
 from campus_seg.errors import ConfigError
 from campus_seg.inference.folder import mask_photos
@@ -23,6 +24,9 @@ from campus_seg.inference.predictor import Predictor, checked_class_names
 from campus_seg.inference.regions import FoundObject, Region
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 from campus_seg.photos import read_photo
+
+Mask = Callable[[Sequence[Path], Path], int]  # masks photos into a folder; the number of objects
+Timed = Callable[[Sequence[Path], Path], tuple[float, int]]
 
 
 def run_config(work: Work) -> CfgNode:
@@ -36,7 +40,7 @@ def run_config(work: Work) -> CfgNode:
     return cfg
 
 
-def ours(work: Work, precision: str) -> tuple[str, Side]:
+def ours(work: Work, precision: str) -> tuple[str, Mask]:
     """This project, as tools/visualize.py does it."""
     cfg = run_config(work)
     cfg.CAMPUS.INFERENCE.PRECISION = precision
@@ -50,7 +54,7 @@ def ours(work: Work, precision: str) -> tuple[str, Side]:
     return f"campus_seg, {predictor.engine}", mask
 
 
-def detectron2(work: Work) -> tuple[str, Side]:
+def detectron2(work: Work) -> tuple[str, Mask]:
     """Detectron2's own loop: read_image, DefaultPredictor, Visualizer, imwrite."""
     cfg = run_config(work)
     names = checked_class_names(cfg)
@@ -72,7 +76,7 @@ def detectron2(work: Work) -> tuple[str, Side]:
     return "Detectron2: DefaultPredictor, Visualizer, imwrite", mask
 
 
-def torchvision(work: Work) -> tuple[str, Side]:
+def torchvision(work: Work) -> tuple[str, Mask]:
     """torchvision's model of the same design with random weights, read and drawn by this project, the faster way."""  # noqa: D403
     cfg = run_config(work)
     names, size = checked_class_names(cfg), cfg.CAMPUS.INPUT_SIZE
@@ -122,9 +126,25 @@ def write(output: Path, path: Path, overlay: np.ndarray, union: np.ndarray) -> N
     cv2.imwrite(str(output / "binary" / f"{path.name}.png"), union.astype(np.uint8) * 255)
 
 
-SIDES: dict[str, Callable[[Work], tuple[str, Side]]] = {
-    "ours": lambda work: ours(work, "auto"),
-    "ours_fp32": lambda work: ours(work, "fp32"),
-    "detectron2": detectron2,
-    "torchvision": torchvision,
+def timed(set_up: Callable[[Work], tuple[str, Mask]]) -> Callable[[Work], tuple[str, Timed]]:
+    """A side whose masking also tells the seconds from the first photo's reading to the last one's writing."""
+
+    def set_up_timed(work: Work) -> tuple[str, Timed]:
+        what, mask = set_up(work)
+
+        def timed_mask(photos: Sequence[Path], output: Path) -> tuple[float, int]:
+            began = time.perf_counter()
+            objects = mask(photos, output)
+            return time.perf_counter() - began, objects
+
+        return what, timed_mask
+
+    return set_up_timed
+
+
+SIDES = {
+    "ours": timed(lambda work: ours(work, "auto")),
+    "ours_fp32": timed(lambda work: ours(work, "fp32")),
+    "detectron2": timed(detectron2),
+    "torchvision": timed(torchvision),
 }

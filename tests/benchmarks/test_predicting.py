@@ -60,7 +60,7 @@ def test_of_several_repeats_the_median_counts_and_the_order_changes(run, monkeyp
     class Fake:
         what = "a side"
 
-        def __init__(self, side, work, output):
+        def __init__(self, module, side, work):
             self.side = side
 
         def __enter__(self):
@@ -69,7 +69,7 @@ def test_of_several_repeats_the_median_counts_and_the_order_changes(run, monkeyp
         def __exit__(self, *_):
             pass
 
-        def mask(self, photos):
+        def do(self, photos, output):
             order.append((self.side, len(photos)))
             return next(taken[self.side]), 2 * len(photos)
 
@@ -103,11 +103,11 @@ def test_photos_can_be_scaled_to_the_size_of_a_phones(run, tmp_path):
 
 def test_a_side_that_is_gone_is_named(run, tmp_path):
     work = predicting.Work(str(run / "config.yaml"), [], 1, 0.05)
-    with predicting.Worker("detectron2", work, tmp_path) as worker:
+    with predicting.Worker(predicting.SIDES_MODULE, "detectron2", work) as worker:
         worker._process.kill()
         worker._process.join()
         with pytest.raises(ConfigError, match="detectron2 ended with status -9"):
-            worker.mask([run / "photos" / "0.jpg"])
+            worker.do([run / "photos" / "0.jpg"], tmp_path)
 
 
 @pytest.mark.parametrize(
