@@ -94,6 +94,7 @@ def launch(main: Callable[..., Any], args: tuple = (), *, processes: int = 1, ma
                     machines.check()
                     if time.monotonic() > until:
                         _check_begun(ends, processes, machines.advice)
+                        until = float("inf")
         finally:
             launching.end()
         _raise_the_end(launching.error, ends, machines.advice)
@@ -269,8 +270,8 @@ def _raise_the_end(error: Exception | None, ends: Path, advice: str) -> None:
     if error is None:
         return
     words = [word for word in _told(ends) if isinstance(word, CampusError)]
-    for word in sorted(words, key=lambda word: isinstance(word, LostProcessError)):  # which follows another's end
-        raise word
+    if words:
+        raise min(words, key=lambda word: isinstance(word, LostProcessError))  # which follows another's end
     if not isinstance(error, ProcessExitedException):
         raise error
     how = f"was killed ({error.signal_name})" if error.signal_name else f"ended with status {error.exit_code}"
