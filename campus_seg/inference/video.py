@@ -53,12 +53,13 @@ def mask_video(
         outputs of it are removed.
     """
     outputs = [writer.folder / path for path in video_outputs(video, writer)]
+    *movie_path, predictions, table = outputs
     done = []
     try:
         if video.fault:
             raise PhotoError(video.fault)
         reader = VideoReader(video.path)
-        with _movie(outputs[0], reader) if "overlay" in writer.save else nullcontext() as movie:
+        with _movie(movie_path[0], reader) if movie_path else nullcontext() as movie:
             frames = _masked_frames(video, reader, predict, objects, writer, journal)
             for frame in tqdm(frames, f"masking {video.file_name}", reader.frames, unit="frame", disable=None):
                 done.append(_as_photo(video, frame))
@@ -68,7 +69,6 @@ def mask_video(
         for path in outputs:
             path.unlink(missing_ok=True)
         return {"reason": str(error)}
-    *_, predictions, table = outputs
     write_coco(predictions, journal, done, writer.class_names)
     write_summary_csv(table, journal.records(done), writer.class_names)
     return {"video": {"frames": len(done)}}
