@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from campus_seg.benchmarks.timing import in_turn
 from campus_seg.benchmarks.worker import Worker
 from campus_seg.errors import ConfigError, OutputError
 
@@ -120,8 +121,7 @@ def _take_turns(
         counts = dict.fromkeys(sides, 0)
         for repeat in range(repeats):
             for number, chunk in enumerate(chunks):
-                first = (repeat + number) % len(sides)
-                for side in [*sides[first:], *sides[:first]]:
+                for side in in_turn(sides, repeat + number):
                     bar.set_description(side)
                     taken, objects = workers[side].do(chunk, scratch / side)
                     seconds[side][number].append(taken)

@@ -2,8 +2,14 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+
+def in_turn(names: Sequence[str], turn: int) -> list[str]:
+    """The names in an order that starts with another one each turn: the first may find a busier machine."""
+    start = turn % max(1, len(names))
+    return [*names[start:], *names[:start]]
 
 
 def take_turns(
@@ -19,8 +25,7 @@ def take_turns(
             record = {**record, "epoch": epoch}
             times = {name: [] for name in names}
             for repeat in range(repeats):
-                start = (index + repeat) % len(names)
-                for name in names[start:] + names[:start]:
+                for name in in_turn(names, index + repeat):
                     began = time.perf_counter()
                     sides[name](record)
                     times[name].append(time.perf_counter() - began)

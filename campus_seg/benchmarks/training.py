@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from campus_seg.benchmarks.timing import in_turn
 from campus_seg.benchmarks.worker import Worker
 
 SIDES_MODULE = "campus_seg.benchmarks.training_sides"
@@ -78,7 +79,7 @@ def measure_train(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def import_once(export: str, folder: Path, opts: list[str]) -> list[str]:
-    """Imports an export, nearly all of it to train on; returns its classes."""
+    """Imports an export, all of it to train on; returns its classes."""
     from campus_seg.config import export_options, load_config
     from campus_seg.data.datasets import choose_splits, write_datasets
     from campus_seg.label_studio.export import read_export
@@ -101,8 +102,7 @@ def take_turns(work: Work, sides: list[str], turns: int, steps: int) -> dict[str
             worker.do(WARM_UP)
         taken: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
         for turn in range(turns):
-            first = turn % max(1, len(sides))
-            for side in [*sides[first:], *sides[:first]]:
+            for side in in_turn(sides, turn):
                 bar.set_description(side)
                 taken[side].append(workers[side].do(steps))
                 bar.update()

@@ -21,7 +21,8 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
 from campus_seg.benchmarks.training import Work
 from campus_seg.config import load_config
-from campus_seg.data.datasets import dataset_name, register_datasets
+from campus_seg.data.datasets import dataset_name, fit_config, register_datasets
+from campus_seg.data.splits import SPLITS
 from campus_seg.engine.trainer import Trainer
 from campus_seg.inference.engines import cpu_has_bf16
 from campus_seg.modeling.mini_backbone import register_mini_backbone
@@ -38,9 +39,7 @@ def train_config(work: Work) -> CfgNode:
     register_datasets(Path(work.folder), work.classes)
     keys = ["MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", "", "DATALOADER.NUM_WORKERS", str(work.workers)]
     cfg = load_config(work.config, [*keys, "OUTPUT_DIR", work.folder, *work.opts])
-    cfg.CAMPUS.CLASSES = list(work.classes)
-    cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(work.classes)
-    cfg.DATASETS.TEST = ()
+    fit_config(cfg, work.classes, {split: [] for split in SPLITS})  # nothing is evaluated
     cfg.SOLVER.IMS_PER_BATCH = work.batch
     cfg.SOLVER.WARMUP_ITERS = 0
     cfg.SOLVER.BASE_LR = 1e-4  # as at the end of a schedule: no side's random weights run away within these steps

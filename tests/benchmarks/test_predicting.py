@@ -5,6 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+from fake_worker import fake_worker
 from small_models import write_run
 
 from campus_seg.benchmarks import predicting
@@ -55,28 +56,13 @@ def test_all_sides_are_compared(run, tmp_path, capsys):
 def test_of_several_repeats_the_median_counts_and_the_order_changes(run, monkeypatch, tmp_path):
     """Two chunks of photos, three repeats; the second chunk of `detectron2` was slow once."""
     taken = {"ours": iter([0, 1, 1, 1, 1, 1, 1]), "detectron2": iter([0, 4, 90, 4, 6, 4, 6])}
-    order = []
+    asked = []
 
-    class Fake:
-        what = "a side"
+    def answer(side, photos, output):
+        return next(taken[side]), 2 * len(photos)
 
-        def __init__(self, module, side, work):
-            self.side = side
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def do(self, photos, output):
-            order.append((self.side, len(photos)))
-            return next(taken[self.side]), 2 * len(photos)
-
-        def peak_mb(self):
-            return {"ours": 150.0, "detectron2": 100.0}[self.side]
-
-    monkeypatch.setattr(predicting, "Worker", Fake)
+    peaks = {"ours": 150.0, "detectron2": 100.0}
+    monkeypatch.setattr(predicting, "Worker", fake_worker(answer, asked, peaks))
     monkeypatch.setattr(predicting, "CHUNK", 3)
     file = tmp_path / "i.json"
     more = ["--repeats", "3", "--sides", "ours", "detectron2", "--json", str(file)]
@@ -86,6 +72,7 @@ def test_of_several_repeats_the_median_counts_and_the_order_changes(run, monkeyp
     assert figures["sides"]["detectron2"]["seconds_a_photo"] == (4 + 6) / 5
     assert figures["sides"]["ours"]["objects_a_photo"] == 2
     assert figures["ratios"] == {"inference_vs_detectron2": 5.0, "memory_vs_detectron2": 1.5}
+    order = [(side, len(photos)) for side, (photos, _) in asked]
     warm_up = [("ours", 2), ("detectron2", 2)]
     first, second = [("ours", 3), ("detectron2", 3)], [("detectron2", 2), ("ours", 2)]
     assert order[:6] == [*warm_up, *first, *second]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from drawn import SMALL_MODEL, draw_export
+from fake_worker import fake_worker
 
 from campus_seg.benchmarks import training, training_sides
 from campus_seg.benchmarks.training import Work, import_once
@@ -36,27 +37,12 @@ def test_the_median_of_the_turns_counts_and_the_order_changes(export, monkeypatc
     taken = {"ours_r50": iter([9, 2, 4, 3]), "torchvision_r50": iter([9, 8, 80, 6])}
     order = []
 
-    class Fake:
-        what = "a side"
+    def answer(side, steps):
+        seconds = next(taken[side])
+        return seconds, seconds / 4
 
-        def __init__(self, module, side, work):
-            self.side = side
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def do(self, steps):
-            order.append((self.side, steps))
-            seconds = next(taken[self.side])
-            return seconds, seconds / 4
-
-        def peak_mb(self):
-            return 100.0
-
-    monkeypatch.setattr(training, "Worker", Fake)
+    peaks = dict.fromkeys(taken, 100.0)
+    monkeypatch.setattr(training, "Worker", fake_worker(answer, order, peaks))
     file = tmp_path / "train.json"
     argv = ["train", "--export", export, "--turns", "3", "--json", str(file)]
     assert main([*argv, "--sides", "ours_r50", "torchvision_r50"]) == 0
@@ -65,8 +51,9 @@ def test_the_median_of_the_turns_counts_and_the_order_changes(export, monkeypatc
     assert figures["sides"]["torchvision_r50"]["seconds_a_step"] == 8
     assert figures["sides"]["torchvision_r50"]["data_time_share"] == 0.25
     assert figures["ratios"] == {"train_r50_vs_torchvision": pytest.approx(8 / 3)}
-    warm_up = [("ours_r50", 2), ("torchvision_r50", 2)]
-    first, second = [("ours_r50", 1), ("torchvision_r50", 1)], [("torchvision_r50", 1), ("ours_r50", 1)]
+    warm_up = [("ours_r50", (2,)), ("torchvision_r50", (2,))]
+    first = [("ours_r50", (1,)), ("torchvision_r50", (1,))]
+    second = first[::-1]
     assert order == [*warm_up, *first, *second, *first]
 
 
