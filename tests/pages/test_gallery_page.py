@@ -1,7 +1,6 @@
 """The gallery in a real browser: from disk, offline, with names that want to be code."""
 
 import os
-import shutil
 import time
 from fractions import Fraction
 from urllib.parse import unquote, urlsplit
@@ -16,7 +15,6 @@ from campus_seg.videos import Frame, VideoWriter
 
 pytestmark = pytest.mark.pages
 
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 CLASSES = ["bench", "car", "<img src=x onerror=alert(1)>"]
 COLORS = [(230, 25, 75), (60, 180, 75), (0, 130, 240)]
 ODD = [  # output names
@@ -30,45 +28,6 @@ ODD = [  # output names
     "e\u0301te",
 ]
 BOTH = "30 of 30 photos"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    path = shutil.which("chromium")
-    if not path:
-        pytest.fail("there is no chromium here: apt-get install -y chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(browser):
-    """Opens pages, and afterwards says that they were content: nothing on the console, nothing from the network."""
-    said, asked, contexts = [], [], []
-
-    def open_page(folder, *, check=True, **options):
-        context = browser.new_context(viewport={"width": 1200, "height": 800}, **options)
-        context.set_offline(True)
-        contexts.append(context)
-        page = context.new_page()
-        if check:
-            page.on("console", lambda message: said.append(message.text))
-            page.on("pageerror", lambda error: said.append(str(error)))
-            page.on("dialog", lambda dialog: (said.append(f"alert {dialog.message}"), dialog.dismiss()))
-            page.on("requestfailed", lambda request: said.append(f"failed {request.url}"))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto((folder / "index.html").as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert said == []
-    assert [url for url in asked if urlsplit(url).scheme != "file"] == []
 
 
 def record(name, *objects, ending="jpg"):

@@ -1,0 +1,47 @@
+"""A real browser, and pages opened in it from disk."""
+
+import shutil
+from urllib.parse import urlsplit
+
+import pytest
+
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium")
+    if not path:
+        pytest.fail("there is no chromium here: apt-get install -y chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens pages, and afterwards says that they were content: nothing on the console, nothing from the network."""
+    said, asked, contexts = [], [], []
+
+    def open_page(folder, *, check=True, **options):
+        context = browser.new_context(viewport={"width": 1200, "height": 800}, **options)
+        context.set_offline(True)
+        contexts.append(context)
+        page = context.new_page()
+        if check:
+            page.on("console", lambda message: said.append(message.text))
+            page.on("pageerror", lambda error: said.append(str(error)))
+            page.on("dialog", lambda dialog: (said.append(f"alert {dialog.message}"), dialog.dismiss()))
+            page.on("requestfailed", lambda request: said.append(f"failed {request.url}"))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((folder / "index.html").as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert said == []
+    assert [url for url in asked if urlsplit(url).scheme != "file"] == []
