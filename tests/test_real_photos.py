@@ -1,7 +1,6 @@
 """Proofs on real photos: that labels and pixels meet, and that fine-tuning starts well from a model zoo file."""
 
 import contextlib
-import importlib.util
 import json
 import pickle
 
@@ -10,6 +9,7 @@ import pytest
 import torch
 from answers import same_objects, stock_predictor
 from detectron2.modeling import build_model
+from installed_engines import INSTALLED
 
 from campus_seg.config import export_options, load_config, use_run_weights
 from campus_seg.data.datasets import register_datasets, write_datasets
@@ -26,7 +26,6 @@ from campus_seg.tools.visualize import main as visualize
 
 pytestmark = pytest.mark.slow
 
-INSTALLED = ["eager", *(["openvino"] if importlib.util.find_spec("openvino") else [])]
 TURNED = "f2e821ed-000000000089.jpg"  # the photo with EXIF orientation 6
 
 

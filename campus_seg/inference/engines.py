@@ -74,7 +74,8 @@ def choose_engine(cfg: CfgNode) -> Engine:
     if precision == "auto":
         precision = "bf16" if native else "fp32"
     elif precision == "bf16" and not native:
-        remarks.append("this processor emulates bf16, which is slow")
+        instead = "openvino computes in fp32" if name == "openvino" else "emulating it is slow"
+        remarks.append(f"this processor has no bf16: {instead}")
     return Engine(name, precision, tuple(remarks))
 
 

@@ -1,7 +1,5 @@
 """Every engine that is installed gives stock Detectron2's objects; which one is taken, and where."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 import torch
@@ -10,16 +8,16 @@ from detectron2.modeling import build_model
 from detectron2.modeling.poolers import ROIPooler
 from detectron2.structures import Boxes
 from drawn import SMALL_MODEL
+from installed_engines import INSTALLED, computed_precision
 
 from campus_seg.config import load_config
 from campus_seg.errors import ConfigError
 from campus_seg.inference import engines, parts
-from campus_seg.inference.engines import choose_engine, cpu_has_bf16
+from campus_seg.inference.engines import choose_engine
 from campus_seg.inference.predictor import Predictor
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 
 CLASSES = ["bench", "car", "dog"]
-INSTALLED = ["eager", *(["openvino"] if importlib.util.find_spec("openvino") else [])]
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -127,8 +125,7 @@ def test_a_large_photo_leaves_no_memory_behind_and_changes_nothing(engine, cfg, 
 def test_bf16_finds_most_of_the_same(engine, cfg):
     """Random weights are no trained model, and their scores lie close together: this tells a wrong path, not AP."""
     stock, ours = stock_predictor(cfg), Predictor(with_engine(cfg, engine, "bf16"))
-    # OpenVINO leaves it where the processor would have to emulate it
-    assert ours.engine.precision == ("bf16" if engine == "eager" or cpu_has_bf16() else "fp32")
+    assert ours.engine.precision == computed_precision(engine, "bf16")
     image = photo(120, 200)
     exact, rounded = stock(image)["instances"], ours([image])[0]
     near = (rounded.pred_boxes.tensor[:, None] - exact.pred_boxes.tensor[None]).abs().amax(-1).amin(0) < 5
@@ -180,7 +177,7 @@ def test_a_model_of_another_design_is_computed_by_detectron2(opts, reason, tmp_p
         (("auto", "auto"), "cpu", False, True, ("eager", "bf16"), "not installed"),
         (("openvino", "fp32"), "cpu", False, True, ("eager", "fp32"), "not installed"),
         (("eager", "auto"), "cpu", True, True, ("eager", "bf16"), ""),
-        (("auto", "bf16"), "cpu", True, False, ("openvino", "bf16"), "emulates"),
+        (("auto", "bf16"), "cpu", True, False, ("openvino", "bf16"), "computes in fp32"),
         (("auto", "auto"), "cuda", True, False, ("eager", "fp32"), ""),
         (("openvino", "auto"), "cuda", True, False, ("eager", "fp32"), "MODEL.DEVICE cpu"),
     ],
