@@ -14,10 +14,9 @@ from detectron2.modeling.poolers import ROIPooler
 from detectron2.modeling.proposal_generator import RPN
 from detectron2.modeling.roi_heads import FastRCNNConvFCHead, MaskRCNNConvUpsampleHead
 from detectron2.modeling.roi_heads.mask_head import BaseMaskRCNNHead
-from detectron2.structures import Boxes
 from torch import Tensor, nn
 
-from campus_seg.inference.pooler import PyramidPooler
+from campus_seg.modeling.pooler import FloatPooler, PyramidPooler
 
 Compute = Callable[[Tensor], tuple[Tensor, ...]]
 
@@ -140,8 +139,8 @@ def replace_parts(model: GeneralizedRCNN, parts: Parts) -> None:
         heads.box_pooler = PyramidPooler(heads.box_pooler)
         heads.mask_pooler = PyramidPooler(heads.mask_pooler)
     else:
-        heads.box_pooler = _FloatPooler(heads.box_pooler)
-        heads.mask_pooler = _FloatPooler(heads.mask_pooler)
+        heads.box_pooler = FloatPooler(heads.box_pooler)
+        heads.mask_pooler = FloatPooler(heads.mask_pooler)
     heads.box_head = _BoxHead(parts.box_head, heads.box_head.output_shape.channels)
     heads.mask_head = _MaskHead(parts.mask_head, heads.mask_head.predictor.out_channels)
     model.computed_parts = parts
@@ -193,17 +192,6 @@ class _RPNHead(nn.Module):
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         return self._outputs_of[0].rpn_outputs
-
-
-class _FloatPooler(nn.Module):
-    """Detectron2's own pooler, which is fast on a GPU and knows no bfloat16."""
-
-    def __init__(self, pooler: ROIPooler):
-        super().__init__()
-        self._pooler = pooler
-
-    def forward(self, x: list[Tensor], box_lists: list[Boxes]) -> Tensor:
-        return self._pooler([features.float() for features in x], box_lists)
 
 
 class _BoxHead(nn.Module):

@@ -224,7 +224,7 @@ def test_detectron2s_own_pooler_gets_what_it_knows():
     pooler = ROIPooler(7, [1 / 4, 1 / 8], 0, "ROIAlignV2", canonical_level=3)
     maps = [torch.randn(1, 4, 32, 32).bfloat16(), torch.randn(1, 4, 16, 16).bfloat16()]
     boxes = [Boxes(torch.tensor([[3.0, 4, 90, 101], [50, 50, 60, 61]]))]
-    pooled = parts._FloatPooler(pooler)(maps, boxes)
+    pooled = parts.FloatPooler(pooler)(maps, boxes)
     assert torch.equal(pooled, pooler([features.float() for features in maps], boxes))
 
 

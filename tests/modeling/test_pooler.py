@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import roi_align
 
-from campus_seg.inference.pooler import PyramidPooler, axis_taps, roi_align_rows
+from campus_seg.modeling.pooler import PyramidPooler, axis_taps, roi_align_rows
 
 number = st.floats(-60, 300, width=32)
 size = st.floats(0, 300, width=32)

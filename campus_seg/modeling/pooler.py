@@ -74,6 +74,31 @@ class PyramidPooler(nn.Module):
         return pooled.permute(0, 3, 1, 2)
 
 
+class FloatPooler(nn.Module):
+    """A pooler given float32 whatever it gets: Detectron2's own knows no bfloat16, and gradients add up in it badly.
+
+    Args:
+        pooler: that it hands on to.
+    """
+
+    def __init__(self, pooler: nn.Module):
+        super().__init__()
+        self._pooler = pooler
+
+    def forward(self, x: list[Tensor], box_lists: list[Boxes]) -> Tensor:
+        """As of the pooler."""
+        return self._pooler([features.float() for features in x], box_lists)
+
+
+def quicken_poolers(model: nn.Module) -> None:
+    """Lets a model on a CPU cut its features out by `PyramidPooler`, where that can stand in, in training as well."""
+    heads = getattr(model, "roi_heads", None)
+    for name in ("box_pooler", "mask_pooler"):
+        pooler = getattr(heads, name, None)
+        if PyramidPooler.fits(pooler):
+            setattr(heads, name, FloatPooler(PyramidPooler(pooler)))
+
+
 def roi_align_rows(features: Tensor, rois: Tensor, bins: tuple[int, int], scale: float, sampling_ratio: int) -> Tensor:
     """`torchvision.ops.roi_align` with `aligned=True` by another way.
 
