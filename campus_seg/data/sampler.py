@@ -27,34 +27,48 @@ class EpochSampler(Sampler):
         start: positions that an interrupted run has drawn already, all ranks together.
         repeats: (size,) how often each photo stands in an epoch, at least once; a fraction is the chance of once more,
             drawn anew each epoch (Gupta et al. 2019, arXiv:1908.03195, appendix B.2). None = once each.
+        upright: (size,) bool, photos that are higher than wide. Batches are then of upright photos or of others, as far
+            as an epoch's numbers allow, and are padded less: Detectron2's ASPECT_RATIO_GROUPING, whose own order
+            depends on the number of loader workers. None = any photos together.
+        batch: photos of a step, all ranks together; `upright` wants it.
 
     Attributes:
         copies: the most that one photo can stand in an epoch.
     """
 
-    def __init__(self, size: int, seed: int, start: int = 0, repeats: Tensor | None = None):
+    def __init__(
+        self,
+        size: int,
+        seed: int,
+        start: int = 0,
+        repeats: Tensor | None = None,
+        upright: Tensor | None = None,
+        batch: int = 1,
+    ):
         if size < 1:
             raise ValueError("there is no photo to draw from")
         self.size = size
         self.seed = seed
         self.start = start
         self.repeats = repeats
+        self.upright = upright
+        self.batch = batch
         self.copies = 1 if repeats is None else int(repeats.max().ceil())
 
     def __iter__(self) -> Iterator[int]:
         return itertools.islice(self._positions(), comm.get_rank(), None, comm.get_world_size())
 
     def _positions(self) -> Iterator[int]:
-        skipped = self.start
+        first = 0  # place of the epoch's first photo among all that are drawn
         for epoch in itertools.count():
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
             drawn = self._drawn(generator)
-            if skipped >= len(drawn):
-                skipped -= len(drawn)
-                continue
-            order = torch.randperm(len(drawn), generator=generator)[skipped:]
-            skipped = 0
-            yield from (epoch * self.copies * self.size + drawn[order]).tolist()
+            if first + len(drawn) > self.start:
+                order = drawn[torch.randperm(len(drawn), generator=generator)]
+                if self.upright is not None:
+                    order = self._grouped(order, -first % self.batch)
+                yield from (epoch * self.copies * self.size + order[max(0, self.start - first) :]).tolist()
+            first += len(drawn)
 
     def _drawn(self, generator: torch.Generator) -> Tensor:
         """`copy * size + index` of all that one epoch holds, not shuffled yet."""
@@ -65,6 +79,23 @@ class EpochSampler(Sampler):
         chances = torch.rand(self.size, generator=generator)
         counts = whole.long() + (chances < self.repeats - whole).long()
         return torch.cat([copy * self.size + indices[counts > copy] for copy in range(self.copies)])
+
+    def _grouped(self, order: Tensor, owed: int) -> Tensor:
+        """An epoch's order with those of one orientation together, batch by batch, as they come.
+
+        What fills no batch of its own stands at the epoch's ends: the last epoch's last batch lacks the first `owed`.
+        """
+        upright = self.upright[order % self.size]
+        batches, rest = [], []
+        for places in (torch.nonzero(upright)[:, 0], torch.nonzero(~upright)[:, 0]):
+            whole = len(places) // self.batch * self.batch
+            batches += places[:whole].split(self.batch) if whole else []
+            rest.append(places[whole:])
+        batches.sort(key=lambda places: int(places[-1]))  # a batch stands where it gets its last photo
+        while sum(map(len, rest)) < min(owed, len(order)):
+            rest.append(batches.pop())
+        rest = torch.cat(rest)
+        return order[torch.cat([rest[:owed], *batches, rest[owed:]])]
 
 
 class EpochDataset(Dataset):
@@ -102,3 +133,10 @@ def repeat_factors(cfg: CfgNode, dataset_dicts: list[dict[str, Any]]) -> Tensor 
     return RepeatFactorTrainingSampler.repeat_factors_from_category_frequency(
         dataset_dicts, cfg.DATALOADER.REPEAT_THRESHOLD, sqrt=cfg.DATALOADER.REPEAT_SQRT
     )
+
+
+def upright_photos(cfg: CfgNode, dataset_dicts: list[dict[str, Any]]) -> Tensor | None:
+    """Which photos are higher than wide: (N,) bool, or None where `cfg.DATALOADER.ASPECT_RATIO_GROUPING` is off."""
+    if not cfg.DATALOADER.ASPECT_RATIO_GROUPING:
+        return None
+    return torch.tensor([record["height"] > record["width"] for record in dataset_dicts])

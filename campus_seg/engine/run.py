@@ -136,11 +136,6 @@ def _check_keys(cfg: CfgNode, eval_only: bool, processes: int) -> None:
         raise ConfigError(f"CAMPUS.OPTIMIZER {cfg.CAMPUS.OPTIMIZER!r}: choose SGD or AdamW")
     if cfg.DATALOADER.SAMPLER_TRAIN not in SAMPLERS:
         raise ConfigError(f"DATALOADER.SAMPLER_TRAIN {cfg.DATALOADER.SAMPLER_TRAIN!r}: choose {' or '.join(SAMPLERS)}")
-    if cfg.DATALOADER.ASPECT_RATIO_GROUPING and not eval_only:
-        raise ConfigError(
-            "DATALOADER.ASPECT_RATIO_GROUPING True: its order depends on the number of workers, and a run could not go "
-            "on exactly; give DATALOADER.ASPECT_RATIO_GROUPING False"
-        )
     if eval_only and not cfg.MODEL.WEIGHTS:
         raise ConfigError("MODEL.WEIGHTS is empty: --eval-only wants a run's config.yaml, or the weights with it")
     known = {dataset_name(split) for split in SPLITS}

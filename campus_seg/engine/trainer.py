@@ -19,7 +19,7 @@ from torch import nn
 
 from campus_seg.data.datasets import dataset_name
 from campus_seg.data.mapper import CampusMapper
-from campus_seg.data.sampler import EpochDataset, EpochSampler, repeat_factors
+from campus_seg.data.sampler import EpochDataset, EpochSampler, repeat_factors, upright_photos
 from campus_seg.engine.best import BestModel
 from campus_seg.engine.checkpoints import Checkpoints
 from campus_seg.engine.evaluation import Evaluation, FinalEvaluation, Writers, evaluating
@@ -88,14 +88,21 @@ class Trainer(DefaultTrainer):
     def build_train_loader(cls, cfg: CfgNode, start_iter: int = 0):
         """Endless batches of augmented photos with their instances, from those of iteration `start_iter` on."""
         dicts = get_detection_dataset_dicts(cfg.DATASETS.TRAIN, filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
-        start = start_iter * cfg.SOLVER.IMS_PER_BATCH
-        sampler = EpochSampler(len(dicts), max(cfg.SEED, 0), start=start, repeats=repeat_factors(cfg, dicts))
+        batch = cfg.SOLVER.IMS_PER_BATCH
+        sampler = EpochSampler(
+            len(dicts),
+            max(cfg.SEED, 0),
+            start=start_iter * batch,
+            repeats=repeat_factors(cfg, dicts),
+            upright=upright_photos(cfg, dicts),
+            batch=batch,
+        )
         loader = build_detection_train_loader(
             EpochDataset(dicts, sampler.copies),
             mapper=CampusMapper(cfg, is_train=True),
             sampler=sampler,
-            total_batch_size=cfg.SOLVER.IMS_PER_BATCH,
-            aspect_ratio_grouping=cfg.DATALOADER.ASPECT_RATIO_GROUPING,
+            total_batch_size=batch,
+            aspect_ratio_grouping=False,  # the sampler does it
             num_workers=cfg.DATALOADER.NUM_WORKERS,
             # Its iterator draws one random number as it is made, which a run that goes on has drawn long ago.
             seed=max(cfg.SEED, 0) if start_iter else None,

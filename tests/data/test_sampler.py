@@ -2,10 +2,12 @@ import itertools
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from campus_seg.config import load_config
 from campus_seg.data.mapper import CampusMapper
-from campus_seg.data.sampler import EpochDataset, EpochSampler, repeat_factors
+from campus_seg.data.sampler import EpochDataset, EpochSampler, repeat_factors, upright_photos
 
 
 def test_each_epoch_has_every_photo_once_in_an_order_of_its_own():
@@ -32,6 +34,47 @@ def test_ranks_share_an_epoch(monkeypatch):
         monkeypatch.setattr("campus_seg.data.sampler.comm.get_rank", lambda rank=rank: rank)
         drawn += itertools.islice(EpochSampler(8, seed=0), 4)
     assert sorted(drawn) == list(range(8))
+
+
+@given(upright=st.lists(st.booleans(), min_size=1, max_size=40), batch=st.integers(1, 6), start=st.integers(0, 90))
+def test_batches_of_one_orientation(upright, batch, start):
+    size = len(upright)
+
+    def drawn(start, count):
+        sampler = EpochSampler(size, seed=1, start=start, upright=torch.tensor(upright), batch=batch)
+        return list(itertools.islice(sampler, count))
+
+    whole = drawn(0, 190 + 3 * size)
+    for epoch in range(3):
+        ours = range(epoch * size, (epoch + 1) * size)
+        assert sorted(whole[i] for i in ours) == list(ours)
+        orientations = [
+            {upright[position % size] for position in whole[i : i + batch]}
+            for i in range(0, len(whole), batch)
+            if i in ours and i + batch - 1 in ours
+        ]
+        most = sum(upright) // batch + (size - sum(upright)) // batch
+        assert sum(len(found) == 1 for found in orientations) >= most - 1  # one may go to end the last epoch's batch
+    assert drawn(start, 100) == whole[start : start + 100]
+
+
+def test_every_ranks_share_of_a_batch_has_one_orientation(monkeypatch):
+    monkeypatch.setattr("campus_seg.data.sampler.comm.get_world_size", lambda: 2)
+    upright = torch.tensor([True, False] * 8)
+    drawn = []
+    for rank in (0, 1):
+        monkeypatch.setattr("campus_seg.data.sampler.comm.get_rank", lambda rank=rank: rank)
+        drawn.append(list(itertools.islice(EpochSampler(16, seed=0, upright=upright, batch=4), 8)))
+    for step in range(4):
+        assert len({position % 2 for rank in drawn for position in rank[2 * step : 2 * step + 2]}) == 1
+
+
+def test_orientations_by_the_config():
+    photos = [{"height": 3, "width": 2}, {"height": 2, "width": 2}, {"height": 2, "width": 3}]
+    cfg = load_config("mask_rcnn_mini_FPN.yaml")
+    assert upright_photos(cfg, photos).tolist() == [True, False, False]
+    cfg.DATALOADER.ASPECT_RATIO_GROUPING = False
+    assert upright_photos(cfg, photos) is None
 
 
 def test_the_epoch_travels_with_the_photo():

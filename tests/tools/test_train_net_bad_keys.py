@@ -25,11 +25,6 @@ def split_file(folder, drawn, **counts):
     "opts, message",
     [
         (
-            ["DATALOADER.ASPECT_RATIO_GROUPING", "True"],
-            "DATALOADER.ASPECT_RATIO_GROUPING True: its order depends on the number of workers, and a run could not go "
-            "on exactly; give DATALOADER.ASPECT_RATIO_GROUPING False",
-        ),
-        (
             ["DATASETS.TRAIN", "()"],
             "DATASETS.TRAIN [] with DATALOADER.FILTER_EMPTY_ANNOTATIONS False leaves no photo to train on; give "
             "DATASETS.TRAIN \"('campus_train',)\", or label more photos",
