@@ -64,6 +64,15 @@ def share_cores() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def take_large_pages() -> None:
+    """Lets PyTorch keep large tensors in large pages of memory, where Linux has them; before torch loads.
+
+    Each new tensor of a small-paged 100 MB costs 25,000 faults, half of the time of a convolution that fills it. The
+    switch is PyTorch's own (c10/core/impl/alloc_cpu.cpp).
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+
 def require_detectron2() -> None:
     """Ends the program with the exact install commands where Detectron2 cannot be imported.
 

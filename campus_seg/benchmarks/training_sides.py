@@ -112,6 +112,11 @@ class MaskDataset(Dataset):
         return planes, {"boxes": torch.from_numpy(boxes), "labels": torch.tensor(labels), "masks": masks}
 
 
+def photos_and_targets(samples: list[tuple]) -> tuple[tuple, tuple]:
+    """A batch as torchvision's models take it."""
+    return tuple(zip(*samples, strict=True))
+
+
 def torchvision(work: Work) -> tuple[str, Steps]:
     """torchvision's model of the same design, with the same stages frozen, in the loop of its own examples."""  # noqa: D403
     cfg = train_config(work)
@@ -128,7 +133,7 @@ def torchvision(work: Work) -> tuple[str, Steps]:
         work.batch,
         shuffle=True,
         num_workers=work.workers,
-        collate_fn=lambda samples: tuple(zip(*samples, strict=True)),
+        collate_fn=photos_and_targets,
         drop_last=True,
     )
 

@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from campus_seg.benchmarks.memory import peak_mb
-from campus_seg.environment import require_detectron2, share_cores
+from campus_seg.environment import require_detectron2, share_cores, take_large_pages
 from campus_seg.errors import CampusError, ConfigError
 
 Side = Callable[..., Any]  # does some of the work; what it returns is sent back
@@ -82,6 +82,7 @@ def serve(connection: Connection, module: str, side: str, work: Any) -> None:
     """What a side's process does: set up, say what it is, and do what it is told to, until nobody listens."""
     if side.startswith("ours"):
         share_cores()  # as the tools do
+        take_large_pages()
     require_detectron2()  # which also silences it
     sides = importlib.import_module(module).SIDES
     sys.stdout = sys.stderr  # a side's chatter does not belong on the table's standard output

@@ -34,7 +34,7 @@ from campus_seg.engine.schedule import build_scheduler
 from campus_seg.engine.stopping import StopRequest, shield_workers
 from campus_seg.evaluation.evaluator import build_evaluator, inference_folder, without_nan, write_metrics
 from campus_seg.modeling.checkpoint import CampusCheckpointer
-from campus_seg.modeling.pooler import quicken_poolers
+from campus_seg.modeling.cpu_training import quicken
 from campus_seg.modeling.weights import Transfer, load_weights, transfer
 from campus_seg.storage import enough_room
 
@@ -68,8 +68,7 @@ class Trainer(DefaultTrainer):
         """The model, told in one line and not layer by layer."""
         model = build_model(cfg)
         if cfg.MODEL.DEVICE == "cpu":
-            model = model.to(memory_format=torch.channels_last)  # convolutions on CPUs are faster so
-            quicken_poolers(model)
+            model = quicken(model)
         millions = sum(p.numel() for p in model.parameters()) / 1e6
         logger.info(f"Model: {cfg.MODEL.BACKBONE.NAME}, {millions:.1f} million parameters, on {cfg.MODEL.DEVICE}")
         return model

@@ -90,15 +90,6 @@ class FloatPooler(nn.Module):
         return self._pooler([features.float() for features in x], box_lists)
 
 
-def quicken_poolers(model: nn.Module) -> None:
-    """Lets a model on a CPU cut its features out by `PyramidPooler`, where that can stand in, in training as well."""
-    heads = getattr(model, "roi_heads", None)
-    for name in ("box_pooler", "mask_pooler"):
-        pooler = getattr(heads, name, None)
-        if PyramidPooler.fits(pooler):
-            setattr(heads, name, FloatPooler(PyramidPooler(pooler)))
-
-
 def roi_align_rows(features: Tensor, rois: Tensor, bins: tuple[int, int], scale: float, sampling_ratio: int) -> Tensor:
     """`torchvision.ops.roi_align` with `aligned=True` by another way.
 
