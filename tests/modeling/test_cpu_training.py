@@ -1,0 +1,123 @@
+import copy
+
+import pytest
+import torch
+from detectron2.layers import Conv2d, FrozenBatchNorm2d
+from detectron2.modeling import build_model
+from torch import nn
+from torch.nn import functional as F
+
+from campus_seg.config import load_config
+from campus_seg.modeling import cpu_training
+from campus_seg.modeling.cpu_training import QuickConv2d, gradients_of_places, quicken
+from campus_seg.modeling.mini_backbone import register_mini_backbone
+
+
+def both(conv, x, gradient):
+    """Outputs and gradients of the layer as it is, and quickened."""
+    found = []
+    for layer in (conv, quicken(copy.deepcopy(nn.Sequential(conv)))):
+        seen = x.clone().requires_grad_()
+        outputs = layer(seen)
+        outputs.backward(gradient)
+        found.append([outputs, seen.grad, *(parameter.grad for parameter in layer.parameters())])
+    return zip(*found, strict=True)
+
+
+@pytest.mark.parametrize("worth", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_convolution_with_its_norm_and_activation(bias, worth, monkeypatch):
+    always = (1, 1)
+    monkeypatch.setattr(cpu_training, "OUTPUTS", always if worth else (10**9, 1))
+    monkeypatch.setattr(cpu_training, "WEIGHTS", always if worth else (10**9, 1))
+    torch.manual_seed(0)
+    conv = Conv2d(6, 8, 3, padding=1, bias=bias, norm=FrozenBatchNorm2d(8), activation=F.relu)
+    conv.norm.weight.uniform_(0.5, 2)
+    for stock, ours in both(conv, torch.randn(2, 6, 13, 10), torch.randn(2, 8, 13, 10)):
+        assert torch.allclose(ours, stock, atol=2e-4 * float(stock.detach().abs().max()))
+
+
+def test_what_is_left_to_detectron2():
+    layers = nn.Sequential(
+        Conv2d(4, 4, 3, padding=1),
+        Conv2d(4, 4, 3, padding=1, stride=2),
+        Conv2d(4, 4, 1),
+        Conv2d(4, 4, 3, padding=2, dilation=2),
+        Conv2d(4, 4, 3, padding=1, groups=2),
+        Conv2d(4, 4, 3),
+        nn.Conv2d(4, 4, 3, padding=1),
+    )
+    assert [type(layer) is QuickConv2d for layer in quicken(layers)] == [True] + [False] * 6
+
+
+@pytest.mark.parametrize("how", ["no gradients", "bfloat16"])
+def test_without_gradients_and_in_bfloat16_it_is_detectron2s_own(how, monkeypatch):
+    monkeypatch.setattr(cpu_training._Convolution, "apply", lambda *_: pytest.fail("ours"))
+    torch.manual_seed(0)
+    conv, x = Conv2d(4, 4, 3, padding=1), torch.randn(1, 4, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16, enabled=how == "bfloat16"), torch.set_grad_enabled(how == "bfloat16"):
+        found = quicken(nn.Sequential(copy.deepcopy(conv)))(x)
+        assert torch.allclose(found, conv(x), atol=1e-6)
+
+
+def places_of(gradient):
+    return gradient.permute(0, 2, 3, 1).any(-1).nonzero()
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 60])
+def test_gradients_of_places(count):
+    """Corners and neighbours among them."""
+    torch.manual_seed(count)
+    x = torch.randn(2, 5, 7, 9, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(4, 5, 3, 3, dtype=torch.float64, requires_grad=True)
+    gradient = torch.zeros(2, 4, 7, 9, dtype=torch.float64)
+    chosen = torch.randperm(2 * 7 * 9)[:count]
+    for place in chosen.tolist():
+        photo, rest = divmod(place, 63)
+        gradient[photo, :, rest // 9, rest % 9] = torch.randn(4, dtype=torch.float64)
+    F.conv2d(x, weight, padding=1).backward(gradient)
+    by_x, by_weight = gradients_of_places(x.detach(), weight.detach(), gradient, places_of(gradient))
+    assert torch.allclose(by_x, x.grad) and torch.allclose(by_weight, weight.grad)
+    assert gradients_of_places(x.detach(), weight.detach(), gradient, places_of(gradient), of_x=False)[0] is None
+
+
+@pytest.fixture
+def mini():
+    register_mini_backbone()
+    cfg = load_config("mask_rcnn_mini_FPN.yaml", ["MODEL.DEVICE", "cpu", "MODEL.ROI_HEADS.NUM_CLASSES", 3])
+    torch.manual_seed(0)
+    return build_model(cfg)
+
+
+def test_a_whole_model(mini):
+    names = list(mini.state_dict())
+    quick = quicken(copy.deepcopy(mini))
+    assert list(quick.state_dict()) == names
+    head = quick.proposal_generator.rpn_head
+    assert [name for name, module in quick.named_modules() if getattr(module, "few_places", False)] == [
+        "proposal_generator.rpn_head.conv"
+    ]
+    torch.manual_seed(1)
+    features = torch.randn(1, 64, 32, 32)
+    found = []
+    for model in (mini, quick):
+        seen = features.clone().requires_grad_()
+        logits, deltas = model.proposal_generator.rpn_head([seen])
+        (logits[0][0, 1, 4:6, 7].sum() + deltas[0][0, 5, 0, 0]).backward()  # three places
+        found.append((logits[0], seen.grad, model.proposal_generator.rpn_head.conv.weight.grad))
+    for stock, ours in zip(*found, strict=True):
+        assert torch.allclose(ours, stock, atol=1e-5 * float(stock.detach().abs().max()))
+    assert head.conv.weight.grad is not None
+
+
+def test_few_places_are_seen_and_many_are_done_in_full(monkeypatch):
+    calls = []
+    real = cpu_training.gradients_of_places
+    monkeypatch.setattr(cpu_training, "gradients_of_places", lambda *given: calls.append(1) or real(*given))
+    layer = quicken(nn.Sequential(Conv2d(3, 3, 3, padding=1)))
+    layer[0].few_places = True
+    outputs = layer(torch.randn(1, 3, 16, 16, requires_grad=True))
+    outputs.sum().backward(retain_graph=True)
+    assert not calls
+    outputs[0, 0, 3, 3].backward()
+    assert calls
