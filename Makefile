@@ -32,8 +32,9 @@ $(INSTALLED): requirements.lock setup.py campus_seg/environment.py
 demo: install
 	$(BIN)/python tools/demo.py
 
+# Two at a time, a thread each: small models make poor use of a second one.
 test: install
-	$(BIN)/python -m pytest tests -m "not slow and not kills and not precision and not processes and not pages"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 -m "not slow and not kills and not precision and not processes and not pages"
 
 # Overfitting needs a real export (see tests/conftest.py) and is skipped where there is none; the proof that masking
 # takes no more memory for more photos needs none.

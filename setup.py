@@ -61,7 +61,7 @@ setup(
         "torchvision>=0.19",
     ],
     extras_require={
-        "dev": ["hypothesis>=6", "playwright>=1.49", "pytest>=8", "ruff>=0.8", "wheel"],
+        "dev": ["hypothesis>=6", "playwright>=1.49", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.8", "wheel"],
         "openvino": ["openvino>=2025"],  # predicts faster on a CPU
     },
     entry_points={
