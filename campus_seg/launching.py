@@ -124,6 +124,25 @@ def _check_begun(ends: Path, processes: int, advice: str) -> None:
         )
 
 
+class _Command:
+    """The command that starts the processes; one that gets it ends when the command is gone.
+
+    From then on, and not from its `main` on: until then it may have to wait for a process that never came to be.
+    """
+
+    def __init__(self) -> None:
+        self.number = os.getpid()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        threading.Thread(target=self._outlive, daemon=True).start()
+
+    def _outlive(self) -> None:
+        while os.getppid() == self.number:  # multiprocessing knows no parent yet
+            time.sleep(0.5)
+        os._exit(1)
+
+
 class _Launching(threading.Thread):
     """Detectron2's `launch`, in a thread: the main one has to be free for signals, and for other machines."""
 
@@ -134,7 +153,7 @@ class _Launching(threading.Thread):
         self.error: Exception | None = None
         self.over = threading.Event()
         self._processes, self._machines, self._url = processes, machines, url
-        self._args = (main, args, told, ends, os.getpid(), machines.advice)
+        self._args = (main, args, told, ends, _Command(), machines.advice)
 
     def start(self) -> None:
         """Starts with signals blocked, so that the processes have them blocked from their first moment on."""
@@ -209,12 +228,10 @@ def _obeying(told: Orders) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _process(main: Callable, args: tuple, told: Orders, ends: Path, command: int, advice: str) -> None:
+def _process(main: Callable, args: tuple, told: Orders, ends: Path, command: _Command, advice: str) -> None:
     """What each process does; leaves word of an end that is no fault of this program."""
     global _orders
-    threading.Thread(target=_obey, args=(command,), daemon=True).start()
-    if os.getppid() != command:  # killed before this process could be told
-        os._exit(1)
+    threading.Thread(target=_obey, args=(command.number,), daemon=True).start()
     require_detectron2()
     import torch.distributed
     from detectron2.utils import comm
@@ -251,7 +268,7 @@ def _leave(word: Path, error: BaseException) -> None:
 
 
 def _obey(command: int) -> None:
-    """Ends this process at a signal from the command that started it, or from its end, and at no other."""
+    """Ends this process at a signal from the command that started it, and at no other."""
     while signal.sigwaitinfo(SIGNALS).si_pid != command:
         pass
     os._exit(1)

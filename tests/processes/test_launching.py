@@ -43,13 +43,17 @@ def test_a_command_that_is_killed_leaves_no_process():
     assert are_gone(processes)
 
 
-def test_a_command_that_is_killed_as_they_start_leaves_no_process():
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_command_that_is_killed_as_they_start_leaves_no_process(alone):
+    """Also where the first waits for a second that never comes to be."""
     command = subprocess.Popen([*MEMBERS, "wait"], stdout=subprocess.DEVNULL, start_new_session=True, env=ENVIRONMENT)
     end = time.monotonic() + 60
     while len(session(command.pid)) < 4:  # and the process that looks after shared memory
         assert command.poll() is None and time.monotonic() < end
         time.sleep(0.001)
     command.kill()
+    if alone:
+        os.kill(max(session(command.pid)), signal.SIGKILL)
     command.wait()
     processes = session(command.pid)
     try:
