@@ -63,6 +63,7 @@ def test_the_schedule(then, now, expected, tmp_path):
         ("CAMPUS.BEST_METRIC", "val/total_loss", "bbox/AP"),
         ("CAMPUS.PATIENCE", 3, 0),
         ("MODEL.BACKBONE.FREEZE_AT", 2, 0),
+        ("DATALOADER.ASPECT_RATIO_GROUPING", False, True),
         ("SEED", 7, 8),
         ("SOLVER.WEIGHT_DECAY", 0.3, 0.2),
         ("SOLVER.MOMENTUM", 0.5, 0.8),
