@@ -10,7 +10,7 @@ import logging
 import shlex
 from pathlib import Path
 
-from campus_seg.environment import require_detectron2, share_cores, take_large_pages
+from campus_seg.environment import require_detectron2, take_large_pages
 from campus_seg.errors import ConfigError, exits_on_bad_input
 
 ADVICE = "the same command with --resume goes on from the last checkpoint, if there is one"
@@ -32,7 +32,6 @@ def parse_arguments(argv):
 @exits_on_bad_input(advice=ADVICE)
 def main(argv=None):
     """Imports the export once, then trains or evaluates in as many processes as asked for."""
-    share_cores()  # with the loader's workers
     take_large_pages()
     require_detectron2()
     from campus_seg.config import find_config_file, load_config, use_run_weights
