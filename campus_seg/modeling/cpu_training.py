@@ -70,7 +70,7 @@ class _Convolution(torch.autograd.Function):
         ctx.few_places = few_places
         if not _worth(x, weight, *OUTPUTS):
             return F.conv2d(x, weight, bias, padding=1)
-        outputs = winograd.convolve(x, weight)
+        outputs = winograd.convolve(x, weight).detach()  # no view to autograd, which an activation in place may change
         return outputs if bias is None else outputs.add_(bias[:, None, None])
 
     @staticmethod
@@ -124,7 +124,9 @@ def gradients_of_places(
     by_weight = (here.T @ inputs.flatten(1)).view(-1, 3, 3, channels).permute(0, 3, 1, 2)
     if not of_x:
         return None, by_weight
-    by_inputs = here @ weight.permute(0, 2, 3, 1).flatten(1)
+    by_inputs = (here @ weight.permute(0, 2, 3, 1).flatten(1)).view(inputs.shape)
     by_x = x.new_zeros(n, height + 2, width + 2, channels)
-    by_x.index_put_(seen, by_inputs.view(inputs.shape), accumulate=True)
+    for i in range(3):  # no place twice at once: sums in an order that threads do not change
+        for j in range(3):
+            by_x[photo, row + i, column + j] += by_inputs[:, i, j]
     return by_x[:, 1:-1, 1:-1].permute(0, 3, 1, 2), by_weight
