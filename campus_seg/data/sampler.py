@@ -92,7 +92,7 @@ class EpochSampler(Sampler):
             batches += places[:whole].split(self.batch) if whole else []
             rest.append(places[whole:])
         batches.sort(key=lambda places: int(places[-1]))  # a batch stands where it gets its last photo
-        while sum(map(len, rest)) < min(owed, len(order)):
+        if batches and sum(map(len, rest)) < owed:  # less than a batch, so one will do
             rest.append(batches.pop())
         rest = torch.cat(rest)
         return order[torch.cat([rest[:owed], *batches, rest[owed:]])]

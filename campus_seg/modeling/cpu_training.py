@@ -82,16 +82,16 @@ class _Convolution(torch.autograd.Function):
             places = gradient.permute(0, 2, 3, 1).any(-1).nonzero()
             if len(places) * 32 < gradient[:, 0].numel():
                 return *gradients_of_places(x, weight, gradient, places, of_x), by_bias, None
-        by_x = by_weight = None
-        if of_x and _worth(gradient, weight, *OUTPUTS):
-            by_x, of_x = winograd.input_gradient(gradient, weight), False
-        if of_weight and _worth(x, weight, *WEIGHTS):
-            by_weight, of_weight = winograd.weight_gradient(x, gradient), False
-        if of_x or of_weight:
-            by_torch = torch.ops.aten.convolution_backward(
-                gradient, x, weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, [of_x, of_weight, False]
-            )
-            by_x, by_weight = by_torch[0] if of_x else by_x, by_torch[1] if of_weight else by_weight
+        quick_x = of_x and _worth(gradient, weight, *OUTPUTS)
+        quick_weight = of_weight and _worth(x, weight, *WEIGHTS)
+        wanted = [of_x and not quick_x, of_weight and not quick_weight, False]
+        by_x, by_weight, _ = torch.ops.aten.convolution_backward(
+            gradient, x, weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, wanted
+        )
+        if quick_x:
+            by_x = winograd.input_gradient(gradient, weight)
+        if quick_weight:
+            by_weight = winograd.weight_gradient(x, gradient)
         return by_x, by_weight, by_bias, None
 
 

@@ -47,7 +47,7 @@ def convolve(x: Tensor, weight: Tensor) -> Tensor:
         weight: (K, C, 3, 3) float32.
 
     Returns:
-        (N, K, H, W) float32 in channels_last.
+        (N, K, H, W) float32, the channels innermost as in channels_last.
     """
     n, _, height, width = x.shape
     channels = weight.shape[0]
