@@ -57,10 +57,14 @@ def ours(work: Work) -> tuple[str, Steps]:
 def stock(work: Work) -> tuple[str, Steps]:
     """Detectron2's DefaultTrainer with its own mapper, resized as `CAMPUS.RESIZE` fit does; SGD."""
     cfg = train_config(work)
+    as_stock(cfg)
+    return "Detectron2: DefaultTrainer, DatasetMapper", detectron2_steps(DefaultTrainer(cfg)._trainer)
+
+
+def as_stock(cfg: CfgNode) -> None:
+    """Has Detectron2's own mapper resize as `CAMPUS.RESIZE` fit does."""
     cfg.INPUT.MIN_SIZE_TRAIN = (cfg.CAMPUS.INPUT_SIZE,)
     cfg.INPUT.MAX_SIZE_TRAIN = cfg.CAMPUS.INPUT_SIZE
-    cfg.DATALOADER.ASPECT_RATIO_GROUPING = True  # its default
-    return "Detectron2: DefaultTrainer, DatasetMapper", detectron2_steps(DefaultTrainer(cfg)._trainer)
 
 
 def detectron2_steps(trainer: SimpleTrainer) -> Steps:

@@ -164,6 +164,20 @@ def test_transfer_is_compared(tmp_path, capsys):
     assert figures["table"].count("\n| ") == 3 and figures["table"] in said
 
 
+RECIPES = ["recipes", "--photos", "6", "--test-photos", "4", "--iterations", "2", "--checkpoints", "1", "--seeds", "1"]
+
+
+def test_recipes_are_compared(tmp_path, capsys):
+    file = tmp_path / "recipes.json"
+    assert main([*RECIPES, "--json", str(file), "--opts", *SMALL_MODEL, "DATALOADER.NUM_WORKERS", "0"]) == 0
+    figures = json.loads(file.read_text())
+    for curve in (figures["curves"]["ours"][0], figures["curves"]["stock"][0]):
+        assert [point["iterations"] for point in curve] == [0, 2]
+        assert curve[1]["seconds"] > 0
+    assert {"recipes_ap_gain", "recipes_ap_gain_same_time"} == set(figures["ratios"])
+    assert "recipes_ap_gain" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
