@@ -29,6 +29,9 @@ Detectron2's stock DefaultTrainer with its own mapper, and R50-FPN by torchvisio
 that of its examples. Each side has a process of its own and they take turns. Ratios are photos a second, ours over the
 other's. Without --export it draws its own photos.
 
+scaling: the mini network trained in one process and in two of one thread each, with as many photos a process.
+train_scaling_efficiency is photos a second in two, over twice those in one.
+
 recipes: mask AP of the mini network, trained from scratch on drawn photos by this project and by Detectron2's stock
 DefaultTrainer with its mapper and SGD, in turn. recipes_ap_gain is what ours has more after as many iterations,
 recipes_ap_gain_same_time after the same time, in points, averaged over the seeds.
@@ -143,6 +146,13 @@ def get_parser() -> argparse.ArgumentParser:
     )
     training.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     training.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last")
+    scaling = commands.add_parser("scaling", help="training in two processes against one")
+    scaling.set_defaults(measure=measure_scaling)
+    scaling.add_argument("--photos", type=at_least_one, default=60, metavar="N", help="to draw (60)")
+    scaling.add_argument("--turns", type=at_least_one, default=5, metavar="N", help="of each; the median counts (5)")
+    scaling.add_argument("--steps", type=at_least_one, default=10, metavar="N", help="in a turn (10)")
+    scaling.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    scaling.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last")
     recipes = commands.add_parser("recipes", help="mask AP of the mini network against Detectron2's own training")
     recipes.set_defaults(measure=measure_recipes)
     recipes.add_argument("--photos", type=at_least_one, default=240, metavar="N", help="to draw and train on (240)")
@@ -206,6 +216,14 @@ def measure_train(args: argparse.Namespace) -> dict:
     figures = training.measure_train(args)
     print(figures["table"])
     return figures
+
+
+def measure_scaling(args: argparse.Namespace) -> dict:
+    """Figures of the subcommand `scaling`; imported late."""
+    require_detectron2()
+    from campus_seg.benchmarks import scaling
+
+    return scaling.measure_scaling(args)
 
 
 def measure_recipes(args: argparse.Namespace) -> dict:

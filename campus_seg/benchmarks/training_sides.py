@@ -78,7 +78,8 @@ def detectron2_steps(trainer: SimpleTrainer) -> Steps:
                 trainer.run_step()
                 storage.step()
             seconds = time.perf_counter() - began
-            return seconds, sum(value for value, _ in storage.history("data_time").values())
+            waits = storage.histories().get("data_time")  # of several processes the first alone keeps them
+            return seconds, sum(value for value, _ in waits.values()) if waits else 0.0
 
     return train
 

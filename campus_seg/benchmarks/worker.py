@@ -80,7 +80,7 @@ class Worker:
 
 def serve(connection: Connection, module: str, side: str, work: Any) -> None:
     """What a side's process does: set up, say what it is, and do what it is told to, until nobody listens."""
-    if side.startswith("ours"):
+    if side.startswith(("ours", "rank")):
         share_cores()  # as the tools do
         take_large_pages()
     require_detectron2()  # which also silences it
