@@ -29,6 +29,13 @@ Detectron2's stock DefaultTrainer with its own mapper, and R50-FPN by torchvisio
 that of its examples. Each side has a process of its own and they take turns. Ratios are photos a second, ours over the
 other's. Without --export it draws its own photos.
 
+scaling: the mini network trained in one process and in two of one thread each, with as many photos a process.
+train_scaling_efficiency is photos a second in two, over twice those in one.
+
+recipes: mask AP of the mini network, trained from scratch on drawn photos by this project and by Detectron2's stock
+DefaultTrainer with its mapper and SGD, in turn. recipes_ap_gain is what ours has more after as many iterations,
+recipes_ap_gain_same_time after the same time, in points, averaged over the seeds.
+
 overlay: overlays of a hundred objects from a model's output on, against Detectron2's Visualizer, one thread each.
 """
 
@@ -39,7 +46,7 @@ from pathlib import Path
 
 from campus_seg.benchmarks.predicting import INFERENCE_SIDES
 from campus_seg.benchmarks.training import TRAIN_SIDES
-from campus_seg.environment import require_detectron2
+from campus_seg.environment import require_detectron2, take_large_pages
 from campus_seg.errors import exits_on_bad_input
 from campus_seg.storage import check_output_folder, write_json
 
@@ -139,6 +146,27 @@ def get_parser() -> argparse.ArgumentParser:
     )
     training.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     training.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last")
+    scaling = commands.add_parser("scaling", help="training in two processes against one")
+    scaling.set_defaults(measure=measure_scaling)
+    scaling.add_argument("--photos", type=at_least_one, default=60, metavar="N", help="to draw (60)")
+    scaling.add_argument("--turns", type=at_least_one, default=5, metavar="N", help="of each; the median counts (5)")
+    scaling.add_argument("--steps", type=at_least_one, default=10, metavar="N", help="in a turn (10)")
+    scaling.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    scaling.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last")
+    recipes = commands.add_parser("recipes", help="mask AP of the mini network against Detectron2's own training")
+    recipes.set_defaults(measure=measure_recipes)
+    recipes.add_argument("--photos", type=at_least_one, default=240, metavar="N", help="to draw and train on (240)")
+    recipes.add_argument("--test-photos", type=at_least_one, default=80, metavar="N", help="likewise (80)")
+    recipes.add_argument("--iterations", type=at_least_one, default=840, metavar="N", help="of each side (840)")
+    recipes.add_argument("--checkpoints", type=at_least_one, default=4, metavar="N", help="that are tested (4)")
+    recipes.add_argument(
+        "--seeds", type=at_least_one, default=3, metavar="N", help="of the first weights and the order of photos (3)"
+    )
+    recipes.add_argument(
+        "--stock-rate", type=float, default=0.02, metavar="RATE", help="highest learning rate of stock's SGD (0.02)"
+    )
+    recipes.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    recipes.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last")
     drawing = commands.add_parser("overlay", help="overlays against Detectron2's Visualizer")
     drawing.set_defaults(measure=measure_overlay)
     drawing.add_argument("--objects", type=at_least_one, default=100, metavar="N", help="in each photo (100)")
@@ -188,6 +216,25 @@ def measure_train(args: argparse.Namespace) -> dict:
     from campus_seg.benchmarks import training
 
     figures = training.measure_train(args)
+    print(figures["table"])
+    return figures
+
+
+def measure_scaling(args: argparse.Namespace) -> dict:
+    """Figures of the subcommand `scaling`; imported late."""
+    require_detectron2()
+    from campus_seg.benchmarks import scaling
+
+    return scaling.measure_scaling(args)
+
+
+def measure_recipes(args: argparse.Namespace) -> dict:
+    """Figures of the subcommand `recipes`, whose table it prints; imported late."""
+    take_large_pages()
+    require_detectron2()
+    from campus_seg.benchmarks import recipes
+
+    figures = recipes.measure_recipes(args)
     print(figures["table"])
     return figures
 

@@ -60,7 +60,7 @@ def measure_train(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         CampusError: an export or keys that cannot be used.
     """
-    from campus_seg.benchmarks.transfer import draw_export
+    from campus_seg.benchmarks.curves import draw_export
 
     figures: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as scratch:

@@ -57,10 +57,14 @@ def ours(work: Work) -> tuple[str, Steps]:
 def stock(work: Work) -> tuple[str, Steps]:
     """Detectron2's DefaultTrainer with its own mapper, resized as `CAMPUS.RESIZE` fit does; SGD."""
     cfg = train_config(work)
+    resize_as_fit(cfg)
+    return "Detectron2: DefaultTrainer, DatasetMapper", detectron2_steps(DefaultTrainer(cfg)._trainer)
+
+
+def resize_as_fit(cfg: CfgNode) -> None:
+    """Has Detectron2's own mapper resize as `CAMPUS.RESIZE` fit does."""
     cfg.INPUT.MIN_SIZE_TRAIN = (cfg.CAMPUS.INPUT_SIZE,)
     cfg.INPUT.MAX_SIZE_TRAIN = cfg.CAMPUS.INPUT_SIZE
-    cfg.DATALOADER.ASPECT_RATIO_GROUPING = True  # its default
-    return "Detectron2: DefaultTrainer, DatasetMapper", detectron2_steps(DefaultTrainer(cfg)._trainer)
 
 
 def detectron2_steps(trainer: SimpleTrainer) -> Steps:
@@ -74,7 +78,8 @@ def detectron2_steps(trainer: SimpleTrainer) -> Steps:
                 trainer.run_step()
                 storage.step()
             seconds = time.perf_counter() - began
-            return seconds, sum(value for value, _ in storage.history("data_time").values())
+            waits = storage.histories().get("data_time")  # of several processes the first alone keeps them
+            return seconds, sum(value for value, _ in waits.values()) if waits else 0.0
 
     return train
 

@@ -1,123 +1,33 @@
 """What transfer buys: a mini network that knows other classes, against one from scratch, on the same few photos."""
 
 import argparse
-import contextlib
-import io
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from detectron2.config import CfgNode
-from detectron2.engine import SimpleTrainer
-from detectron2.evaluation import inference_on_dataset
-from detectron2.utils.env import seed_all_rng
-from detectron2.utils.events import EventStorage
-from torch import nn
 from tqdm import tqdm
 
-from campus_seg.config import export_options, load_config
-from campus_seg.data.datasets import dataset_name, fit_config, register_datasets, write_datasets
-from campus_seg.engine.schedule import resolve_schedule
-from campus_seg.engine.trainer import Trainer
-from campus_seg.errors import ConfigError
-from campus_seg.label_studio.export import read_export
+from campus_seg.benchmarks.curves import (
+    Arm,
+    Point,
+    ap_at,
+    check_checkpoints,
+    draw_export,
+    learn_in_turn,
+    prepare,
+    table,
+    time_to,
+)
 from campus_seg.modeling.mini_backbone import register_mini_backbone
-from campus_seg.modeling.weights import transfer
 
 # A photo has objects of one of these alone, so that none of the others stands there unlabelled.
 KNOWN, NEW = ("bench", "car", "dog"), ("fire extinguisher", "horse statue", "person")
 KNOWN_SEED, NEW_SEED = 1, 2  # of the drawing: other places, too
-MAKE_SAMPLE = Path(__file__).resolve().parents[2] / "datasets" / "make_sample.py"
 ARMS = ("scratch", "transfer")
-
-
-class Point(NamedTuple):
-    """How good a model was on the test photos, and what that had taken."""
-
-    iterations: int
-    seconds: float
-    ap: float
-
-
-class Arm:
-    """One model that learns, a stretch at a time, so that two of them can take turns.
-
-    Args:
-        cfg: as of a training; the photos are registered.
-        checkpoint: to start from, None for scratch.
-
-    Attributes:
-        model: what has been learned.
-        curve: a point at the start, where no class is known, and one after each stretch.
-    """
-
-    def __init__(self, cfg: CfgNode, checkpoint: dict[str, Any] | None = None):
-        seed_all_rng(cfg.SEED)  # both arms start alike in what neither has learned
-        self._cfg = cfg
-        self.model = Trainer.build_model(cfg)
-        if checkpoint:
-            transfer(self.model, checkpoint, cfg.CAMPUS.CLASSES)
-        optimizer = Trainer.build_optimizer(cfg, self.model)
-        self._trainer = SimpleTrainer(self.model, Trainer.build_train_loader(cfg), optimizer)
-        self._scheduler = Trainer.build_lr_scheduler(cfg, optimizer)
-        self.curve = [Point(0, 0.0, 0.0)]
-
-    def train(self, iterations: int) -> float:
-        """Trains on, and returns the seconds that took."""
-        began = time.perf_counter()
-        with EventStorage(self.curve[-1].iterations):
-            for _ in range(iterations):
-                self._trainer.run_step()
-                self._scheduler.step()
-        return time.perf_counter() - began
-
-    def stretch(self, iterations: int) -> None:
-        """Trains on and adds a point to the curve; the time of the evaluation does not count."""
-        seconds = self.train(iterations)
-        last = self.curve[-1]
-        self.curve.append(Point(last.iterations + iterations, last.seconds + seconds, mask_ap(self.model, self._cfg)))
-
-
-def mask_ap(model: nn.Module, cfg: CfgNode) -> float:
-    """COCO's mask AP on the test photos, 0 to 100."""
-    name = dataset_name("test")
-    evaluator = Trainer.build_evaluator(cfg, name, keep_files=False)
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
-        results = inference_on_dataset(model, Trainer.build_test_loader(cfg, name), evaluator)
-    return results["segm"]["AP"]
-
-
-def draw_export(folder: Path, classes: Sequence[str], photos: int, seed: int) -> Path:
-    """An export of drawn photos of some classes, as datasets/make_sample.py makes it."""
-    if not MAKE_SAMPLE.is_file():
-        raise ConfigError(f"{MAKE_SAMPLE}: is not there; this measure draws its photos with it and wants a clone")
-    export = folder / f"{seed}.zip"
-    command = [sys.executable, MAKE_SAMPLE, "--output", export, "--photos", photos, "--seed", seed]
-    subprocess.run([*map(str, command), "--classes", *classes], check=True, stdout=subprocess.DEVNULL)
-    return export
-
-
-def prepare(
-    args: argparse.Namespace, export: Path, folder: Path, iterations: int, photos: slice, test_photos: int, seed: int
-) -> CfgNode:
-    """Registers some photos of an export to train on, and its last ones to test on, and makes a config for them."""
-    keys = {"CAMPUS.EXPORT": export, "OUTPUT_DIR": folder, "SOLVER.MAX_ITER": iterations, "SEED": seed}
-    keys |= {"CAMPUS.INPUT_SIZE": 192, "DATALOADER.NUM_WORKERS": 0}  # small, so that minutes will do
-    opts = [str(each) for pair in keys.items() for each in pair]
-    cfg = load_config("mask_rcnn_mini_FPN.yaml", [*opts, *args.opts])
-    content = read_export(cfg.CAMPUS.EXPORT, export_options(cfg))
-    names = [photo.name for photo in content.photos]
-    splits = {"train": names[photos], "val": [], "test": names[len(names) - test_photos :]}
-    write_datasets(content, splits, folder)
-    register_datasets(folder, content.classes)
-    fit_config(cfg, content.classes, splits)
-    resolve_schedule(cfg, len(splits["train"]), ["SOLVER.MAX_ITER", *args.opts[::2]])
-    return cfg
+SMALL = ["CAMPUS.INPUT_SIZE", "192", "DATALOADER.NUM_WORKERS", "0"]  # so that minutes will do
 
 
 def measure_transfer(args: argparse.Namespace) -> dict[str, Any]:
@@ -133,16 +43,15 @@ def measure_transfer(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         CampusError: keys that cannot be used, or no clone to draw with.
     """
-    if args.checkpoints > args.iterations:
-        raise ConfigError(f"--checkpoints {args.checkpoints} are more than --iterations {args.iterations}; give fewer")
+    check_checkpoints(args)
     register_mini_backbone()
-    steps = [args.iterations * i // args.checkpoints for i in range(args.checkpoints + 1)]
+    opts = [*SMALL, *args.opts]
     curves = {arm: [] for arm in ARMS}
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         known = draw_export(folder, KNOWN, args.known_photos, KNOWN_SEED)
         new = draw_export(folder, NEW, args.seeds * args.photos + args.test_photos, NEW_SEED)
-        cfg = prepare(args, known, folder / "known", args.known_iterations, slice(None), 0, seed=0)
+        cfg = prepare(opts, known, folder / "known", args.known_iterations, slice(None), 0, seed=0)
         teacher = Arm(cfg)
         print(f"learning {', '.join(cfg.CAMPUS.CLASSES)} …", file=sys.stderr)
         seconds = teacher.train(args.known_iterations)
@@ -150,40 +59,18 @@ def measure_transfer(args: argparse.Namespace) -> dict[str, Any]:
         with tqdm(total=args.seeds * args.checkpoints * len(ARMS), unit="stretch", mininterval=2) as progress:
             for seed in range(args.seeds):
                 photos = slice(seed * args.photos, (seed + 1) * args.photos)
-                cfg = prepare(args, new, folder / f"new{seed}", args.iterations, photos, args.test_photos, seed)
+                cfg = prepare(opts, new, folder / f"new{seed}", args.iterations, photos, args.test_photos, seed)
                 arms = {"scratch": Arm(cfg), "transfer": Arm(cfg, checkpoint)}
-                for i, (start, end) in enumerate(zip(steps, steps[1:], strict=False)):
-                    for name in ARMS if i % 2 else ARMS[::-1]:  # the first of the two may find a busier machine
-                        arms[name].stretch(end - start)
-                        progress.update()
+                learn_in_turn(arms, args.iterations, args.checkpoints, progress)
                 for name, arm in arms.items():
                     curves[name].append(arm.curve)
     return {
         "known": {"photos": args.known_photos, "iterations": args.known_iterations, "seconds": seconds},
         "new": {"photos": args.photos, "test_photos": args.test_photos, "seeds": args.seeds},
         "curves": {name: [[point._asdict() for point in curve] for curve in each] for name, each in curves.items()},
-        "table": table(curves),
+        "table": table(curves, ("from scratch", "with transfer")),
         "ratios": compare(curves),
     }
-
-
-def time_to(ap: float, curve: Sequence[Point]) -> float | None:
-    """Seconds until a curve, straight between its points, is at `ap` for the first time; None where it never is."""
-    if ap <= curve[0].ap:
-        return curve[0].seconds
-    for before, after in zip(curve, curve[1:], strict=False):
-        if after.ap >= ap:
-            return before.seconds + (after.seconds - before.seconds) * (ap - before.ap) / (after.ap - before.ap)
-    return None
-
-
-def ap_at(seconds: float, curve: Sequence[Point]) -> float:
-    """The AP of a curve, straight between its points, at a time that it covers."""
-    for before, after in zip(curve, curve[1:], strict=False):
-        if seconds <= after.seconds:
-            share = (seconds - before.seconds) / (after.seconds - before.seconds)
-            return before.ap + share * (after.ap - before.ap)
-    return curve[-1].ap
 
 
 def compare(curves: Mapping[str, Sequence[Sequence[Point]]]) -> dict[str, float]:
@@ -206,17 +93,3 @@ def compare(curves: Mapping[str, Sequence[Sequence[Point]]]) -> dict[str, float]
     if len(shares) == len(gains):
         ratios["transfer_time_to_same_ap"] = statistics.mean(shares)
     return ratios
-
-
-def table(curves: Mapping[str, Sequence[Sequence[Point]]]) -> str:
-    """The curves as Markdown: of the seeds the mean and, of AP, the lowest and the highest."""
-    lines = ["| iterations | seconds | mask AP from scratch | mask AP with transfer |", "| --- | --- | --- | --- |"]
-    for step in range(1, len(curves["scratch"][0])):
-        points = {arm: [curve[step] for curve in curves[arm]] for arm in ARMS}
-        seconds = " / ".join(f"{statistics.mean(point.seconds for point in points[arm]):.0f}" for arm in ARMS)
-        cells = []
-        for arm in ARMS:
-            aps = [point.ap for point in points[arm]]
-            cells.append(f"{statistics.mean(aps):.1f} ({min(aps):.1f} to {max(aps):.1f})")
-        lines.append(f"| {points['scratch'][0].iterations} | {seconds} | {cells[0]} | {cells[1]} |")
-    return "\n".join(lines)

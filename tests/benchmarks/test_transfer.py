@@ -2,8 +2,9 @@
 
 import pytest
 
-from campus_seg.benchmarks import transfer
-from campus_seg.benchmarks.transfer import Point, ap_at, compare, draw_export, table, time_to
+from campus_seg.benchmarks import curves as curves_module
+from campus_seg.benchmarks.curves import Point, ap_at, draw_export, table, time_to
+from campus_seg.benchmarks.transfer import compare
 from campus_seg.errors import ConfigError
 
 
@@ -40,7 +41,7 @@ def test_the_arms_are_compared_seed_by_seed():
         "transfer_ap_gain": pytest.approx((16 + 16) / 2),
         "transfer_time_to_same_ap": pytest.approx((5 / 20 + 6 / 20) / 2),
     }
-    assert table(curves).splitlines()[2:] == [
+    assert table(curves, ("from scratch", "with transfer")).splitlines()[2:] == [
         "| 10 | 10 / 11 | 1.0 (0.0 to 2.0) | 12.0 (8.0 to 16.0) |",
         "| 20 | 20 / 22 | 6.0 (4.0 to 8.0) | 24.0 (20.0 to 28.0) |",
     ]
@@ -60,6 +61,6 @@ def test_where_no_time_can_be_said_none_is(scratch, transferred, gain):
 
 
 def test_without_a_clone_there_is_nothing_to_draw_with(tmp_path, monkeypatch):
-    monkeypatch.setattr(transfer, "MAKE_SAMPLE", tmp_path / "make_sample.py")
+    monkeypatch.setattr(curves_module, "MAKE_SAMPLE", tmp_path / "make_sample.py")
     with pytest.raises(ConfigError, match="wants a clone"):
         draw_export(tmp_path, ["car"], 1, 0)

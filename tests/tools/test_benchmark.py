@@ -164,6 +164,30 @@ def test_transfer_is_compared(tmp_path, capsys):
     assert figures["table"].count("\n| ") == 3 and figures["table"] in said
 
 
+@pytest.mark.processes
+def test_two_processes_are_compared_with_one(tmp_path, capsys):
+    argv = ["scaling", "--photos", "8", "--turns", "1", "--steps", "1", "--json", str(tmp_path / "s.json")]
+    assert main([*argv, "--opts", *SMALL_MODEL]) == 0
+    figures = json.loads((tmp_path / "s.json").read_text())
+    one, two = figures["photos_a_second"].values()
+    assert one > 0 and figures["ratios"] == {"train_scaling_efficiency": pytest.approx(two / one / 2)}
+    assert "train_scaling_efficiency" in capsys.readouterr().out
+
+
+RECIPES = ["recipes", "--photos", "6", "--test-photos", "4", "--iterations", "2", "--checkpoints", "1", "--seeds", "1"]
+
+
+def test_recipes_are_compared(tmp_path, capsys):
+    file = tmp_path / "recipes.json"
+    assert main([*RECIPES, "--json", str(file), "--opts", *SMALL_MODEL, "DATALOADER.NUM_WORKERS", "0"]) == 0
+    figures = json.loads(file.read_text())
+    for curve in (figures["curves"]["ours"][0], figures["curves"]["stock"][0]):
+        assert [point["iterations"] for point in curve] == [0, 2]
+        assert curve[1]["seconds"] > 0
+    assert {"recipes_ap_gain", "recipes_ap_gain_same_time"} == set(figures["ratios"])
+    assert "recipes_ap_gain" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
