@@ -39,6 +39,10 @@ class WeightsError(CampusError):
     """A weights file that is missing, damaged or of another kind."""
 
 
+class EvaluationError(CampusError):
+    """Predictions that cannot be compared with the ground truth."""
+
+
 class OutputError(CampusError):
     """A file that cannot be written."""
 
