@@ -49,7 +49,9 @@ setup(
         "albumentations==2.0.8",  # the last MIT release
         "av>=18",  # FFmpeg, for videos
         "filelock>=3.12",
+        "hotcoco>=1.3,<2",
         "ImageHash>=4.3.1,<5",
+        "Jinja2>=3.1",
         "opencv-python-headless>=4.9,<4.12",  # newer ones want numpy 2
         "msgspec>=0.19",
         "pillow-heif>=0.18",

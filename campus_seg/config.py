@@ -89,6 +89,10 @@ def add_campus_config(cfg: CfgNode) -> None:
     # Evaluations without a better one after which training ends early. 0 = never.
     cfg.CAMPUS.PATIENCE = 0
 
+    # What works out COCO's figures: "hotcoco", or "pycocotools", the reference, which takes some ten times as long.
+    cfg.CAMPUS.EVALUATION = CfgNode()
+    cfg.CAMPUS.EVALUATION.BACKEND = "hotcoco"
+
     # What computes the model when it predicts: "eager" (PyTorch) or "openvino" (CPU only); and in which numbers:
     # "fp32", with Detectron2's own answers, or "bf16", faster where the processor has it and as good as the same.
     # "auto" = what is fastest on the machine that the command runs on.

@@ -15,7 +15,7 @@ class RandomSet(NamedTuple):
     predictions: list[dict[str, Any]]
 
 
-def random_set(seed: int, most_photos: int = 6) -> RandomSet:
+def random_set(seed: int, most_photos: int = 4) -> RandomSet:
     """Draws a set.
 
     Ids are in any order, and may start at 0. Scores have ties, and so have overlaps, since detections come twice. There
@@ -37,20 +37,18 @@ def random_set(seed: int, most_photos: int = 6) -> RandomSet:
     drawn_classes = classes[: rng.integers(1, len(classes) + 1)]  # the others have no object
     many = photos[0] if seed % 4 == 0 else None
     for photo in photos:
-        boxes = [_box(rng) for _ in range(rng.choice([0, 1, 3, 8]))]
-        for box in boxes:
-            truth["annotations"].append(_annotation(rng, photo, rng.choice(drawn_classes).item(), box))
-        found = [_shifted(rng, box) for box in boxes for _ in range(rng.integers(0, 3))]
-        found += [_box(rng) for _ in range(rng.integers(0, 4))]
+        objects = [(_box(rng), rng.choice(drawn_classes).item()) for _ in range(rng.choice([0, 1, 3, 8]))]
+        truth["annotations"] += [_annotation(rng, photo, label, box) for box, label in objects]
+        found = [(_moved(rng, box), label) for box, label in objects for _ in range(rng.integers(0, 3))]
+        found += [(_box(rng), rng.choice(classes).item()) for _ in range(rng.integers(0, 4))]
         found += [found[rng.integers(len(found))] for _ in range(3) if found]
-        label = None
         if photo == many:
-            found, label = [_box(rng) for _ in range(90)] + [_shifted(rng, b) for b in boxes * 10], classes[0]
-            found += [_box(rng) for _ in range(110 - len(found))]
-        of_photo = {a["image_id"]: a["category_id"] for a in truth["annotations"]}
-        for box in found:
-            guess = label if label is not None else of_photo.get(photo) if rng.random() < 0.5 else None
-            predictions.append(_prediction(rng, photo, rng.choice(classes).item() if guess is None else guess, box))
+            found += [(_box(rng), classes[0]) for _ in range(105)]
+        for box, label in found:
+            guess = label if rng.random() < 0.75 else rng.choice(classes).item()
+            predictions.append(_prediction(rng, photo, label if photo == many else guess, box))
+    if not predictions:
+        predictions.append(_prediction(rng, photos[0], classes[0], _box(rng)))
     rng.shuffle(truth["annotations"])
     rng.shuffle(predictions)
     numbers = rng.permutation(len(truth["annotations"])) + (seed % 2)  # every other set has an annotation of id 0
@@ -61,14 +59,15 @@ def random_set(seed: int, most_photos: int = 6) -> RandomSet:
 
 def _box(rng: np.random.Generator) -> list[int]:
     """XYWH in whole pixels."""
-    longest = rng.choice([20, 60, 118])
-    width, height = rng.integers(5, longest, 2).tolist()
+    least, most = [(5, 25), (25, 70), (98, 119)][rng.integers(3)]
+    width, height = rng.integers(least, most, 2).tolist()
     return [rng.integers(0, WIDTH - width).item(), rng.integers(0, HEIGHT - height).item(), width, height]
 
 
-def _shifted(rng: np.random.Generator, box: list[int]) -> list[int]:
+def _moved(rng: np.random.Generator, box: list[int]) -> list[int]:
     x, y, width, height = box
-    x, y = x + rng.integers(-width // 4, width // 4 + 1), y + rng.integers(-height // 4, height // 4 + 1)
+    part = rng.choice([20, 8, 3])
+    x, y = x + rng.integers(-width // part, width // part + 1), y + rng.integers(-height // part, height // part + 1)
     return [int(np.clip(x, 0, WIDTH - width)), int(np.clip(y, 0, HEIGHT - height)), width, height]
 
 

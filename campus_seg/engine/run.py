@@ -36,6 +36,7 @@ from campus_seg.engine.resume import (
 )
 from campus_seg.engine.schedule import Remark, photos_an_epoch, resolve_schedule
 from campus_seg.errors import ConfigError
+from campus_seg.evaluation.cocoeval import check_backend
 from campus_seg.label_studio.export import Export, read_export
 from campus_seg.modeling.checkpoint import checkpoint_files
 from campus_seg.modeling.mini_backbone import register_mini_backbone
@@ -148,6 +149,7 @@ def _check_keys(cfg: CfgNode, eval_only: bool, processes: int) -> None:
             "could not repeat; set it to False"
         )
     check_best_keys(cfg)
+    check_backend(cfg.CAMPUS.EVALUATION.BACKEND)
     name_pattern(cfg.CAMPUS.GROUP_BY)
     CampusMapper(cfg, is_train=not eval_only)  # says what is wrong with sizes and augmentations
 

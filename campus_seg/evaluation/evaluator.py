@@ -1,49 +1,75 @@
 """COCOEvaluator for the campus datasets, and its figures as a file."""
 
+import itertools
 import math
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from detectron2.config import CfgNode
 from detectron2.evaluation import COCOEvaluator
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from campus_seg.storage import write_json
+from campus_seg.evaluation.cocoeval import coco_figures
+from campus_seg.storage import replacing, write_json
+
+RESULTS_FILE, METRICS_FILE = "coco_instances_results.json", "metrics.json"  # in the folder of a dataset
 
 
 class CampusEvaluator(COCOEvaluator):
-    """COCOEvaluator, for which a model that finds nothing is as bad as can be, and not without figures.
+    """COCOEvaluator, whose arithmetic is done by the backend of one's choice.
 
-    Figures are NaN where there is no ground truth to stand on, and there alone: of any class, or for those of a class
-    or a size, of that.
+    A model that finds nothing is as bad as can be, and not without figures. Figures are NaN where there is no ground
+    truth to stand on, and there alone: of any class, or for those of a class or a size, of that.
     """
 
-    def _derive_coco_results(self, coco_eval: COCOeval | None, iou_type: str, class_names: Any = None):
-        if coco_eval is None:  # no prediction at all, to which Detectron2 gives NaN and no figures of classes
-            coco_eval = _compare_nothing(self._coco_api, iou_type)
-        return super()._derive_coco_results(coco_eval, iou_type, class_names)
+    def __init__(self, dataset_name: str, *, backend: str = "hotcoco", **options: Any):
+        """Called with Detectron2's own arguments but for `use_fast_impl`.
+
+        Args:
+            dataset_name: as registered.
+            backend: one of `cocoeval.BACKENDS`.
+            options: COCOEvaluator's.
+        """
+        super().__init__(dataset_name, use_fast_impl=False, **options)
+        self._backend = backend
+
+    def _eval_predictions(self, predictions: list[dict[str, Any]], img_ids: Collection[int] | None = None) -> None:
+        """Fills `self._results`, as Detectron2's does with pycocotools, and writes the predictions."""
+        truth = self._coco_api.dataset
+        class_ids = sorted(category["id"] for category in truth["categories"])
+        results = [
+            {**result, "category_id": class_ids[result["category_id"]]}
+            for result in itertools.chain.from_iterable(prediction["instances"] for prediction in predictions)
+        ]
+        if self._output_dir:
+            path = Path(self._output_dir, RESULTS_FILE)
+            self._logger.info(f"Saving results to {path}")
+            with replacing(path) as temporary:
+                temporary.write_bytes(msgspec.json.encode(results))
+        if img_ids is not None:
+            truth, results = _of_photos(truth, results, set(img_ids))
+        for task in sorted(self._tasks):
+            self._logger.info(f"Evaluating {len(results)} predictions with {self._backend} ...")
+            figures = coco_figures(truth, results, task, self._backend)
+            self._logger.info(f"COCO's figures for {task}:\n{figures.table}")
+            self._results[task] = self._derive_coco_results(figures, task, self._metadata.thing_classes)
 
 
-def _compare_nothing(truth: COCO, task: str) -> COCOeval:
-    """What pycocotools makes of no predictions; its own `loadRes` cannot take an empty list."""
-    nothing = COCO()
-    nothing.dataset = {"images": truth.dataset["images"], "categories": truth.dataset["categories"], "annotations": []}
-    nothing.createIndex()
-    evaluation = COCOeval(truth, nothing, task)
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    return evaluation
+def _of_photos(truth: Mapping[str, Any], results: list[dict[str, Any]], ids: Collection[int]) -> tuple[dict, list]:
+    images = [image for image in truth["images"] if image["id"] in ids]
+    annotations = [annotation for annotation in truth["annotations"] if annotation["image_id"] in ids]
+    some = {**truth, "images": images, "annotations": annotations}
+    return some, [result for result in results if result["image_id"] in ids]
 
 
 def build_evaluator(cfg: CfgNode, dataset_name: str, *, keep_files: bool = True) -> CampusEvaluator:
     """CampusEvaluator for boxes and masks, with its files in OUTPUT_DIR/inference/<dataset> or without any."""
     return CampusEvaluator(
         dataset_name,
+        backend=cfg.CAMPUS.EVALUATION.BACKEND,
         tasks=("bbox", "segm"),  # not guessed from the predictions, of which there may be none
         output_dir=str(inference_folder(cfg, dataset_name)) if keep_files else None,
-        use_fast_impl=False,  # that one needs Detectron2's compiled part
     )
 
 
@@ -56,7 +82,7 @@ def write_metrics(cfg: CfgNode, dataset_name: str, results: dict[str, dict[str, 
         task: {name: None if math.isnan(value) else value for name, value in values.items()}
         for task, values in results.items()
     }
-    write_json(inference_folder(cfg, dataset_name) / "metrics.json", figures)
+    write_json(inference_folder(cfg, dataset_name) / METRICS_FILE, figures)
 
 
 def without_nan(results: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
