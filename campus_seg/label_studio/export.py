@@ -86,13 +86,17 @@ class Export:
             raise ExportError(f"{photo.name}: cannot be read ({error}); export it again, or leave it out") from None
 
     def to_coco(self, photos: Sequence[Photo], file_names: dict[str, str]) -> dict[str, Any]:
-        """COCO of some of the photos, with image, category and annotation ids from 1 (0 would mean "no match")."""
+        """COCO of some of the photos, with image, category and annotation ids from 1 (0 would mean "no match").
+
+        An image also has `task`, the id of its task in Label Studio, where the export says so.
+        """
         category_ids = {name: i for i, name in enumerate(self.classes, start=1)}
         images, annotations = [], []
         for photo in photos:
             image_id = len(images) + 1
             size = {"width": photo.width, "height": photo.height}
-            images.append({"id": image_id, "file_name": file_names[photo.name], **size})
+            task = {} if photo.task is None else {"task": photo.task}
+            images.append({"id": image_id, "file_name": file_names[photo.name], **size, **task})
             for annotation in photo.annotations:
                 annotations.append(
                     {

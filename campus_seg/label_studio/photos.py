@@ -57,13 +57,23 @@ class Annotation:
 
 @dataclass(slots=True)
 class Photo:
-    """A photo that was found: `name` among the export's files, its upright size in pixels, its EXIF orientation."""
+    """A photo that was found.
+
+    Attributes:
+        name: among the export's files.
+        width: upright, in pixels.
+        height: likewise.
+        orientation: its EXIF orientation.
+        annotations: its objects.
+        task: the id of Label Studio's task that they are of, None where the export does not say.
+    """
 
     name: str
     width: int
     height: int
     orientation: int = 1
     annotations: list[Annotation] = field(default_factory=list)
+    task: int | None = None
 
 
 class _Entry(NamedTuple):
@@ -88,6 +98,7 @@ def read_photos(
     batch, waiting = [], 0
     for name, raw, header in entries:
         photo = Photo(name, header.width, header.height, header.orientation)
+        photo.task = raw.task if type(raw.task) is int else None
         scales = _scales(raw, photo, header.orientation, report)
         if scales is None:
             continue

@@ -272,3 +272,14 @@ def test_a_real_export_has_every_object(real_exports, tmp_path):
                 for a in photos[name].annotations
             )
     assert brushed == sum(len(item["objects"]) for item in truth if item["role"] == "brush") > 10
+
+
+def test_each_photo_knows_its_task(tmp_path):
+    """So that whoever finds a wrong label knows where to put it right."""
+    square = polygon("car", (10, 10), (30, 10), (30, 30), (10, 30))
+    tasks = [task(2, annotation(1, square)), task(0, annotation(2, square)), task(1, annotation(3, square))]
+    tasks[2]["id"] = {"not": "a number"}
+    export = read(tasks, tmp_path)
+    assert [photo.task for photo in export.photos] == [0, None, 2]
+    coco = export.to_coco(export.photos, {photo.name: photo.name for photo in export.photos})
+    assert [image.get("task", "none") for image in coco["images"]] == [0, "none", 2]
