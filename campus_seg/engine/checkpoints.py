@@ -7,10 +7,10 @@ from typing import Any
 from detectron2.engine import HookBase
 from detectron2.utils import comm
 
-from campus_seg.engine.metrics_file import METRICS_FILE, trim_metrics
 from campus_seg.engine.state import random_state, recent_scalars, restore_random_state, restore_recent_scalars
 from campus_seg.engine.stopping import ADVICE, StopRequest
 from campus_seg.errors import Stopped
+from campus_seg.metrics_file import METRICS_FILE, trim_metrics
 from campus_seg.modeling.checkpoint import FINAL, CampusCheckpointer, remove_old_checkpoints
 
 logger = logging.getLogger(__name__)

@@ -24,7 +24,6 @@ from campus_seg.data.sampler import SAMPLERS
 from campus_seg.data.split_file import read_split
 from campus_seg.data.splits import SPLITS
 from campus_seg.engine.best import BEST_FILE, check_best_keys
-from campus_seg.engine.metrics_file import METRICS_FILE
 from campus_seg.engine.preflight import log_counts
 from campus_seg.engine.resume import (
     CONFIG_FILE,
@@ -38,6 +37,7 @@ from campus_seg.engine.schedule import Remark, photos_an_epoch, resolve_schedule
 from campus_seg.errors import ConfigError
 from campus_seg.evaluation.cocoeval import check_backend
 from campus_seg.label_studio.export import Export, read_export
+from campus_seg.metrics_file import METRICS_FILE
 from campus_seg.modeling.checkpoint import checkpoint_files
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 from campus_seg.modeling.weights import load_weights

@@ -24,7 +24,6 @@ from campus_seg.engine.best import BestModel
 from campus_seg.engine.checkpoints import Checkpoints
 from campus_seg.engine.evaluation import Evaluation, FinalEvaluation, Writers, evaluating
 from campus_seg.engine.guard import NamedBatches, clear_failures
-from campus_seg.engine.metrics_file import METRICS_FILE, read_metrics
 from campus_seg.engine.mixed_precision import CpuAutocastTrainer
 from campus_seg.engine.optimizer import build_optimizer, hyperparameters, set_hyperparameters
 from campus_seg.engine.plot import LossPlot
@@ -33,6 +32,7 @@ from campus_seg.engine.replicas import check_same_weights, replicate, share_buff
 from campus_seg.engine.schedule import build_scheduler
 from campus_seg.engine.stopping import StopRequest, shield_workers
 from campus_seg.evaluation.evaluator import build_evaluator, inference_folder, without_nan, write_metrics
+from campus_seg.metrics_file import METRICS_FILE, read_metrics
 from campus_seg.modeling.checkpoint import CampusCheckpointer
 from campus_seg.modeling.cpu_training import quicken
 from campus_seg.modeling.weights import Transfer, load_weights, transfer

@@ -3,7 +3,7 @@ import json
 import cv2
 import pytest
 
-from campus_seg.engine.plot import plot_losses, read_losses, smoothed
+from campus_seg.evaluation.loss_curves import plot_losses, read_losses, smoothed
 
 
 @pytest.fixture

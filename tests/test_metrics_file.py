@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from campus_seg.engine.metrics_file import read_metrics, trim_metrics
+from campus_seg.metrics_file import read_metrics, trim_metrics
 
 LINES = [{"iteration": i, "total_loss": 3.0 - i / 10} for i in (19, 24, 39)]
 
