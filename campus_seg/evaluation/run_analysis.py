@@ -74,8 +74,8 @@ def read_truth(cfg: CfgNode, name: str) -> dict[str, Any]:
         return msgspec.json.decode(path.read_bytes())
     except OSError as error:
         raise EvaluationError(
-            f"{path}: the photos' labels cannot be read ({error.strerror}); give the config.yaml of a run that imported "
-            "them, in the run's own folder"
+            f"{path}: the photos' labels cannot be read ({error.strerror}); give the config.yaml of a run that "
+            "imported them, in the run's own folder"
         ) from None
 
 
