@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from campus_seg.environment import require_detectron2, share_cores
 from campus_seg.errors import exits_on_bad_input, stop_on_sigterm
-from campus_seg.inference.arguments import GOES_ON, check_together, get_parser, tiling_of
+from campus_seg.inference.arguments import AUTO, GOES_ON, check_together, get_parser, tiling_of
 from campus_seg.inference.outputs import OUTPUTS, VIDEOS
 
 if TYPE_CHECKING:  # it needs Detectron2, whose absence `main` explains
@@ -81,6 +81,8 @@ def run(args: argparse.Namespace, found: "FoundPhotos") -> None:
     if comm.is_main_process():
         what = f"photos: {len(found.photos)}" + (f", videos: {len(found.videos)}" if found.videos else "")
         print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}{tiles}, {what}")
+        if ("", AUTO) in args.confidence_threshold:
+            print(f"thresholds: {selection.told(predictor.class_names)}")
     options = {
         "videos": found.videos,
         "selection": selection,
@@ -94,10 +96,18 @@ def run(args: argparse.Namespace, found: "FoundPhotos") -> None:
 
 def chosen(args: argparse.Namespace) -> "Selection":
     """Which objects count; where the config's own key is given, that is the threshold."""
+    from campus_seg.config import find_config_file
+    from campus_seg.evaluation.thresholds import DEFAULT, read_thresholds
     from campus_seg.inference.selection import Selection
 
-    thresholds = {"": 0.5, **dict(args.confidence_threshold)}
+    thresholds = {"": DEFAULT, **dict(args.confidence_threshold)}
     least = thresholds.pop("")
+    if least == AUTO:
+        best = read_thresholds(find_config_file(args.config_file).parent)
+        least, thresholds = (
+            DEFAULT,
+            {**{name: value for name, value in best.items() if value is not None}, **thresholds},
+        )
     if THRESHOLD_KEY in args.opts[::2]:
         least = 0.0
     return Selection(least, thresholds, tuple(args.classes), args.min_area)

@@ -32,6 +32,7 @@ from campus_seg.engine.replicas import check_same_weights, replicate, share_buff
 from campus_seg.engine.schedule import build_scheduler
 from campus_seg.engine.stopping import StopRequest, shield_workers
 from campus_seg.evaluation.evaluator import build_evaluator, inference_folder, without_nan, write_metrics
+from campus_seg.evaluation.run_analysis import write_analyses
 from campus_seg.metrics_file import METRICS_FILE, read_metrics
 from campus_seg.modeling.checkpoint import CampusCheckpointer
 from campus_seg.modeling.cpu_training import quicken
@@ -121,7 +122,7 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators=None) -> OrderedDict:
-        """Evaluates on every dataset of `cfg.DATASETS.TEST` and writes each one's metrics.json.
+        """Evaluates on every dataset of `cfg.DATASETS.TEST` and writes each one's metrics.json and analysis.json.
 
         Returns:
             Dataset -> COCOEvaluator's results, also where there is a single dataset; without the figures that have
@@ -140,6 +141,8 @@ class Trainer(DefaultTrainer):
             if comm.is_main_process():
                 write_metrics(cfg, name, results[name])
                 results[name] = without_nan(results[name])
+        if comm.is_main_process() and not evaluators:  # those of others need not leave predictions
+            write_analyses(cfg)
         return results
 
     def build_hooks(self) -> list[HookBase]:
@@ -256,5 +259,5 @@ def evaluate(cfg: CfgNode) -> OrderedDict:
     check_same_weights(model, cfg.MODEL.WEIGHTS)
     with enough_room(cfg.OUTPUT_DIR, "the same command evaluates again"):
         results = Trainer.test(cfg, model)
-    logger.info(f"Done: the figures lie in {inference_folder(cfg, '<dataset>')}/metrics.json")
+    logger.info(f"Done: the figures lie in {inference_folder(cfg, '<dataset>')}/metrics.json and analysis.json")
     return results

@@ -9,10 +9,13 @@ from campus_seg.inference.outputs import OUTPUTS
 GOES_ON = "the same command goes on where it was"  # what every end before the last photo says
 LEAST_TILE = 32  # pixels
 OVERLAP = 0.2  # of tiles; SAHI's default too
+AUTO = "auto"  # each class by the threshold that did best on the run's validation photos
 
 
-def threshold(text: str) -> tuple[str, float]:
-    """A number of 0 … 1, or CLASS=NUMBER, for argparse: ("" or the class, the number)."""
+def threshold(text: str) -> tuple[str, float | str]:
+    """A number of 0 … 1, "auto", or CLASS=NUMBER, for argparse: ("" or the class, the number or "auto")."""
+    if text == AUTO:
+        return "", AUTO
     name, _, number = text.rpartition("=")
     value = float(number)
     if not 0 <= value <= 1:
@@ -50,7 +53,8 @@ def get_parser(description: str) -> argparse.ArgumentParser:
     add(
         "--confidence-threshold",
         **{"type": threshold, "nargs": "+", "default": [], "metavar": "0…1"},
-        help="least score of an object (0.5), and of some classes: 0.5 person=0.3 car=0.7",
+        help="least score of an object (0.5), and of some classes: 0.5 person=0.3 car=0.7; auto = what did best, class "
+        "by class, on the run's validation photos",
     )
     add("--classes", nargs="+", default=[], metavar="NAME", help="only objects of these classes")
     add("--min-area", type=partial(at_least, 0), default=0, metavar="N", help="only objects of at least so many pixels")

@@ -49,6 +49,10 @@ class Selection:
             thresholds = [value if name in wanted else 2.0 for name, value in zip(class_names, thresholds, strict=True)]
         return instances[instances.scores > torch.tensor(thresholds)[instances.pred_classes]]
 
+    def told(self, class_names: Sequence[str]) -> str:
+        """Each class's threshold in words."""
+        return ", ".join(f"{name} {self.by_class.get(name, self.threshold):.2f}" for name in class_names)
+
     @property
     def made_with(self) -> dict[str, Any]:
         """For `Journal`, by the names of the command's arguments."""

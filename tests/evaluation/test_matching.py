@@ -4,73 +4,16 @@ import contextlib
 import copy
 import io
 
-import numpy as np
 import pytest
-from pycocotools import mask as rle_tools
+from brute_matching import by_brute_force
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from random_sets import HEIGHT, WIDTH, random_set
+from random_sets import random_set
 
 from campus_seg.errors import EvaluationError
 from campus_seg.evaluation.matching import NONE, match_photos
 
 SEEDS = range(12)
-
-
-def pixels(entry, iou_type):
-    """An entry's mask, or its box as one."""
-    mask = np.zeros((HEIGHT, WIDTH), bool)
-    shape = entry["segmentation"]
-    if iou_type == "bbox":
-        x, y, width, height = map(int, entry["bbox"])
-        mask[y : y + height, x : x + width] = True
-    elif isinstance(shape, list):
-        (rle,) = rle_tools.frPyObjects(shape, HEIGHT, WIDTH)
-        mask = rle_tools.decode(rle).astype(bool)
-    elif isinstance(shape["counts"], list):
-        values = np.arange(len(shape["counts"])) % 2 == 1
-        mask = np.repeat(values, shape["counts"]).reshape(WIDTH, HEIGHT).T
-    else:
-        mask = rle_tools.decode(shape).astype(bool)
-    return mask
-
-
-def by_brute_force(truth, predictions, image_id, iou_type, least_iou, least_score):
-    """{place of the prediction in the list: annotation id or None}, without those that do not count."""
-    known = [a for a in truth["annotations"] if a["image_id"] == image_id]
-    found = [(place, p) for place, p in enumerate(predictions) if p["image_id"] == image_id]
-    found = [each for each in found if each[1]["score"] >= least_score]
-    found.sort(key=lambda each: (-each[1]["score"], each[0]))
-    result, free = {}, [a for a in known if not a["iscrowd"]]
-
-    def overlap(prediction, annotation):
-        one, other = pixels(prediction, iou_type), pixels(annotation, iou_type)
-        whole = one if annotation["iscrowd"] else one | other
-        return (one & other).sum() / whole.sum() if whole.any() else 0
-
-    for same in (True, False):
-        for place, prediction in found:
-            if place in result:
-                continue
-            best, owner = least_iou, None
-            for annotation in free:
-                if (annotation["category_id"] == prediction["category_id"]) == same:
-                    value = overlap(prediction, annotation)
-                    if value >= best:
-                        best, owner = value, annotation
-            if owner:
-                result[place] = owner["id"]
-                free = [a for a in free if a["id"] != owner["id"]]
-        if same:
-            crowds = [a for a in known if a["iscrowd"]]
-            lost = [
-                place
-                for place, p in found
-                if place not in result
-                and any(a["category_id"] == p["category_id"] and overlap(p, a) >= least_iou for a in crowds)
-            ]
-            found = [each for each in found if each[0] not in lost]
-    return {place: result.get(place) for place, _ in found}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -88,7 +31,7 @@ def test_pairs_are_those_of_a_loop_over_pixels(seed, iou_type):
                 for d, detection in enumerate(photo.detections)
                 if pairing.counts[d]
             }
-            assert known == by_brute_force(truth, predictions, image["id"], iou_type, iou, score)
+            assert known == by_brute_force(truth, predictions, image["id"], score, iou=iou, iou_type=iou_type)
 
 
 def test_pairs_of_one_class_are_the_matches_of_cocoeval():
