@@ -40,7 +40,9 @@ def main(argv=None):
     from campus_seg.data.datasets import dataset_name, register_datasets, write_datasets
     from campus_seg.data.mapper import CampusMapper
     from campus_seg.inference.contact_sheet import contact_sheet, evenly_spaced, thumbnail
+    from campus_seg.inference.labelled import draw_annotations, draw_augmented
     from campus_seg.label_studio.export import read_export
+    from campus_seg.palette import class_colors
     from campus_seg.storage import check_output_folder
 
     output = Path(args.output)
@@ -48,6 +50,7 @@ def main(argv=None):
     cfg = load_config(args.config_file, args.opts)
     export = read_export(cfg.CAMPUS.EXPORT, export_options(cfg))
     mapper = CampusMapper(cfg, is_train=True)
+    classes = export.classes, class_colors(len(export.classes))
     with tempfile.TemporaryDirectory() as folder:
         everything = {"train": [photo.name for photo in export.photos], "val": [], "test": []}
         write_datasets(export, everything, Path(folder))
@@ -57,7 +60,10 @@ def main(argv=None):
         taken, thumbnails, names = {CONTACT_SHEET}, [], []
         for i, photo in enumerate(tqdm(photos, desc="drawing", unit="photo", disable=None)):
             photo["epoch"] = 0  # the same picture each time
-            picture = draw_annotations(photo) if args.source == "annotation" else draw_augmented(mapper(photo), cfg)
+            if args.source == "annotation":
+                picture = draw_annotations(photo, *classes)
+            else:
+                picture = draw_augmented(mapper(photo), cfg.INPUT.FORMAT, *classes)
             name = unused_name(Path(photo["file_name"]).stem, photo["image_id"], taken)
             write(output / f"{name}.jpg", picture)
             if i in shown:
@@ -87,57 +93,6 @@ def write(path, picture):
     _, encoded = cv2.imencode(path.suffix, picture)  # raises cv2.error where it cannot, and imwrite says nothing
     with enough_room(path, "the same command draws again"), replacing(path) as temporary:
         temporary.write_bytes(encoded)
-
-
-def draw_annotations(photo):
-    """The annotations of a dataset dict on its photo, (H, W, 3) uint8, BGR, in the photo's own upright pixels."""
-    from campus_seg.data.geometry import decode_rle, rasterise
-    from campus_seg.photos import read_photo
-
-    image = read_photo(Path(photo["file_name"]))
-    masks = [
-        decode_rle(a["segmentation"])
-        if isinstance(a["segmentation"], dict)
-        else rasterise(a["segmentation"], *image.shape[:2])
-        for a in photo["annotations"]
-    ]
-    return draw(image, masks, [a["category_id"] for a in photo["annotations"]])
-
-
-def draw_augmented(mapped, cfg):
-    """What the mapper gives, drawn at the size the model sees, (H, W, 3) uint8, BGR."""
-    import numpy as np
-
-    from campus_seg.data.geometry import rasterise
-
-    image = mapped["image"].numpy().transpose(1, 2, 0)
-    image = np.ascontiguousarray(image if cfg.INPUT.FORMAT == "BGR" else image[:, :, ::-1])
-    instances = mapped["instances"]
-    if hasattr(instances.gt_masks, "polygons"):
-        masks = [rasterise(rings, *image.shape[:2]) for rings in instances.gt_masks.polygons]
-    else:
-        masks = list(instances.gt_masks.tensor.numpy())
-    return draw(image, masks, instances.gt_classes.tolist())
-
-
-def draw(image, masks, class_ids):
-    """Masks (N of (H, W)) on a BGR image, labelled with the names of the registered classes."""
-    from detectron2.data import MetadataCatalog
-
-    from campus_seg.data.datasets import dataset_name
-    from campus_seg.inference.regions import Region
-    from campus_seg.inference.render import overlay
-    from campus_seg.inference.scene import Scene
-
-    metadata = MetadataCatalog.get(dataset_name("train"))
-    regions = [Region(0, 0, mask.astype(bool)).tight() for mask in masks]
-    shown = [(region, i) for region, i in zip(regions, class_ids, strict=True) if region.area]
-    shown.sort(key=lambda pair: pair[0].area)  # small ones in front
-    scene = Scene(image.shape[:2])
-    for region, _ in shown:
-        scene.add(region)
-    names = [metadata.thing_classes[i] for _, i in shown]
-    return overlay(image, scene, names, [metadata.thing_colors[i] for _, i in shown])
 
 
 if __name__ == "__main__":
