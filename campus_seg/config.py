@@ -13,7 +13,7 @@ from campus_seg.errors import ConfigError
 from campus_seg.label_studio.options import ExportOptions
 
 CONFIG_DIR = Path(campus_seg.configs.__file__).parent
-CLASSES_FILE, SPLIT_FILE = "classes.json", "split.json"  # beside every run's config.yaml
+CONFIG_FILE, CLASSES_FILE, SPLIT_FILE = "config.yaml", "classes.json", "split.json"  # in OUTPUT_DIR
 RUN_WEIGHTS = ("model_best.pth", "model_final.pth")
 
 

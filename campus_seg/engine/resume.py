@@ -9,15 +9,13 @@ from typing import Any
 from detectron2.config import CfgNode
 from torch import nn
 
-from campus_seg.config import CLASSES_FILE, get_key, load_config, set_key
+from campus_seg.config import CLASSES_FILE, CONFIG_FILE, get_key, load_config, set_key
 from campus_seg.data.datasets import REPORT_FILE, coco_file, dataset_name, fit_config, image_folder
 from campus_seg.data.splits import SPLITS
 from campus_seg.engine.optimizer import build_optimizer, check_state
 from campus_seg.engine.schedule import SOURCES, Remark
 from campus_seg.errors import ConfigError
 from campus_seg.modeling.checkpoint import check_weights, latest_checkpoint
-
-CONFIG_FILE = "config.yaml"  # in OUTPUT_DIR
 
 # What a run was trained and judged by, beside all of SOLVER and the sources of the schedule.
 KEPT = (

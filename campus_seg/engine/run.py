@@ -16,7 +16,7 @@ from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 
-from campus_seg.config import SPLIT_FILE, export_options
+from campus_seg.config import CONFIG_FILE, SPLIT_FILE, export_options
 from campus_seg.data.datasets import REPORT_FILE, choose_splits, dataset_name, fit_config, write_datasets
 from campus_seg.data.groups import name_pattern
 from campus_seg.data.mapper import CampusMapper
@@ -26,7 +26,6 @@ from campus_seg.data.splits import SPLITS
 from campus_seg.engine.best import BEST_FILE, check_best_keys
 from campus_seg.engine.preflight import log_counts
 from campus_seg.engine.resume import (
-    CONFIG_FILE,
     check_restorable,
     keep_keys,
     read_json,

@@ -1,0 +1,138 @@
+"""report/index.html: one page that says how good a run is and what to put right next; it opens from disk."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detectron2.config import CfgNode
+from detectron2.utils import comm
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from campus_seg.errors import CampusError, one_line
+from campus_seg.evaluation.matching import match_photos
+from campus_seg.evaluation.report_photos import Drawing
+from campus_seg.evaluation.report_sections import (
+    classes_section,
+    data_section,
+    figures_section,
+    repeat_section,
+    suspects_section,
+    training_section,
+)
+from campus_seg.evaluation.run_comparison import RunComparison, compare_runs, run_before
+from campus_seg.evaluation.run_files import RunFiles
+from campus_seg.evaluation.suspects import find_suspects
+from campus_seg.evaluation.weaknesses import weakest_classes
+from campus_seg.palette import class_colors, hex_color
+from campus_seg.storage import replacing, write_json
+
+logger = logging.getLogger(__name__)
+
+PAGE, SUSPECTS_FILE = Path("report", "index.html"), Path("report", "suspects.json")  # in OUTPUT_DIR
+SPLIT_NAMES = {"test": "test", "val": "validation", "train": "training"}
+
+
+def report_run(cfg: CfgNode) -> None:
+    """Writes the page of a run that was just trained or evaluated, in its main process; the others wait.
+
+    Whatever is wrong with the page, the run has its model and its figures: it ends as it would without.
+    """
+    if comm.is_main_process():
+        try:
+            logger.info(f"What to look at first: {write_report(cfg)}")
+        except Exception as error:  # hours of training are not to end in a fault of a page
+            reason = one_line(str(error)) if isinstance(error, CampusError) else f"{type(error).__name__}: {error}"
+            logger.warning(f"No page was made ({one_line(reason)}); all else is whole. tools/report.py tries again")
+    comm.synchronize()
+
+
+def write_report(cfg: CfgNode) -> Path:
+    """Writes report/index.html, and report/suspects.json with all suspected label errors, from a run's files.
+
+    Args:
+        cfg: the run's.
+
+    Returns:
+        The page.
+
+    Raises:
+        CampusError: a file of the run is gone or damaged.
+    """
+    run = RunFiles(Path(cfg.OUTPUT_DIR))
+    names = dict(enumerate(run.classes, start=1))
+    drawing = Drawing(names, dict(zip(names, class_colors(len(names)), strict=True)))
+    analyses = {split: run.analysis(split) for split in run.evaluated}
+    analyses = {split: analysis for split, analysis in analyses.items() if analysis}
+    matches = {split: match_photos(run.truths[split], run.results(split)) for split in analyses}
+    found = {split: find_suspects(photos) for split, photos in matches.items()}
+    judge = next(iter(analyses), None)  # the split that says most
+    data = data_section(run, cfg)
+    context = {
+        "run": run,
+        "data": data,
+        "training": training_section(run, cfg),
+        "repeat": repeat_section(run, cfg),
+        "split_names": SPLIT_NAMES,
+        "judge": judge,
+        "figures": {split: figures_section(analysis) for split, analysis in analyses.items()},
+        "colors": {name: hex_color(drawing.colors[number]) for number, name in names.items()},
+    }
+    if judge:
+        thresholds = _thresholds(analyses[judge], names)
+        learned = sum((data["counts"][name.removeprefix("campus_")] for name in cfg.DATASETS.TRAIN), start=Counter())
+        context |= {
+            "before": _against_run_before(run),
+            "weakest": weakest_classes(analyses[judge], learned, found[judge]),
+            "suspects": suspects_section(run, found, drawing, thresholds),
+            "classes": classes_section(run, matches[judge], drawing, thresholds),
+        }
+        listed = {split: [photo.as_dict(names) for photo in photos] for split, photos in found.items()}
+        write_json(run.folder / SUSPECTS_FILE, listed)
+    page = run.folder / PAGE
+    with replacing(page) as temporary:
+        temporary.write_text(render("page.html", context), encoding="utf-8")
+    return page
+
+
+def _thresholds(analysis: Mapping[str, Any], names: Mapping[int, str]) -> dict[int, float]:
+    return {number: analysis["thresholds"]["by_class"][name] for number, name in names.items()}
+
+
+def _against_run_before(run: RunFiles) -> RunComparison | None:
+    before = run_before(run)
+    return compare_runs([before, run]) if before else None
+
+
+def render(template: str, context: Mapping[str, Any]) -> str:
+    """A page of report_page/: whatever comes from outside stands in it as text."""
+    environment = Environment(
+        loader=PackageLoader("campus_seg.evaluation", "report_page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"points": points, "share": share, "percent": percent, "signed": signed}
+    return environment.get_template(template).render(context)
+
+
+def points(value: float | None) -> str:
+    """An AP of 0 … 100; a dash where there is none."""
+    return "–" if value is None or value != value else f"{value:.1f}"
+
+
+def share(value: float | None) -> str:
+    """A figure of 0 … 1 in hundredths; a dash where there is none."""
+    return "–" if value is None else f"{value:.2f}"
+
+
+def percent(value: float | None) -> str:
+    """A figure of 0 … 1 as a percentage; a dash where there is none."""
+    return "–" if value is None else f"{value:.0%}"
+
+
+def signed(value: float) -> str:
+    """A difference of AP, with its sign."""
+    return f"{value:+.1f}".replace("-", "−")

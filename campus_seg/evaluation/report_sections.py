@@ -1,0 +1,238 @@
+"""The parts of a report, each as the page takes it: plain values and pictures."""
+
+import importlib.metadata
+import platform
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+
+from campus_seg.data.datasets import dataset_name, register_datasets
+from campus_seg.data.mapper import CampusMapper
+from campus_seg.data.splits import SPLITS
+from campus_seg.evaluation import charts
+from campus_seg.evaluation.charts import Picture
+from campus_seg.evaluation.loss_curves import read_losses
+from campus_seg.evaluation.matching import PhotoMatches
+from campus_seg.evaluation.report_photos import Album, Drawing, object_sides, ranked_photos, shown_detections
+from campus_seg.evaluation.run_files import RunFiles
+from campus_seg.evaluation.suspects import SuspectPhoto
+from campus_seg.inference.contact_sheet import evenly_spaced
+from campus_seg.inference.labelled import draw_augmented
+from campus_seg.label_studio.report import ImportReport
+from campus_seg.metrics_file import METRICS_FILE
+from campus_seg.palette import class_colors
+
+MOST_SUSPECTS = 100  # photos in the page; suspects.json has all
+PICTURED_SUSPECTS = 30
+ROOM = {"suspects": 2_400_000, "classes": 2_600_000, "augmented": 600_000}  # bytes of photos in the page
+PAIRS = 36  # photos for all classes together, as far as each has one at least
+AUGMENTED = 8
+PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "albumentations", "pycocotools", "hotcoco")
+DETECTRON2 = ("detectron2", "sal-detectron2")  # as upstream's build and the one of PyPI are called
+
+
+def training_section(run: RunFiles, cfg: CfgNode) -> dict[str, Any] | None:
+    """Losses, learning rate and time; None where the run was not trained in its folder."""
+    rates = [line for line in run.metrics if "lr" in line]
+    if not rates:
+        return None
+    best = best_iteration(run.metrics, cfg.CAMPUS.BEST_METRIC)
+    steps = np.diff([line["iteration"] for line in rates], prepend=-1)
+    seconds = sum(max(0, step) * line.get("time", 0.0) for step, line in zip(steps.tolist(), rates, strict=True))
+    return {
+        "losses": charts.loss_chart(read_losses(run.folder / METRICS_FILE), best),
+        "schedule": charts.schedule_chart(rates),
+        "best": best,
+        "iterations": rates[-1]["iteration"] + 1,
+        "minutes": seconds / 60,
+        "step": float(np.median([line["time"] for line in rates if "time" in line] or [0.0])),
+    }
+
+
+def best_iteration(lines: Sequence[Mapping[str, Any]], metric: str) -> int | None:
+    """The evaluation that was the best on the validation photos; the first of equal ones."""
+    is_loss = metric == "val/total_loss"
+    name = metric if is_loss else f"{dataset_name('val')}/{metric}"
+    judged = {line["iteration"]: line[name] for line in lines if name in line}
+    if not judged:
+        return None
+    return min(judged, key=lambda iteration: (judged[iteration] * (1 if is_loss else -1), iteration))
+
+
+def figures_section(analysis: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables and charts of one evaluated split."""
+    colors = class_colors(len(analysis["classes"]))
+    return {
+        "figures": analysis["figures"],
+        "accuracy": analysis["accuracy"],
+        "rows": [_class_row(entry, place, analysis) for place, entry in enumerate(analysis["by_class"])],
+        "chosen_on": analysis["thresholds"]["chosen_on"],
+        "charts": [
+            ("Precision and recall", charts.precision_recall_chart(analysis, colors)),
+            ("F1 over the score threshold", charts.f1_chart(analysis, colors)),
+            ("AP by size of the object", charts.size_chart(analysis)),
+            ("Reliability of scores", charts.calibration_chart(analysis)),
+            *([("What errors cost", charts.error_chart(analysis))] if analysis["errors"]["costs"] else []),
+        ],
+        "confusion": charts.confusion_chart(analysis),
+    }
+
+
+def _class_row(entry: Mapping[str, Any], place: int, analysis: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures of a class; precision and recall are those at its threshold in use."""
+    matrix = np.array(analysis["confusion"]["matrix"])
+    right, detected, objects = matrix[place, place], matrix[:, place].sum(), matrix[place].sum()
+    return {
+        "name": entry["name"],
+        "reason": entry["reason"],
+        "objects": entry["objects"],
+        "segm": entry["figures"]["segm"],
+        "bbox": entry["figures"]["bbox"],
+        "threshold": analysis["thresholds"]["by_class"][entry["name"]],
+        "precision": right / detected if detected else None,
+        "recall": right / objects if objects else None,
+        "f1": 2 * right / (detected + objects) if detected + objects else None,
+        "quality": entry["quality"],
+    }
+
+
+def suspects_section(
+    run: RunFiles, found: Mapping[str, Sequence[SuspectPhoto]], drawing: Drawing, thresholds: Mapping[int, float]
+) -> dict[str, Any]:
+    """Suspected label errors by photo, the most suspicious first.
+
+    Args:
+        run: gives the photos.
+        found: split -> what `find_suspects` gave of it.
+        drawing: of objects.
+        thresholds: category id -> the score from which on a detection is drawn.
+    """
+    together = [(split, photo) for split, photos in found.items() for photo in photos]
+    together.sort(key=lambda each: -each[1].suspects[0].suspicion)
+    entries = []
+    for split, suspect in together[:MOST_SUSPECTS]:
+        image = suspect.photo.image
+        said = [one.say(drawing.names) for one in suspect.suspects]
+        entries.append({"name": image["file_name"], "task": image.get("task"), "split": split, "said": said})
+    album = Album(ROOM["suspects"])
+    draws, alts = [], []
+    for _, suspect in together[:PICTURED_SUSPECTS]:
+        marks = [one.box for one in suspect.suspects]
+        also = [one.found for one in suspect.suspects if one.found]
+        _draw_pair(run, suspect.photo, drawing, shown_detections(suspect.photo, thresholds, also), draws, alts, marks)
+    for entry, pair in zip(entries, _pairs(album, draws, alts), strict=False):
+        entry["pictures"] = pair
+    return {
+        "photos": entries,
+        "more": len(together) - len(entries),
+        "suspects": sum(len(photo.suspects) for _, photo in together),
+        "all_photos": len(together),
+        "searched": {split: len(run.truths[split]["images"]) for split in found},
+        "kinds": Counter(one.kind for _, photo in together for one in photo.suspects),
+    }
+
+
+def classes_section(
+    run: RunFiles, photos: Sequence[PhotoMatches], drawing: Drawing, thresholds: Mapping[int, float]
+) -> list[dict[str, Any]]:
+    """The worst and the best photos of each class, the class that comes off worst first."""
+    album = Album(ROOM["classes"])
+    ranked = {number: ranked_photos(photos, thresholds, number) for number in drawing.names}
+    ranked = {number: rated for number, rated in ranked.items() if rated}
+    worst = max(1, min(3, PAIRS // max(1, len(ranked)) - 1))
+    entries = []
+    for number, rated in sorted(ranked.items(), key=lambda each: np.mean([quality for quality, _ in each[1]])):
+        rows = {"Worst": rated[:worst], "Best": rated[worst:][::-1][: max(1, worst - 1)]}
+        entry = {"name": drawing.names[number], "rows": {}}
+        for title, chosen in rows.items():
+            draws, alts = [], []
+            for _, photo in chosen:
+                _draw_pair(run, photo, drawing, shown_detections(photo, thresholds), draws, alts)
+            pairs = _pairs(album, draws, alts)
+            entry["rows"][title] = [
+                {"name": photo.image["file_name"], "quality": quality, "pictures": pair}
+                for (quality, photo), pair in zip(chosen, pairs, strict=True)
+                if pair[0] or pair[1]
+            ]
+        if any(entry["rows"].values()):
+            entries.append(entry)
+    return entries
+
+
+def _draw_pair(
+    run: RunFiles,
+    photo: PhotoMatches,
+    drawing: Drawing,
+    detections: Sequence[dict],
+    draws: list[Callable],
+    alts: list[str],
+    marks: Sequence[Sequence[float]] = (),
+) -> None:
+    """Adds the two pictures of a photo, labels and detections, to what is to be drawn."""
+    path = run.photo(photo.image)
+    for said, entries in (("Labelled", [*photo.objects, *photo.crowds]), ("Found", detections)):
+        draws.append(partial(drawing.draw, path, entries, marks))
+        counts = Counter(drawing.names[entry["category_id"]] for entry in entries)
+        alts.append(f"{said}: {', '.join(f'{n} {name}' for name, n in counts.items()) or 'nothing'}")
+
+
+def _pairs(album: Album, draws: Sequence[Callable], alts: Sequence[str]) -> list[tuple[Picture | None, Picture | None]]:
+    pictures = album.add(draws, alts)
+    return list(zip(pictures[::2], pictures[1::2], strict=True))
+
+
+def data_section(run: RunFiles, cfg: CfgNode) -> dict[str, Any]:
+    """What the model was taught and judged with."""
+    names = dict(enumerate(run.classes, start=1))
+    counts = {
+        split: Counter(names[entry["category_id"]] for entry in truth["annotations"])
+        for split, truth in run.truths.items()
+    }
+    photos = {split: len(truth["images"]) for split, truth in run.truths.items()}
+    defects = ImportReport(defects=run.import_report["defects"]).table()
+    return {
+        "photos": photos,
+        "objects": {split: counts[split].total() for split in SPLITS},
+        "counts": counts,
+        "by_class": charts.object_chart(counts, run.classes),
+        "sizes": charts.object_size_chart({split: object_sides(truth) for split, truth in run.truths.items()}),
+        "defects": defects,
+        "notes": run.import_report["notes"],
+        "unused_labels": run.import_report["unused_labels"],
+        "augmented": _augmented(run, cfg),
+    }
+
+
+def _augmented(run: RunFiles, cfg: CfgNode) -> list[Picture | None]:
+    """Some training photos as the model saw them in its first epoch."""
+    register_datasets(run.folder, run.classes)
+    photos = [photo for photo in DatasetCatalog.get(dataset_name("train")) if photo["annotations"]]
+    photos = [photos[place] for place in evenly_spaced(len(photos), AUGMENTED)]
+    mapper, colors = CampusMapper(cfg, is_train=True), class_colors(len(run.classes))
+
+    def draw(photo: dict[str, Any]) -> np.ndarray:
+        return draw_augmented(mapper({**photo, "epoch": 0}), cfg.INPUT.FORMAT, run.classes, colors)
+
+    alts = [f"A training photo as augmented, with {len(photo['annotations'])} objects" for photo in photos]
+    return Album(ROOM["augmented"]).add([partial(draw, photo) for photo in photos], alts)
+
+
+def repeat_section(run: RunFiles, cfg: CfgNode) -> dict[str, Any]:
+    """What it takes to repeat the run."""
+    versions = {"Python": platform.python_version()}
+    for name in ("campus_seg", *DETECTRON2, *PACKAGES):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:  # Detectron2 under its other name
+            continue
+    return {
+        "export": run.import_report.get("export") or cfg.CAMPUS.EXPORT,
+        "versions": versions,
+        "seed": cfg.SEED,
+        "config": cfg.dump(),
+    }

@@ -1,0 +1,98 @@
+"""Which classes a model is weakest at, and the likely reason: a rule of thumb each, in words for people."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from campus_seg.evaluation.suspects import SuspectPhoto
+
+FEW = 50  # objects to learn from; below it, and below half of what the middle class has
+SMALL_SHARE = 0.4  # of the objects
+CONFUSED_SHARE = 0.1  # of the objects, taken for one other class
+SUSPECT_SHARE = 0.1  # labels that are likely wrong, of all
+MISSED_SHARE = 0.3  # of the objects
+LOOSE = 0.72  # mean IoU of masks that are right
+FEW_JUDGE = 10  # objects below which AP itself is a matter of luck
+
+
+@dataclass(frozen=True)
+class Weakness:
+    """A class that comes off badly.
+
+    Attributes:
+        name: of the class.
+        ap: of masks, 0 … 100.
+        reasons: in words, the most likely first; one at least.
+    """
+
+    name: str
+    ap: float
+    reasons: list[str]
+
+
+def weakest_classes(
+    analysis: Mapping[str, Any], training: Mapping[str, int], suspects: Iterable[SuspectPhoto], most: int = 3
+) -> list[Weakness]:
+    """The classes with the lowest mask AP; those without an object to judge by are none of them.
+
+    Args:
+        analysis: of the photos that judge.
+        training: class -> objects that the model learned from.
+        suspects: labels that are likely wrong in these photos.
+        most: how many.
+    """
+    judged = [entry for entry in analysis["by_class"] if entry["figures"]["segm"]["AP"] is not None]
+    judged.sort(key=lambda entry: entry["figures"]["segm"]["AP"])
+    wrong = _suspects_by_class(suspects, analysis["classes"])
+    return [
+        Weakness(entry["name"], entry["figures"]["segm"]["AP"], _reasons(entry, analysis, training, wrong))
+        for entry in judged[:most]
+    ]
+
+
+def _reasons(
+    entry: Mapping[str, Any], analysis: Mapping[str, Any], training: Mapping[str, int], wrong: Mapping[str, int]
+) -> list[str]:
+    name, objects = entry["name"], entry["objects"]
+    known = training.get(name, 0)
+    middle = sorted(training.get(other, 0) for other in analysis["classes"])[len(analysis["classes"]) // 2]
+    reasons = []  # (how far beyond what is normal, words)
+    if known < FEW and known < middle / 2:
+        reasons.append((2 + (FEW - known) / FEW, f"few objects to learn from ({known})"))
+    small = entry["sizes"]["small"]["objects"] / objects
+    if small >= SMALL_SHARE:
+        reasons.append((small / SMALL_SHARE, f"small objects ({small:.0%} below 32 x 32 pixels)"))
+    other, share = _confused_with(name, analysis["confusion"])
+    if share >= CONFUSED_SHARE:
+        reasons.append((share / CONFUSED_SHARE, f"confused with {other} ({share:.0%})"))
+    suspicious = wrong.get(name, 0) / objects
+    if suspicious >= SUSPECT_SHARE:
+        reasons.append((suspicious / SUSPECT_SHARE, f"suspected label errors ({wrong[name]})"))
+    found = entry["at_thresholds"]["share"]
+    if 1 - found >= MISSED_SHARE:
+        reasons.append(((1 - found) / MISSED_SHARE, f"not found or not taken for it ({1 - found:.0%})"))
+    fit = entry["quality"]["iou"]
+    if fit is not None and fit < LOOSE:
+        reasons.append((1 + (LOOSE - fit) * 4, f"loose outlines (mean IoU {fit:.2f} where found)"))
+    if objects < FEW_JUDGE:
+        reasons.append((1, f"only {objects} to judge by"))
+    return [words for _, words in sorted(reasons, key=lambda each: -each[0])] or ["no single reason stands out"]
+
+
+def _confused_with(name: str, confusion: Mapping[str, Any]) -> tuple[str, float]:
+    """The class that objects of another are most often taken for, and the share of them; ("", 0.0) where there is none."""
+    row = confusion["matrix"][confusion["rows"].index(name)]
+    others = [(count, column) for count, column in zip(row, confusion["columns"], strict=True) if column != name]
+    count, other = max(others[:-1], default=(0, ""), key=lambda each: each[0])  # the last is "missed"
+    return other, count / sum(row) if sum(row) else 0.0
+
+
+def _suspects_by_class(suspects: Iterable[SuspectPhoto], classes: Sequence[str]) -> Counter:
+    """How many labels of each class are likely wrong; a missing one counts for the class that was found."""
+    counts: Counter = Counter()
+    for photo in suspects:
+        for suspect in photo.suspects:
+            shape = suspect.label or suspect.found
+            counts[classes[shape["category_id"] - 1]] += 1
+    return counts
