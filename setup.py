@@ -42,6 +42,7 @@ setup(
     package_dir={"campus_seg.tools": "tools", "campus_seg.configs": "configs"},
     package_data={
         "campus_seg.configs": ["*.yaml", "augmentations/*.yaml"],
+        "campus_seg.evaluation": ["report_page/*"],
         "campus_seg.inference": ["gallery_page/*"],
     },
     install_requires=[
@@ -69,6 +70,7 @@ setup(
     entry_points={
         "console_scripts": [
             "campus-label-studio = campus_seg.tools.label_studio:main",
+            "campus-report = campus_seg.tools.report:main",
             "campus-train = campus_seg.tools.train_net:main",
             "campus-visualize = campus_seg.tools.visualize:main",
             "campus-visualize-data = campus_seg.tools.visualize_data:main",

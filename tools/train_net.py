@@ -62,6 +62,7 @@ def run(cfg, args, prepared):
     from campus_seg.engine.replicas import check_same_weights
     from campus_seg.engine.run import log_import, setup_run, write_config
     from campus_seg.engine.trainer import Trainer, evaluate
+    from campus_seg.evaluation.report import report_run
     from campus_seg.modeling.mini_backbone import register_mini_backbone
     from campus_seg.modeling.weights_file import read_checkpoint
 
@@ -75,7 +76,9 @@ def run(cfg, args, prepared):
     for level, remark in prepared.remarks:
         logger.log(level, remark)
     if args.eval_only:
-        return evaluate(cfg)
+        results = evaluate(cfg)
+        report_run(cfg)
+        return results
     trainer = Trainer(cfg)
     if args.resume and trainer.checkpointer.has_checkpoint():
         trainer.resume_or_load(resume=True)
@@ -92,9 +95,10 @@ def run(cfg, args, prepared):
         dry_run(trainer.model, cfg)
     write_config(cfg)
     results = trainer.train()
+    report_run(cfg)
     config = shlex.quote(str(output_dir / "config.yaml"))
     logger.info(
-        f"Done: the model, its figures and losses.png lie in {output_dir}. To mask photos:\n"
+        f"Done: the model, its figures and report/index.html lie in {output_dir}. To mask photos:\n"
         f"  python tools/visualize.py --config-file {config} --input photos/ --output masked/"
     )
     return results

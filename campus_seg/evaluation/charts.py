@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from campus_seg.evaluation.run_comparison import RunComparison
+
 DOTS = 96  # CSS pixels an inch
 MOST_NAMED = 12  # lines in a legend
 MOST_NUMBERED = 16  # classes of a confusion matrix whose cells have room for numbers
 LONGEST = 24  # letters of a name
 LINES = ("-", "--", "-.", ":")  # for those who cannot tell the colours
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # Okabe and Ito's colours, for runs
 STYLE = {
     "svg.fonttype": "none",  # letters stay letters
     "svg.hashsalt": "campus_seg",  # the same chart is the same file
@@ -56,7 +59,7 @@ class Picture:
 
 
 @contextlib.contextmanager
-def _axes(width: float = 5.4, height: float = 3.6) -> Iterator[tuple["Figure", "Axes"]]:
+def _axes(width: float = 5.4, height: float = 4.0) -> Iterator[tuple["Figure", "Axes"]]:
     import matplotlib as mpl  # slow to import, and only needed here
     from matplotlib.figure import Figure
 
@@ -122,7 +125,7 @@ def precision_recall_chart(analysis: Mapping[str, Any], colors: Sequence[tuple[i
         for place, (name, color, precision, _) in enumerate(_weakest_first(classes)):
             axes.plot(recalls, precision, **_line(place, name, color))
         axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02))
-        _legend(axes, len(classes))
+        _legend(figure, len(classes))
         said = ", ".join(f"{name} {ap:.0f}" for name, _, _, ap in classes)
         return _picture(figure, f"Precision against recall of masks at IoU 0.5, by class. AP50: {said}.")
 
@@ -143,7 +146,7 @@ def f1_chart(analysis: Mapping[str, Any], colors: Sequence[tuple[int, int, int]]
             at = chosen[name]
             axes.plot(at, np.interp(at, grid, values), marker="o", markersize=5, color=_ink(color))
         axes.set(xlabel="score threshold (dot: the one in use)", ylabel="F1", xlim=(0, 1.01), ylim=(0, 1.02))
-        _legend(axes, len(classes))
+        _legend(figure, len(classes))
         said = ", ".join(f"{name} {f1:.2f} (in use: {chosen[name]:.2f})" for name, _, _, f1 in classes)
         return _picture(figure, f"F1 over the score threshold, by class. Best F1: {said}.")
 
@@ -187,7 +190,7 @@ def size_chart(analysis: Mapping[str, Any]) -> Picture:
     """AP of masks and boxes by the size of the object."""
     sizes = {"small": "APs", "medium": "APm", "large": "APl"}
     counts = {size: analysis["sizes"][size]["objects"] for size in sizes}
-    with _axes(5.4, 3.0) as (figure, axes):
+    with _axes() as (figure, axes):
         said = []
         for place, (task, color, name) in enumerate(
             (("segm", COLORS["train"], "masks"), ("bbox", COLORS["val"], "boxes"))
@@ -202,7 +205,7 @@ def size_chart(analysis: Mapping[str, Any]) -> Picture:
         axes.set_xticks(range(3), names)
         axes.set(ylabel="AP", ylim=(0, 100))
         axes.grid(axis="x", visible=False)
-        axes.legend(ncols=2, loc="upper left")
+        figure.legend(ncols=2, loc="outside upper right")
         return _picture(
             figure, f"AP by size of the object (small below 32 x 32 pixels, large from 96 x 96): {'; '.join(said)}."
         )
@@ -216,7 +219,7 @@ def calibration_chart(analysis: Mapping[str, Any]) -> Picture:
     """Reliability: the share of detections that are right, by their score."""
     calibration = analysis["calibration"]
     bins = [entry for entry in calibration["bins"] if entry["detections"]]
-    with _axes(5.4, 3.6) as (figure, axes):
+    with _axes() as (figure, axes):
         axes.plot([0, 1], [0, 1], color="black", linestyle=":", linewidth=1.2, label="as sure as right")
         for entry in bins:
             axes.bar((entry["low"] + entry["high"]) / 2, entry["right"], 0.09, color=COLORS["train"], alpha=0.75)
@@ -238,7 +241,7 @@ def error_chart(analysis: Mapping[str, Any]) -> Picture:
     """What each kind of error costs (TIDE)."""
     costs, counts = analysis["errors"]["costs"], analysis["errors"]["counts"]
     kinds = sorted(costs, key=costs.get)
-    with _axes(5.4, 3.0) as (figure, axes):
+    with _axes() as (figure, axes):
         axes.barh(kinds, [costs[kind] for kind in kinds], 0.7, color=COLORS["val"])
         top = max(costs.values(), default=0) or 1
         for place, kind in enumerate(kinds):
@@ -266,7 +269,7 @@ def object_chart(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]
         axes.invert_yaxis()
         axes.set_xlabel("objects")
         axes.grid(axis="y", visible=False)
-        axes.legend(ncols=3, loc="lower right")
+        figure.legend(ncols=3, loc="outside upper right")
         said = "; ".join(
             f"{name} " + ", ".join(f"{counts[split].get(name, 0)} {split}" for split in COLORS) for name in classes
         )
@@ -288,9 +291,35 @@ def object_size_chart(sides: Mapping[str, np.ndarray]) -> Picture:
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.minorticks_off()
         axes.set(xlabel="side of a square as large, pixels (dotted: COCO's small and large)", ylabel="objects")
-        axes.legend(ncols=3, loc="upper right")
+        figure.legend(ncols=3, loc="outside upper right")
         small, large = (everyone < 32).mean() if len(everyone) else 0, (everyone >= 96).mean() if len(everyone) else 0
         return _picture(figure, f"Sizes of {len(everyone)} objects: {small:.0%} small, {large:.0%} large.")
+
+
+def difference_chart(compared: "RunComparison") -> Picture:
+    """How far runs are from the first, over all classes and by class: a dot each, and the interval of the draws."""
+    names = ["all", *compared.classes]
+    with _axes(7.4, 1.5 + 0.34 * len(names)) as (figure, axes):
+        axes.axvline(0, color="black", linewidth=1)
+        runs = len(compared.others)
+        for place, (run, overall, by_class) in enumerate(
+            zip(compared.others, compared.overall, compared.by_class, strict=True)
+        ):
+            each = [overall, *(by_class[name] for name in compared.classes)]
+            rows = np.arange(len(names)) + (place - (runs - 1) / 2) * 0.6 / runs
+            color = SERIES[place % len(SERIES)]
+            axes.hlines(rows, [it.low for it in each], [it.high for it in each], color=color, linewidth=2)
+            axes.plot([it.value for it in each], rows, "o", color=color, markersize=5, label=_short(run.name))
+        axes.set_yticks(range(len(names)), [_short(name) for name in names])
+        axes.invert_yaxis()
+        axes.set_xlabel(f"mask AP, against {_short(compared.base.name)}")
+        axes.grid(axis="y", visible=False)
+        figure.legend(loc="outside upper right", ncols=3)
+        said = ", ".join(
+            f"{run.name} {it.value:+.1f} ({it.low:+.1f} to {it.high:+.1f})"
+            for run, it in zip(compared.others, compared.overall, strict=True)
+        )
+        return _picture(figure, f"Differences of mask AP from {compared.base.name}, over all classes: {said}.")
 
 
 def _weakest_first(classes: Sequence[tuple]) -> list[tuple]:
@@ -303,10 +332,10 @@ def _line(place: int, name: str, color: tuple[int, int, int]) -> dict[str, Any]:
     return {"color": _ink(color), "linewidth": 1.7, "linestyle": LINES[place % len(LINES)], "label": label}
 
 
-def _legend(axes: "Axes", lines: int) -> None:
+def _legend(figure: "Figure", lines: int) -> None:
     if lines:
         title = None if lines <= MOST_NAMED else f"the weakest of {lines}"
-        axes.legend(loc="lower left", title=title, ncols=1 + (lines > 6))
+        figure.legend(loc="outside lower center", title=title, ncols=3)
 
 
 def _ink(color: tuple[int, int, int]) -> str:

@@ -11,9 +11,11 @@ from detectron2.utils import comm
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from campus_seg.errors import CampusError, one_line
+from campus_seg.evaluation.charts import difference_chart
 from campus_seg.evaluation.matching import match_photos
 from campus_seg.evaluation.report_photos import Drawing
 from campus_seg.evaluation.report_sections import (
+    chart_section,
     classes_section,
     data_section,
     figures_section,
@@ -24,7 +26,7 @@ from campus_seg.evaluation.report_sections import (
 from campus_seg.evaluation.run_comparison import RunComparison, compare_runs, run_before
 from campus_seg.evaluation.run_files import RunFiles
 from campus_seg.evaluation.suspects import find_suspects
-from campus_seg.evaluation.weaknesses import weakest_classes
+from campus_seg.evaluation.weaknesses import percent, weakest_classes
 from campus_seg.palette import class_colors, hex_color
 from campus_seg.storage import replacing, write_json
 
@@ -84,6 +86,7 @@ def write_report(cfg: CfgNode) -> Path:
         learned = sum((data["counts"][name.removeprefix("campus_")] for name in cfg.DATASETS.TRAIN), start=Counter())
         context |= {
             "before": _against_run_before(run),
+            "charts": chart_section(analyses[judge]),
             "weakest": weakest_classes(analyses[judge], learned, found[judge]),
             "suspects": suspects_section(run, found, drawing, thresholds),
             "classes": classes_section(run, matches[judge], drawing, thresholds),
@@ -103,6 +106,23 @@ def _thresholds(analysis: Mapping[str, Any], names: Mapping[int, str]) -> dict[i
 def _against_run_before(run: RunFiles) -> RunComparison | None:
     before = run_before(run)
     return compare_runs([before, run]) if before else None
+
+
+def write_comparison(compared: RunComparison, page: Path) -> None:
+    """Writes a page that puts runs side by side.
+
+    Args:
+        compared: of `compare_runs`.
+        page: where to.
+    """
+    context = {
+        "compared": compared,
+        "last": compared.others[-1],
+        "split_names": SPLIT_NAMES,
+        "picture": difference_chart(compared),
+    }
+    with replacing(page) as temporary:
+        temporary.write_text(render("comparison.html", context), encoding="utf-8")
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
@@ -126,11 +146,6 @@ def points(value: float | None) -> str:
 def share(value: float | None) -> str:
     """A figure of 0 … 1 in hundredths; a dash where there is none."""
     return "–" if value is None else f"{value:.2f}"
-
-
-def percent(value: float | None) -> str:
-    """A figure of 0 … 1 as a percentage; a dash where there is none."""
-    return "–" if value is None else f"{value:.0%}"
 
 
 def signed(value: float) -> str:

@@ -30,7 +30,7 @@ from campus_seg.palette import class_colors
 MOST_SUSPECTS = 100  # photos in the page; suspects.json has all
 PICTURED_SUSPECTS = 30
 ROOM = {"suspects": 2_400_000, "classes": 2_600_000, "augmented": 600_000}  # bytes of photos in the page
-PAIRS = 36  # photos for all classes together, as far as each has one at least
+PAIRS = 36  # photos for all classes together: four bad and two good of each, or fewer
 AUGMENTED = 8
 PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "albumentations", "pycocotools", "hotcoco")
 DETECTRON2 = ("detectron2", "sal-detectron2")  # as upstream's build and the one of PyPI are called
@@ -65,22 +65,27 @@ def best_iteration(lines: Sequence[Mapping[str, Any]], metric: str) -> int | Non
 
 
 def figures_section(analysis: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables and charts of one evaluated split."""
-    colors = class_colors(len(analysis["classes"]))
+    """The tables of one evaluated split."""
     return {
         "figures": analysis["figures"],
         "accuracy": analysis["accuracy"],
         "rows": [_class_row(entry, place, analysis) for place, entry in enumerate(analysis["by_class"])],
         "chosen_on": analysis["thresholds"]["chosen_on"],
-        "charts": [
-            ("Precision and recall", charts.precision_recall_chart(analysis, colors)),
-            ("F1 over the score threshold", charts.f1_chart(analysis, colors)),
-            ("AP by size of the object", charts.size_chart(analysis)),
-            ("Reliability of scores", charts.calibration_chart(analysis)),
-            *([("What errors cost", charts.error_chart(analysis))] if analysis["errors"]["costs"] else []),
-        ],
-        "confusion": charts.confusion_chart(analysis),
     }
+
+
+def chart_section(analysis: Mapping[str, Any]) -> dict[str, Any]:
+    """The charts of one evaluated split: some of one size with their titles, and the confusion matrix."""
+    colors = class_colors(len(analysis["classes"]))
+    titled = {
+        "Precision and recall": charts.precision_recall_chart(analysis, colors),
+        "F1 over the score threshold": charts.f1_chart(analysis, colors),
+        "AP by size of the object": charts.size_chart(analysis),
+        "Reliability of scores": charts.calibration_chart(analysis),
+    }
+    if analysis["errors"]["costs"]:
+        titled["What errors cost"] = charts.error_chart(analysis)
+    return {"titled": titled, "confusion": charts.confusion_chart(analysis)}
 
 
 def _class_row(entry: Mapping[str, Any], place: int, analysis: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,10 +149,10 @@ def classes_section(
     album = Album(ROOM["classes"])
     ranked = {number: ranked_photos(photos, thresholds, number) for number in drawing.names}
     ranked = {number: rated for number, rated in ranked.items() if rated}
-    worst = max(1, min(3, PAIRS // max(1, len(ranked)) - 1))
+    worst = 4 if len(ranked) * 6 <= PAIRS else 2 if len(ranked) * 3 <= PAIRS else 1
     entries = []
     for number, rated in sorted(ranked.items(), key=lambda each: np.mean([quality for quality, _ in each[1]])):
-        rows = {"Worst": rated[:worst], "Best": rated[worst:][::-1][: max(1, worst - 1)]}
+        rows = {"Worst": rated[:worst], "Best": rated[worst:][::-1][: max(1, worst // 2)]}
         entry = {"name": drawing.names[number], "rows": {}}
         for title, chosen in rows.items():
             draws, alts = [], []

@@ -10,9 +10,9 @@ from campus_seg.evaluation.suspects import SuspectPhoto
 FEW = 50  # objects to learn from; below it, and below half of what the middle class has
 SMALL_SHARE = 0.4  # of the objects
 CONFUSED_SHARE = 0.1  # of the objects, taken for one other class
-SUSPECT_SHARE = 0.1  # labels that are likely wrong, of all
+SUSPECT_SHARE = 0.15  # labels that are likely wrong, of all
 MISSED_SHARE = 0.3  # of the objects
-LOOSE = 0.72  # mean IoU of masks that are right
+LOOSE = 0.75  # mean IoU of masks that are right
 FEW_JUDGE = 10  # objects below which AP itself is a matter of luck
 
 
@@ -62,16 +62,16 @@ def _reasons(
         reasons.append((2 + (FEW - known) / FEW, f"few objects to learn from ({known})"))
     small = entry["sizes"]["small"]["objects"] / objects
     if small >= SMALL_SHARE:
-        reasons.append((small / SMALL_SHARE, f"small objects ({small:.0%} below 32 x 32 pixels)"))
+        reasons.append((small / SMALL_SHARE, f"small objects ({percent(small)} below 32 x 32 pixels)"))
     other, share = _confused_with(name, analysis["confusion"])
     if share >= CONFUSED_SHARE:
-        reasons.append((share / CONFUSED_SHARE, f"confused with {other} ({share:.0%})"))
+        reasons.append((share / CONFUSED_SHARE, f"confused with {other} ({percent(share)})"))
     suspicious = wrong.get(name, 0) / objects
     if suspicious >= SUSPECT_SHARE:
         reasons.append((suspicious / SUSPECT_SHARE, f"suspected label errors ({wrong[name]})"))
     found = entry["at_thresholds"]["share"]
     if 1 - found >= MISSED_SHARE:
-        reasons.append(((1 - found) / MISSED_SHARE, f"not found or not taken for it ({1 - found:.0%})"))
+        reasons.append(((1 - found) / MISSED_SHARE, f"missed or taken for something else ({percent(1 - found)})"))
     fit = entry["quality"]["iou"]
     if fit is not None and fit < LOOSE:
         reasons.append((1 + (LOOSE - fit) * 4, f"loose outlines (mean IoU {fit:.2f} where found)"))
@@ -80,8 +80,13 @@ def _reasons(
     return [words for _, words in sorted(reasons, key=lambda each: -each[0])] or ["no single reason stands out"]
 
 
+def percent(value: float | None) -> str:
+    """A figure of 0 … 1 as a percentage; a dash where there is none."""
+    return "–" if value is None else f"{100 * value:.0f}\N{NO-BREAK SPACE}%"
+
+
 def _confused_with(name: str, confusion: Mapping[str, Any]) -> tuple[str, float]:
-    """The class that objects of another are most often taken for, and the share of them; ("", 0.0) where there is none."""
+    """The class that objects of another are most often taken for, and the share of them."""
     row = confusion["matrix"][confusion["rows"].index(name)]
     others = [(count, column) for count, column in zip(row, confusion["columns"], strict=True) if column != name]
     count, other = max(others[:-1], default=(0, ""), key=lambda each: each[0])  # the last is "missed"

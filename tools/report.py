@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""Writes a run's page anew, or a page that puts several runs side by side.
+
+Examples:
+    tools/report.py --config-file output/campus/config.yaml
+    tools/report.py --compare output/campus output/campus2
+
+Nothing is predicted: what the evaluations of the runs left in their folders is enough. Exit status 2 for bad input.
+"""
+
+import argparse
+from pathlib import Path
+
+from campus_seg.environment import require_detectron2
+from campus_seg.errors import ConfigError, exits_on_bad_input
+
+
+def get_parser():
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--config-file", metavar="FILE", help="a run's config.yaml: writes report/index.html beside it")
+    what.add_argument("--compare", nargs="+", metavar="RUN", help="folders of runs; the others with the first")
+    parser.add_argument(
+        "--output", metavar="FILE", type=Path, help="the page of --compare; report/comparison.html in the last RUN"
+    )
+    parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="give them last")
+    return parser
+
+
+@exits_on_bad_input
+def main(argv=None):
+    """Runs the command."""
+    args = get_parser().parse_args(argv)
+    if args.compare and len(args.compare) < 2:
+        raise ConfigError(f"--compare {args.compare[0]}: give two runs or more, the one to compare with first")
+    if args.output and not args.compare:
+        raise ConfigError(f"--output {args.output}: is for --compare; a run's page lies in its own folder")
+    require_detectron2()
+    if args.compare:
+        compare([Path(folder) for folder in args.compare], args.output)
+    else:
+        report(args.config_file, args.opts)
+
+
+def report(config_file, opts):
+    """Writes the page of a run, and first what an earlier version did not: the analyses of its evaluations."""
+    from campus_seg.config import load_config
+    from campus_seg.evaluation.report import write_report
+    from campus_seg.evaluation.run_analysis import write_analyses
+    from campus_seg.evaluation.run_files import RunFiles
+    from campus_seg.storage import check_output_folder
+
+    cfg = load_config(config_file, opts)
+    check_output_folder(Path(cfg.OUTPUT_DIR))
+    run = RunFiles(Path(cfg.OUTPUT_DIR))
+    if any(run.analysis(split) is None for split in run.evaluated):
+        cfg.DATASETS.TEST = tuple(f"campus_{split}" for split in run.evaluated)
+        write_analyses(cfg)
+    print(f"{write_report(cfg)} (open it in a browser)")
+
+
+def compare(folders, output):
+    """Prints how runs differ from the first, and writes it as a page."""
+    from campus_seg.evaluation.report import write_comparison
+    from campus_seg.evaluation.run_comparison import compare_runs
+    from campus_seg.evaluation.run_files import RunFiles
+    from campus_seg.storage import check_output_folder
+
+    output = output or folders[-1] / "report" / "comparison.html"
+    check_output_folder(output.parent)
+    compared = compare_runs([RunFiles(folder) for folder in folders])
+    print(f"Mask AP on the {compared.photos} {compared.split} photos that all runs were evaluated on")
+    print(f"  {compared.overall[0].first:5.1f}  {compared.base.folder}")
+    for run, difference in zip(compared.others, compared.overall, strict=True):
+        verdict = "exceeds the noise" if difference.exceeds_noise else "within the noise"
+        interval = f"{difference.value:+.1f}, 95 % of draws {difference.low:+.1f} to {difference.high:+.1f}: {verdict}"
+        print(f"  {difference.second:5.1f}  {run.folder} ({interval})")
+    if compared.left_out:
+        print(f"  Left out, since not all runs know them: {', '.join(compared.left_out)}")
+    write_comparison(compared, output)
+    print(f"{output} (open it in a browser) says it by class")
+
+
+if __name__ == "__main__":
+    main()
