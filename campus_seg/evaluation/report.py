@@ -11,7 +11,6 @@ from detectron2.utils import comm
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from campus_seg.errors import CampusError, one_line
-from campus_seg.evaluation.charts import difference_chart
 from campus_seg.evaluation.matching import match_photos
 from campus_seg.evaluation.report_photos import Drawing
 from campus_seg.evaluation.report_sections import (
@@ -23,6 +22,7 @@ from campus_seg.evaluation.report_sections import (
     suspects_section,
     training_section,
 )
+from campus_seg.evaluation.run_charts import difference_chart
 from campus_seg.evaluation.run_comparison import RunComparison, compare_runs, run_before
 from campus_seg.evaluation.run_files import RunFiles
 from campus_seg.evaluation.suspects import find_suspects

@@ -12,8 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from campus_seg.evaluation.charts import Picture
 from campus_seg.evaluation.matching import NONE, Pairing, PhotoMatches
+from campus_seg.evaluation.pictures import Picture
 from campus_seg.inference.labelled import annotation_mask, draw_objects
 from campus_seg.photos import PhotoError, read_photo
 

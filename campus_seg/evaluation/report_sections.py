@@ -14,10 +14,10 @@ from detectron2.data import DatasetCatalog
 from campus_seg.data.datasets import dataset_name, register_datasets
 from campus_seg.data.mapper import CampusMapper
 from campus_seg.data.splits import SPLITS
-from campus_seg.evaluation import charts
-from campus_seg.evaluation.charts import Picture
+from campus_seg.evaluation import charts, run_charts
 from campus_seg.evaluation.loss_curves import read_losses
 from campus_seg.evaluation.matching import PhotoMatches
+from campus_seg.evaluation.pictures import Picture
 from campus_seg.evaluation.report_photos import Album, Drawing, object_sides, ranked_photos, shown_detections
 from campus_seg.evaluation.run_files import RunFiles
 from campus_seg.evaluation.suspects import SuspectPhoto
@@ -45,8 +45,8 @@ def training_section(run: RunFiles, cfg: CfgNode) -> dict[str, Any] | None:
     steps = np.diff([line["iteration"] for line in rates], prepend=-1)
     seconds = sum(max(0, step) * line.get("time", 0.0) for step, line in zip(steps.tolist(), rates, strict=True))
     return {
-        "losses": charts.loss_chart(read_losses(run.folder / METRICS_FILE), best),
-        "schedule": charts.schedule_chart(rates),
+        "losses": run_charts.loss_chart(read_losses(run.folder / METRICS_FILE), best),
+        "schedule": run_charts.schedule_chart(rates),
         "best": best,
         "iterations": rates[-1]["iteration"] + 1,
         "minutes": seconds / 60,
@@ -204,8 +204,8 @@ def data_section(run: RunFiles, cfg: CfgNode) -> dict[str, Any]:
         "photos": photos,
         "objects": {split: counts[split].total() for split in SPLITS},
         "counts": counts,
-        "by_class": charts.object_chart(counts, run.classes),
-        "sizes": charts.object_size_chart({split: object_sides(truth) for split, truth in run.truths.items()}),
+        "by_class": run_charts.object_chart(counts, run.classes),
+        "sizes": run_charts.object_size_chart({split: object_sides(truth) for split, truth in run.truths.items()}),
         "defects": defects,
         "notes": run.import_report["notes"],
         "unused_labels": run.import_report["unused_labels"],
