@@ -5,7 +5,7 @@
 #   make precision  on the model of make demo: that every engine and precision is as good as stock Detectron2, and
 #                 that tiles find the small objects of a panorama
 #   make processes  trainings in two processes and on two machines, their ends and resumes
-#   make pages    the gallery in a real browser, chromium, which has to be there
+#   make test-web  the gallery and the report in a real browser, chromium, which has to be there
 #   make install  the environment alone
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +15,7 @@ INSTALLED := $(VENV)/installed
 export OMP_NUM_THREADS ?= 2
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: install demo test overfit kills precision processes pages lint format lock clean
+.PHONY: install demo test overfit kills precision processes test-web lint format lock clean
 
 install: $(INSTALLED)
 
@@ -50,7 +50,7 @@ precision: install
 processes: install
 	$(BIN)/python -m pytest tests -m processes
 
-pages: install
+test-web: install
 	$(BIN)/python -m pytest tests -m pages
 
 lint: install

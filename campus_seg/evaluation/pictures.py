@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import io
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -56,7 +57,9 @@ def draw_axes(width: float = 5.4, height: float = 4.0) -> Iterator[tuple["Figure
 
 def svg_picture(figure: "Figure", alt: str) -> Picture:
     stream = io.BytesIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser's fonts will have it
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     content = base64.b64encode(stream.getvalue()).decode("ascii")
     width, height = (round(DOTS * inches) for inches in figure.get_size_inches())
     return Picture(f"data:image/svg+xml;base64,{content}", alt, width, height)

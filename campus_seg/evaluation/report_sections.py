@@ -5,6 +5,7 @@ import platform
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,7 @@ def suspects_section(
     for split, suspect in together[:MOST_SUSPECTS]:
         image = suspect.photo.image
         said = [one.say(drawing.names) for one in suspect.suspects]
-        entries.append({"name": image["file_name"], "task": image.get("task"), "split": split, "said": said})
+        entries.append({"name": shown_name(image), "task": image.get("task"), "split": split, "said": said})
     album = Album(ROOM["suspects"])
     draws, alts = [], []
     for _, suspect in together[:PICTURED_SUSPECTS]:
@@ -160,13 +161,19 @@ def classes_section(
                 _draw_pair(run, photo, drawing, shown_detections(photo, thresholds), draws, alts)
             pairs = _pairs(album, draws, alts)
             entry["rows"][title] = [
-                {"name": photo.image["file_name"], "quality": quality, "pictures": pair}
+                {"name": shown_name(photo.image), "quality": quality, "pictures": pair}
                 for (quality, photo), pair in zip(chosen, pairs, strict=True)
                 if pair[0] or pair[1]
             ]
         if any(entry["rows"].values()):
             entries.append(entry)
     return entries
+
+
+def shown_name(image: Mapping[str, Any]) -> str:
+    """What a photo is called in the page: of one that lies elsewhere, its name and that of its folder."""
+    path = PurePath(image["file_name"])
+    return str(PurePath(*path.parts[-2:])) if path.is_absolute() else image["file_name"]
 
 
 def _draw_pair(

@@ -26,8 +26,8 @@ def open_page(browser):
     """Opens pages, and afterwards says that they were content: nothing on the console, nothing from the network."""
     said, asked, contexts = [], [], []
 
-    def open_page(folder, *, check=True, **options):
-        context = browser.new_context(viewport={"width": 1200, "height": 800}, **options)
+    def open_page(folder, *, name="index.html", check=True, **options):
+        context = browser.new_context(**{"viewport": {"width": 1200, "height": 800}, **options})
         context.set_offline(True)
         contexts.append(context)
         page = context.new_page()
@@ -37,11 +37,11 @@ def open_page(browser):
             page.on("dialog", lambda dialog: (said.append(f"alert {dialog.message}"), dialog.dismiss()))
             page.on("requestfailed", lambda request: said.append(f"failed {request.url}"))
         page.on("request", lambda request: asked.append(request.url))
-        page.goto((folder / "index.html").as_uri())
+        page.goto((folder / name).as_uri())
         return page
 
     yield open_page
     for context in contexts:
         context.close()
     assert said == []
-    assert [url for url in asked if urlsplit(url).scheme != "file"] == []
+    assert [url for url in asked if urlsplit(url).scheme not in ("file", "data")] == []
