@@ -92,6 +92,8 @@ def add_campus_config(cfg: CfgNode) -> None:
     # What works out COCO's figures: "hotcoco", or "pycocotools", the reference, which takes some ten times as long.
     cfg.CAMPUS.EVALUATION = CfgNode()
     cfg.CAMPUS.EVALUATION.BACKEND = "hotcoco"
+    # Whether report/index.html is written after a training and an evaluation; tools/report.py does it at any time.
+    cfg.CAMPUS.EVALUATION.REPORT = True
 
     # What computes the model when it predicts: "eager" (PyTorch) or "openvino" (CPU only); and in which numbers:
     # "fp32", with Detectron2's own answers, or "bf16", faster where the processor has it and as good as the same.

@@ -11,6 +11,7 @@ TINY = [
     *("CAMPUS.INPUT_SIZE", "128", "CAMPUS.MINI_BACKBONE.CHANNELS", "[8, 16, 16, 16]"),
     *("MODEL.FPN.OUT_CHANNELS", "16", "MODEL.ROI_BOX_HEAD.FC_DIM", "32", "MODEL.ROI_MASK_HEAD.CONV_DIM", "16"),
     *("MODEL.DEVICE", "cpu", "DATALOADER.NUM_WORKERS", "0"),
+    *("CAMPUS.EVALUATION.REPORT", "False"),  # takes longer than such a training
 ]
 
 

@@ -40,7 +40,12 @@ def report_run(cfg: CfgNode) -> None:
     """Writes the page of a run that was just trained or evaluated, in its main process; the others wait.
 
     Whatever is wrong with the page, the run has its model and its figures: it ends as it would without.
+
+    Args:
+        cfg: the run's; without CAMPUS.EVALUATION.REPORT there is no page.
     """
+    if not cfg.CAMPUS.EVALUATION.REPORT:
+        return
     if comm.is_main_process():
         try:
             logger.info(f"What to look at first: {write_report(cfg)}")
@@ -150,4 +155,4 @@ def share(value: float | None) -> str:
 
 def signed(value: float) -> str:
     """A difference of AP, with its sign."""
-    return f"{value:+.1f}".replace("-", "−")
+    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "−")  # + 0.0: no -0.0

@@ -25,7 +25,7 @@ def loss_chart(curves: dict[str, list[tuple[int, float]]], best: int | None) -> 
         )
         marked = "" if best is None else f" The best model is of iteration {best}."
         return svg_picture(
-            loss_figure(curves, best, (7.4, 6.4)), f"Losses over iterations. At the end: {said}.{marked}"
+            loss_figure(curves, best, (5.8, 6.2)), f"Losses over iterations. At the end: {said}.{marked}"
         )
 
 
@@ -37,7 +37,7 @@ def schedule_chart(lines: Sequence[Mapping[str, Any]]) -> Picture:
     """
     iterations = [line["iteration"] for line in lines]
     rates, times = [line["lr"] for line in lines], [line.get("time", np.nan) for line in lines]
-    with draw_axes(7.4, 2.8) as (figure, rate):
+    with draw_axes(5.8, 2.8) as (figure, rate):
         rate.plot(iterations, rates, color=COLORS["train"], linewidth=1.8)
         rate.set(xlabel="iteration", ylabel="learning rate", ylim=(0, None))
         rate.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3), useMathText=False)
@@ -60,7 +60,7 @@ def object_chart(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]
         counts: split -> class -> objects.
         classes: from the first to the last.
     """
-    with draw_axes(7.4, 1.2 + 0.3 * len(classes)) as (figure, axes):
+    with draw_axes(5.8, 1.2 + 0.3 * len(classes)) as (figure, axes):
         left = np.zeros(len(classes))
         for split, color in COLORS.items():
             values = np.array([counts[split].get(name, 0) for name in classes])
@@ -81,7 +81,7 @@ def object_size_chart(sides: Mapping[str, np.ndarray]) -> Picture:
     """How large objects are: the square root of their areas in pixels, by split."""
     everyone = np.concatenate(list(sides.values()))
     edges = np.geomspace(max(1.0, everyone.min(initial=1000)), max(2.0, everyone.max(initial=2)) * 1.001, 25)
-    with draw_axes(7.4, 2.8) as (figure, axes):
+    with draw_axes(5.8, 2.8) as (figure, axes):
         axes.hist(
             [sides[split] for split in COLORS], edges, stacked=True, color=list(COLORS.values()), label=list(COLORS)
         )
@@ -100,7 +100,7 @@ def object_size_chart(sides: Mapping[str, np.ndarray]) -> Picture:
 def difference_chart(compared: "RunComparison") -> Picture:
     """How far runs are from the first, over all classes and by class: a dot each, and the interval of the draws."""
     names = ["all", *compared.classes]
-    with draw_axes(7.4, 1.5 + 0.34 * len(names)) as (figure, axes):
+    with draw_axes(5.8, 1.5 + 0.34 * len(names)) as (figure, axes):
         axes.axvline(0, color="black", linewidth=1)
         runs = len(compared.others)
         for place, (run, overall, by_class) in enumerate(
