@@ -36,6 +36,10 @@ recipes: mask AP of the mini network, trained from scratch on drawn photos by th
 DefaultTrainer with its mapper and SGD, in turn. recipes_ap_gain is what ours has more after as many iterations,
 recipes_ap_gain_same_time after the same time, in points, averaged over the seeds.
 
+evaluate: mask evaluations of drawn photos and detections, from the file of labels to the figures, by this project's
+evaluator with each backend and by Detectron2's COCOEvaluator. Each side has a process of its own and they take turns.
+evaluate_vs_pycocotools is the seconds with pycocotools over those with hotcoco; all figures of all sides are compared.
+
 overlay: overlays of a hundred objects from a model's output on, against Detectron2's Visualizer, one thread each.
 """
 
@@ -44,6 +48,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from campus_seg.benchmarks.evaluating import EVALUATE_SIDES
 from campus_seg.benchmarks.predicting import INFERENCE_SIDES
 from campus_seg.benchmarks.training import TRAIN_SIDES
 from campus_seg.environment import require_detectron2, take_large_pages
@@ -167,6 +172,15 @@ def get_parser() -> argparse.ArgumentParser:
     )
     recipes.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     recipes.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last")
+    evaluating = commands.add_parser("evaluate", help="mask evaluations by hotcoco, pycocotools and Detectron2")
+    evaluating.set_defaults(measure=measure_evaluate)
+    evaluating.add_argument("--photos", type=at_least_one, default=5_000, metavar="N", help="to draw (5000)")
+    evaluating.add_argument("--detections", type=at_least_one, default=100_000, metavar="N", help="to draw (100000)")
+    evaluating.add_argument("--repeats", type=at_least_one, default=3, metavar="N", help="the median counts (3)")
+    evaluating.add_argument(
+        "--sides", nargs="+", choices=EVALUATE_SIDES, default=EVALUATE_SIDES, metavar="SIDE", help="only some of these"
+    )
+    evaluating.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     drawing = commands.add_parser("overlay", help="overlays against Detectron2's Visualizer")
     drawing.set_defaults(measure=measure_overlay)
     drawing.add_argument("--objects", type=at_least_one, default=100, metavar="N", help="in each photo (100)")
@@ -237,6 +251,14 @@ def measure_recipes(args: argparse.Namespace) -> dict:
     figures = recipes.measure_recipes(args)
     print(figures["table"])
     return figures
+
+
+def measure_evaluate(args: argparse.Namespace) -> dict:
+    """Figures of the subcommand `evaluate`; imported late."""
+    require_detectron2()
+    from campus_seg.benchmarks import evaluating
+
+    return evaluating.measure_evaluate(args)
 
 
 def measure_overlay(args: argparse.Namespace) -> dict:

@@ -119,7 +119,7 @@ def _draw_annotations(images: list[dict[str, Any]], count: int) -> Iterator[list
     with tqdm(total=count, desc="drawing annotations", unit="annotation", disable=None) as bar:
         for first in range(0, count, CHUNK):
             chunk = owners[first : first + CHUNK]
-            points, starts = _draw_rings(rng, sizes[chunk])
+            points, starts = draw_rings(rng, sizes[chunk])
             low, high = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
             boxes = np.concatenate([low, high - low], axis=1).tolist()
             areas = _ring_areas(points, starts).tolist()
@@ -145,7 +145,7 @@ def _draw_annotations(images: list[dict[str, Any]], count: int) -> Iterator[list
             bar.update(len(chunk))
 
 
-def _draw_rings(rng: np.random.Generator, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def draw_rings(rng: np.random.Generator, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One ring in each photo: every point is seen from the ring's centre, in order, so it never crosses itself.
 
     Args:

@@ -141,7 +141,8 @@ class Trainer(DefaultTrainer):
             if comm.is_main_process():
                 write_metrics(cfg, name, results[name])
                 results[name] = without_nan(results[name])
-        if comm.is_main_process() and not evaluators:  # those of others need not leave predictions
+        # Evaluators of others need not leave predictions, and an analysis is about masks.
+        if comm.is_main_process() and not evaluators and cfg.MODEL.MASK_ON:
             write_analyses(cfg)
         return results
 

@@ -1,13 +1,16 @@
 """COCOEvaluator for the campus datasets, and its figures as a file."""
 
 import itertools
+import logging
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import torch
 from detectron2.config import CfgNode
+from detectron2.data import MetadataCatalog
 from detectron2.evaluation import COCOEvaluator
 
 from campus_seg.evaluation.cocoeval import coco_figures
@@ -23,20 +26,36 @@ class CampusEvaluator(COCOEvaluator):
     truth to stand on, and there alone: of any class, or for those of a class or a size, of that.
     """
 
-    def __init__(self, dataset_name: str, *, backend: str = "hotcoco", **options: Any):
-        """Called with Detectron2's own arguments but for `use_fast_impl`.
+    def __init__(
+        self,
+        dataset_name: str,
+        tasks: Sequence[str] = ("bbox", "segm"),
+        distributed: bool = True,
+        output_dir: str | None = None,
+        *,
+        backend: str = "hotcoco",
+    ):
+        """Reads the labels. COCOEvaluator's own way would have pycocotools do so, which takes as long as all the rest.
 
         Args:
-            dataset_name: as registered.
+            dataset_name: as registered; its metadata have `json_file` and `thing_classes`.
+            tasks: what is compared; not guessed from the predictions, of which there may be none.
+            distributed: whether the predictions of all processes are evaluated, by the main one.
+            output_dir: for coco_instances_results.json and instances_predictions.pth; None = no files.
             backend: one of `cocoeval.BACKENDS`.
-            options: COCOEvaluator's.
         """
-        super().__init__(dataset_name, use_fast_impl=False, **options)
+        self._logger = logging.getLogger(COCOEvaluator.__module__)
+        self._distributed = distributed
+        self._output_dir = output_dir
+        self._tasks = tasks
+        self._cpu_device = torch.device("cpu")
+        self._metadata = MetadataCatalog.get(dataset_name)
+        self._truth = msgspec.json.decode(Path(self._metadata.json_file).read_bytes())
         self._backend = backend
 
     def _eval_predictions(self, predictions: list[dict[str, Any]], img_ids: Collection[int] | None = None) -> None:
         """Fills `self._results`, as Detectron2's does with pycocotools, and writes the predictions."""
-        truth = self._coco_api.dataset
+        truth = self._truth
         class_ids = sorted(category["id"] for category in truth["categories"])
         results = [
             {**result, "category_id": class_ids[result["category_id"]]}
@@ -64,11 +83,11 @@ def _of_photos(truth: Mapping[str, Any], results: list[dict[str, Any]], ids: Col
 
 
 def build_evaluator(cfg: CfgNode, dataset_name: str, *, keep_files: bool = True) -> CampusEvaluator:
-    """CampusEvaluator for boxes and masks, with its files in OUTPUT_DIR/inference/<dataset> or without any."""
+    """CampusEvaluator for boxes, and masks if there are any, with its files in OUTPUT_DIR/inference/<dataset> or none."""
     return CampusEvaluator(
         dataset_name,
+        tasks=("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",),
         backend=cfg.CAMPUS.EVALUATION.BACKEND,
-        tasks=("bbox", "segm"),  # not guessed from the predictions, of which there may be none
         output_dir=str(inference_folder(cfg, dataset_name)) if keep_files else None,
     )
 

@@ -164,24 +164,25 @@ def _match(image: dict[str, Any], annotations: list[dict], predictions: list[dic
     scores = np.array([prediction["score"] for prediction in predictions], np.float64)
     order = np.argsort(-scores, kind="stable")
     detections = [predictions[place] for place in order]
-    crowd = [bool(annotation.get("iscrowd")) for annotation in annotations]
+    crowd = np.array([bool(annotation.get("iscrowd")) for annotation in annotations], bool)
     overlaps = np.zeros((len(detections), len(annotations)))
     if overlaps.size:
-        sizes = (image["height"], image["width"]) if iou_type == "segm" else None
-        shapes = [shape_of(entry, sizes) for entry in detections], [shape_of(entry, sizes) for entry in annotations]
-        overlaps = rle_tools.iou(*shapes, crowd)
-    crowd = np.array(crowd, bool)
-    objects = [annotation for annotation in annotations if not annotation.get("iscrowd")]
-    crowds = [annotation for annotation in annotations if annotation.get("iscrowd")]
+        size = (image["height"], image["width"]) if iou_type == "segm" else None
+        found, known = ([shape_of(entry, size) for entry in entries] for entries in (detections, annotations))
+        overlaps = rle_tools.iou(found, known, crowd)
+    objects = [annotation for annotation, is_crowd in zip(annotations, crowd, strict=True) if not is_crowd]
+    crowds = [annotation for annotation, is_crowd in zip(annotations, crowd, strict=True) if is_crowd]
     return PhotoMatches(
-        image,
-        detections,
-        objects,
-        crowds,
-        scores[order],
-        *(_classes(entries) for entries in (detections, objects, crowds)),
-        overlaps[:, ~crowd],
-        overlaps[:, crowd],
+        image=image,
+        detections=detections,
+        objects=objects,
+        crowds=crowds,
+        scores=scores[order],
+        detected_classes=_classes(detections),
+        object_classes=_classes(objects),
+        crowd_classes=_classes(crowds),
+        ious=overlaps[:, ~crowd],
+        crowd_overlaps=overlaps[:, crowd],
     )
 
 

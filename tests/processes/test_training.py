@@ -39,7 +39,7 @@ def test_everything_comes_out_once_and_complete(whole):
         "log.txt.rank1",
     ]
     names += ["model_best.pth", "model_final.pth", "model_0000023.pth", "model_0000029.pth", "model_0000035.pth"]
-    names += ["metrics.json", "last_checkpoint"]
+    names += ["metrics.json", "last_checkpoint", "thresholds.json"]
     files = {path.name for path in whole.iterdir() if path.is_file() and "tfevents" not in path.name}
     assert files == {*names}
     assert len(list(whole.glob("*tfevents*"))) == 1
@@ -54,7 +54,7 @@ def test_figures_and_losses_are_those_of_one_process(whole, tmp_path):
     done = run([*tool, "--config-file", str(tmp_path / "run/config.yaml"), "--eval-only"])
     assert done.returncode == 0, done.stderr
     for split in ("val", "test"):
-        for name in ("metrics.json", "coco_instances_results.json"):
+        for name in ("metrics.json", "coco_instances_results.json", "analysis.json"):
             ours, one = (folder / f"inference/campus_{split}" / name for folder in (whole, tmp_path / "run"))
             assert ours.read_bytes() == one.read_bytes()
     assert '"AP": 0.0' not in (whole / "inference/campus_test/metrics.json").read_text()

@@ -25,9 +25,10 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def test_a_run_leaves_what_the_contract_says(run):
     names = ["config.yaml", "classes.json", "split.json", "import_report.json", "log.txt", "metrics.json"]
-    names += ["model_final.pth", "last_checkpoint", "losses.png"]
+    names += ["model_final.pth", "last_checkpoint", "losses.png", "thresholds.json"]
     for dataset in ("campus_val", "campus_test"):
-        names += [f"inference/{dataset}/coco_instances_results.json", f"inference/{dataset}/metrics.json"]
+        files = ("coco_instances_results.json", "metrics.json", "analysis.json")
+        names += [f"inference/{dataset}/{name}" for name in files]
     assert [name for name in names if not (run / name).is_file()] == []
     assert list(run.glob("events.out.tfevents*"))
     assert json.loads((run / "classes.json").read_text()) == ["car", "dog", "person"]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from fractions import Fraction
@@ -17,6 +18,7 @@ from pycocotools import mask as mask_util
 from small_models import write_run
 
 from campus_seg.data.datasets import write_datasets
+from campus_seg.evaluation.thresholds import write_thresholds
 from campus_seg.inference import folder
 from campus_seg.label_studio.export import read_export
 from campus_seg.label_studio.options import ExportOptions
@@ -143,6 +145,35 @@ def test_the_threshold_is_half_unless_given_and_opts_win(run, photos):
     assert scores() == [score for score in low if score > 0.5] != []
     assert scores("--confidence-threshold", "1") == []
     assert scores("--confidence-threshold", "1", "--opts", "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.0") == low
+
+
+def test_auto_takes_the_thresholds_that_did_best_on_val(run, photos, tmp_path, capsys):
+    """By class; of one that has none, 0.5; a number given with it wins."""
+
+    def scores(*more):
+        _, output = visualize(copy, photos, "--save", "predictions", "--overwrite", "--confidence-threshold", *more)
+        found = json.loads((output / "predictions.json").read_text())["annotations"]
+        return {
+            name: [a["score"] for a in found if a["category_id"] == i] for i, name in enumerate(("bench", "car"), 1)
+        }
+
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    everything = scores("0")
+    middle = {name: float(np.median(values)) for name, values in everything.items()}
+    write_thresholds(copy, "campus_val", {name: {"threshold": value} for name, value in middle.items()})
+    assert scores("auto") == {name: [s for s in everything[name] if s > middle[name]] for name in middle}
+    assert f"thresholds: bench {middle['bench']:.2f}, car {middle['car']:.2f}\n" in capsys.readouterr().out
+    assert scores("auto", "car=0") == {**scores("auto"), "car": everything["car"]}
+    write_thresholds(copy, "campus_val", {"bench": {"threshold": 0.0}, "car": {"threshold": None}})
+    assert scores("auto") == {"bench": everything["bench"], "car": [s for s in everything["car"] if s > 0.5]}
+
+
+def test_auto_wants_a_run_that_was_evaluated(run, photos, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        visualize(run, photos, "--confidence-threshold", "auto")
+    assert stopped.value.code == 2
+    assert f"{run / 'thresholds.json'}: the run's best thresholds cannot be read" in capsys.readouterr().err
 
 
 def test_an_unreadable_photo_gives_status_3_and_the_rest_is_masked(run, photos, capsys):
