@@ -54,7 +54,7 @@ def report(config_file, opts):
     cfg = load_config(config_file, opts)
     check_output_folder(Path(cfg.OUTPUT_DIR))
     run = RunFiles(Path(cfg.OUTPUT_DIR))
-    if any(run.analysis(split) is None for split in run.evaluated):
+    if cfg.MODEL.MASK_ON and any(run.analysis(split) is None for split in run.evaluated):
         cfg.DATASETS.TEST = tuple(f"campus_{split}" for split in run.evaluated)
         write_analyses(cfg)
     print(f"{write_report(cfg)} (open it in a browser)")
