@@ -83,7 +83,7 @@ def _of_photos(truth: Mapping[str, Any], results: list[dict[str, Any]], ids: Col
 
 
 def build_evaluator(cfg: CfgNode, dataset_name: str, *, keep_files: bool = True) -> CampusEvaluator:
-    """CampusEvaluator for boxes and, if there are any, masks; its files are in OUTPUT_DIR/inference/<dataset>, or none."""
+    """CampusEvaluator for boxes and, if any, masks; its files are in OUTPUT_DIR/inference/<dataset>, or none."""
     return CampusEvaluator(
         dataset_name,
         tasks=("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",),

@@ -124,7 +124,8 @@ def suspects_section(
     for split, suspect in together[:MOST_SUSPECTS]:
         image = suspect.photo.image
         said = [one.say(drawing.names) for one in suspect.suspects]
-        entries.append({"name": shown_name(image), "task": image.get("task"), "split": split, "said": said})
+        entry = {"name": shown_name(image), "task": image.get("task"), "split": split, "said": said}
+        entries.append({**entry, "pictures": (None, None)})
     album = Album(ROOM["suspects"])
     draws, alts = [], []
     for _, suspect in together[:PICTURED_SUSPECTS]:
@@ -134,7 +135,8 @@ def suspects_section(
     for entry, pair in zip(entries, _pairs(album, draws, alts), strict=False):
         entry["pictures"] = pair
     return {
-        "photos": entries,
+        "pictured": [entry for entry in entries if any(entry["pictures"])],
+        "listed": [entry for entry in entries if not any(entry["pictures"])],
         "more": len(together) - len(entries),
         "suspects": sum(len(photo.suspects) for _, photo in together),
         "all_photos": len(together),

@@ -86,17 +86,19 @@ def test_a_run_that_was_neither_trained_nor_evaluated_here_has_its_data(tmp_path
 def test_more_photos_make_no_larger_page(judged, monkeypatch, tmp_path):
     """Pictures have a room of their own, and a list has an end; what is left out is counted."""
     cfg, path = judged
-    monkeypatch.setattr(report_sections, "ROOM", {"suspects": 30_000, "classes": 0, "augmented": 0})
-    monkeypatch.setattr(report_sections, "MOST_SUSPECTS", 2)
+    monkeypatch.setattr(report_sections, "ROOM", {"suspects": 40_000, "classes": 0, "augmented": 0})
+    monkeypatch.setattr(report_sections, "MOST_SUSPECTS", 3)
+    monkeypatch.setattr(report_sections, "PICTURED_SUSPECTS", 1)
     for name in ("import", "inference", "classes.json", "split.json", "import_report.json"):
         kept = Path(cfg.OUTPUT_DIR, name)
         (shutil.copytree if kept.is_dir() else shutil.copy)(kept, tmp_path / name)
     small = cfg.clone()
     small.OUTPUT_DIR = str(tmp_path)
     text = write_report(small).read_text(encoding="utf-8")
-    assert 0 < sum(map(len, re.findall(r"data:image/jpeg;base64,([^\"]*)", text))) <= 30_000
+    assert 0 < sum(map(len, re.findall(r"data:image/jpeg;base64,([^\"]*)", text))) <= 40_000
     photos = sum(len(each) for each in json.loads((tmp_path / "report/suspects.json").read_text()).values())
-    assert f"{photos - 2} more photos are in" in text
+    assert "2 more photos, without pictures" in text
+    assert f"{photos - 3} more photos are in" in text
 
 
 def test_an_album_is_full_when_it_is_full(caplog):
