@@ -51,7 +51,7 @@ def test_it_is_the_wheel_that_is_used(elsewhere):
 
 def test_the_console_scripts_find_their_configs(elsewhere):
     folder, scripts = elsewhere
-    for name in ("campus-train", "campus-visualize", "campus-visualize-data"):
+    for name in ("campus-train", "campus-report", "campus-visualize", "campus-visualize-data"):
         assert "--config-file" in output(scripts / name, "--help", cwd=folder)
     arguments = ["CAMPUS.EXPORT", "absent.zip"]
     for config in ("configs/mask_rcnn_mini_FPN.yaml", "mask_rcnn_R_50_FPN.yaml"):

@@ -70,6 +70,7 @@ def summarise(output, segm, photos, seconds):
         "config.yaml": "all that predicting needs, beside the weights",
         "model_best.pth": "the trained model, as it was when it did best on the validation photos",
         "losses.png": "the losses on train, val and test",
+        "report/index.html": "the page that says how good it is and what to put right next",
         "inference/campus_test/metrics.json": "COCOEvaluator's figures",
         "masked/index.html": "the masked test photos, to look through in a browser",
         "masked/overlay/": "the test photos with their masks drawn in",

@@ -19,6 +19,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from campus_seg.collector import collector_paused
 from campus_seg.errors import ConfigError
 
 SHAPES = {"bbox": "bbox", "segm": "segmentation"}  # task -> what of a prediction it compares
@@ -42,6 +43,7 @@ class CocoFigures:
     table: str
 
 
+@collector_paused()
 def coco_figures(
     truth: Mapping[str, Any], results: Sequence[Mapping[str, Any]], task: str, backend: str = "hotcoco"
 ) -> CocoFigures:

@@ -13,6 +13,7 @@ from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 from detectron2.evaluation import COCOEvaluator
 
+from campus_seg.collector import collector_paused
 from campus_seg.evaluation.cocoeval import coco_figures
 from campus_seg.storage import replacing, write_json
 
@@ -26,6 +27,7 @@ class CampusEvaluator(COCOEvaluator):
     truth to stand on, and there alone: of any class, or for those of a class or a size, of that.
     """
 
+    @collector_paused()
     def __init__(
         self,
         dataset_name: str,
@@ -53,6 +55,7 @@ class CampusEvaluator(COCOEvaluator):
         self._truth = msgspec.json.decode(Path(self._metadata.json_file).read_bytes())
         self._backend = backend
 
+    @collector_paused()
     def _eval_predictions(self, predictions: list[dict[str, Any]], img_ids: Collection[int] | None = None) -> None:
         """Fills `self._results`, as Detectron2's does with pycocotools, and writes the predictions."""
         truth = self._truth
@@ -83,7 +86,7 @@ def _of_photos(truth: Mapping[str, Any], results: list[dict[str, Any]], ids: Col
 
 
 def build_evaluator(cfg: CfgNode, dataset_name: str, *, keep_files: bool = True) -> CampusEvaluator:
-    """CampusEvaluator for boxes and, if any, masks; its files are in OUTPUT_DIR/inference/<dataset>, or none."""
+    """CampusEvaluator for boxes, and masks if any, with its files in OUTPUT_DIR/inference/<dataset> or without."""
     return CampusEvaluator(
         dataset_name,
         tasks=("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",),

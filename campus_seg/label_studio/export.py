@@ -1,18 +1,17 @@
 """An export of Label Studio becomes clean COCO: photos found and upright, classes by name, every defect named."""
 
-import gc
 import io
 import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tqdm import tqdm
 
+from campus_seg.collector import collector_paused
 from campus_seg.errors import ExportError
 from campus_seg.label_studio.entries import choose_annotator, group_by_photo, join_same_photos
 from campus_seg.label_studio.facts import Header, PhotoFacts, Unreadable
@@ -133,22 +132,7 @@ def _unused(name: str, taken: set[str]) -> str:
     return unique
 
 
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Without Python's garbage collector, which would go through millions of new objects again and again.
-
-    None of them refers back to itself, so all are freed without it.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@_collector_paused()
+@collector_paused()
 def read_export(export: str, options: ExportOptions) -> Export:
     """Reads an export whole, without writing anything but what it remembers of the photos in the user's cache.
 
