@@ -87,6 +87,7 @@ def test_a_training_from_another_folder(elsewhere, tmp_path):
         *("CAMPUS.INPUT_SIZE", 128, "SOLVER.MAX_ITER", 2, "DATALOADER.NUM_WORKERS", 0),
         cwd=folder,
     )
+    assert (tmp_path / "run/report/index.html").is_file()  # its templates are in the wheel, too
     output(
         *(scripts / "campus-visualize", "--config-file", tmp_path / "run/config.yaml"),
         *("--input", tmp_path / "run/import/campus_test.json", "--output", tmp_path / "masked"),
