@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from detectron2.config import CfgNode
@@ -139,7 +140,7 @@ def render(template: str, context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"points": points, "share": share, "percent": percent, "signed": signed}
+    environment.filters |= {"points": points, "share": share, "percent": percent, "signed": signed, "quoted": quote}
     return environment.get_template(template).render(context)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 
+from campus_seg.config import CONFIG_FILE
 from campus_seg.data.datasets import dataset_name, register_datasets
 from campus_seg.data.mapper import CampusMapper
 from campus_seg.data.splits import SPLITS
@@ -228,12 +229,10 @@ def _augmented(run: RunFiles, cfg: CfgNode) -> list[Picture | None]:
     photos = [photo for photo in DatasetCatalog.get(dataset_name("train")) if photo["annotations"]]
     photos = [photos[place] for place in evenly_spaced(len(photos), AUGMENTED)]
     mapper, colors = CampusMapper(cfg, is_train=True), class_colors(len(run.classes))
-
-    def draw(photo: dict[str, Any]) -> np.ndarray:
-        return draw_augmented(mapper({**photo, "epoch": 0}), cfg.INPUT.FORMAT, run.classes, colors)
-
+    mapped = [mapper({**photo, "epoch": 0}) for photo in photos]  # one by one, as its random state is one
+    draws = [partial(draw_augmented, each, cfg.INPUT.FORMAT, run.classes, colors) for each in mapped]
     alts = [f"A training photo as augmented, with {len(photo['annotations'])} objects" for photo in photos]
-    return Album(ROOM["augmented"]).add([partial(draw, photo) for photo in photos], alts)
+    return Album(ROOM["augmented"]).add(draws, alts)
 
 
 def repeat_section(run: RunFiles, cfg: CfgNode) -> dict[str, Any]:
@@ -246,6 +245,7 @@ def repeat_section(run: RunFiles, cfg: CfgNode) -> dict[str, Any]:
             continue
     return {
         "export": run.import_report.get("export") or cfg.CAMPUS.EXPORT,
+        "config_file": str(run.folder / CONFIG_FILE),
         "versions": versions,
         "seed": cfg.SEED,
         "config": cfg.dump(),
