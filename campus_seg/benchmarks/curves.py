@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from detectron2.config import CfgNode
-from detectron2.engine import DefaultTrainer, SimpleTrainer
+from detectron2.engine import DefaultTrainer
 from detectron2.evaluation import inference_on_dataset
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.events import EventStorage
@@ -22,6 +22,7 @@ from tqdm import tqdm
 from campus_seg.benchmarks.timing import in_turn
 from campus_seg.config import export_options, load_config
 from campus_seg.data.datasets import dataset_name, fit_config, register_datasets, write_datasets
+from campus_seg.engine.mixed_precision import resolve_precision, steps_of
 from campus_seg.engine.schedule import resolve_schedule
 from campus_seg.engine.trainer import Trainer
 from campus_seg.errors import ConfigError
@@ -59,7 +60,7 @@ class Arm:
         if checkpoint:
             transfer(self.model, checkpoint, cfg.CAMPUS.CLASSES)
         optimizer = recipe.build_optimizer(cfg, self.model)
-        self._trainer = SimpleTrainer(self.model, recipe.build_train_loader(cfg), optimizer)
+        self._trainer = steps_of(cfg)(self.model, recipe.build_train_loader(cfg), optimizer)
         self._scheduler = recipe.build_lr_scheduler(cfg, optimizer)
         self.curve = [Point(0, 0.0, 0.0)]
 
@@ -137,6 +138,7 @@ def prepare(
     register_datasets(folder, content.classes)
     fit_config(cfg, content.classes, splits)
     resolve_schedule(cfg, len(splits["train"]), ["SOLVER.MAX_ITER", *opts[::2]])
+    resolve_precision(cfg, opts[::2])
     return cfg
 
 

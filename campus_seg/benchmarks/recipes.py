@@ -68,6 +68,7 @@ def stock_config(cfg: CfgNode, rate: float) -> CfgNode:
     stock = cfg.clone()
     stock.defrost()
     resize_as_fit(stock)
+    stock.SOLVER.AMP.ENABLED = False
     stock.SOLVER.BASE_LR = rate
     stock.SOLVER.WEIGHT_DECAY = 0.0001
     return stock

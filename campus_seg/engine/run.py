@@ -25,6 +25,7 @@ from campus_seg.data.split_file import read_split
 from campus_seg.data.splits import SPLITS
 from campus_seg.engine.best import BEST_FILE, check_best_keys
 from campus_seg.engine.metrics_file import METRICS_FILE
+from campus_seg.engine.mixed_precision import resolve_precision
 from campus_seg.engine.preflight import log_counts
 from campus_seg.engine.resume import (
     CONFIG_FILE,
@@ -163,8 +164,10 @@ def _training_photos(cfg: CfgNode, export: Export, splits: dict[str, list[str]])
 
 
 def _fit_schedule(cfg: CfgNode, training: list[dict], given: Collection[str], *, begins: bool) -> list[Remark]:
-    """Works out how long and how fast to train."""
+    """Works out how long, how fast and in which numbers to train."""
     remarks = resolve_schedule(cfg, photos_an_epoch(cfg, training), given)
+    if begins:
+        remarks += resolve_precision(cfg, given)
     if cfg.MODEL.BACKBONE.FREEZE_AT and begins and not cfg.MODEL.WEIGHTS:
         remarks.append(
             (

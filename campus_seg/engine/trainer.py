@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import build_detection_test_loader, build_detection_train_loader, get_detection_dataset_dicts
-from detectron2.engine import AMPTrainer, DefaultTrainer, HookBase, SimpleTrainer, TrainerBase, hooks
+from detectron2.engine import DefaultTrainer, HookBase, TrainerBase, hooks
 from detectron2.evaluation import COCOEvaluator
 from detectron2.modeling import build_model
 from detectron2.utils import comm
@@ -25,13 +25,14 @@ from campus_seg.engine.checkpoints import Checkpoints
 from campus_seg.engine.evaluation import Evaluation, FinalEvaluation, Writers, evaluating
 from campus_seg.engine.guard import NamedBatches, clear_failures
 from campus_seg.engine.metrics_file import METRICS_FILE, read_metrics
-from campus_seg.engine.mixed_precision import CpuAutocastTrainer
+from campus_seg.engine.mixed_precision import steps_of
 from campus_seg.engine.optimizer import build_optimizer, hyperparameters, set_hyperparameters
 from campus_seg.engine.plot import LossPlot
 from campus_seg.engine.progress import progress_bar
 from campus_seg.engine.replicas import check_same_weights, replicate, share_buffers
 from campus_seg.engine.schedule import build_scheduler
 from campus_seg.engine.stopping import StopRequest, shield_workers
+from campus_seg.environment import keep_memory
 from campus_seg.evaluation.evaluator import build_evaluator, inference_folder, without_nan, write_metrics
 from campus_seg.modeling.checkpoint import CampusCheckpointer
 from campus_seg.modeling.cpu_training import quicken
@@ -51,13 +52,9 @@ class Trainer(DefaultTrainer):
     def __init__(self, cfg: CfgNode):
         """Sets up a run as DefaultTrainer does, whose own way knows neither several processes nor AMP on a CPU."""
         TrainerBase.__init__(self)
-        on_cpu = torch.device(cfg.MODEL.DEVICE).type == "cpu"
         model = self.build_model(cfg)
         optimizer = self.build_optimizer(cfg, model)
-        steps = SimpleTrainer
-        if cfg.SOLVER.AMP.ENABLED:
-            steps = CpuAutocastTrainer if on_cpu else AMPTrainer
-        self._trainer = steps(replicate(model), self.build_train_loader(cfg), optimizer)
+        self._trainer = steps_of(cfg)(replicate(model), self.build_train_loader(cfg), optimizer)
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
         self.max_iter = cfg.SOLVER.MAX_ITER
         self.cfg = cfg
@@ -68,6 +65,7 @@ class Trainer(DefaultTrainer):
         """The model, told in one line and not layer by layer."""
         model = build_model(cfg)
         if cfg.MODEL.DEVICE == "cpu":
+            keep_memory()
             model = quicken(model)
         millions = sum(p.numel() for p in model.parameters()) / 1e6
         logger.info(f"Model: {cfg.MODEL.BACKBONE.NAME}, {millions:.1f} million parameters, on {cfg.MODEL.DEVICE}")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from campus_seg.errors import ConfigError
 from campus_seg.inference.parts import Parts, parts_of, reason_against_parts, replace_parts
+from campus_seg.processes import cpu_has_bf16
 
 ENGINES = ("auto", "eager", "openvino")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -88,14 +89,6 @@ def fault_of_openvino() -> str:
     except (ImportError, OSError, AttributeError, RuntimeError) as error:  # of an install that is broken or too old
         return f"does not load: {error}"
     return ""
-
-
-def cpu_has_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 by itself."""
-    if hasattr(torch.cpu, "get_capabilities"):
-        capabilities = torch.cpu.get_capabilities()
-        return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
-    return torch.cpu._is_avx512_bf16_supported()
 
 
 def design_of(cfg: CfgNode) -> str:
