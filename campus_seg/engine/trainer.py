@@ -67,7 +67,7 @@ class Trainer(DefaultTrainer):
     def build_model(cls, cfg: CfgNode) -> nn.Module:
         """The model, told in one line and not layer by layer."""
         model = build_model(cfg)
-        if cfg.MODEL.DEVICE == "cpu":
+        if torch.device(cfg.MODEL.DEVICE).type == "cpu":
             model = quicken(model)
         millions = sum(p.numel() for p in model.parameters()) / 1e6
         logger.info(f"Model: {cfg.MODEL.BACKBONE.NAME}, {millions:.1f} million parameters, on {cfg.MODEL.DEVICE}")
