@@ -93,6 +93,28 @@ def test_gradients_of_places(count):
         )
 
 
+@pytest.mark.usefixtures("threads_as_they_were")
+def test_two_threads_sum_the_gradients_of_places_in_one_order():
+    """Places in no order, so that threads which shared them out would meet all over the map."""
+    torch.set_num_threads(2)
+    torch.manual_seed(0)
+    x, weight, gradient = torch.randn(2, 16, 48, 48), torch.randn(16, 16, 3, 3), torch.randn(2, 16, 48, 48)
+    places = places_of(gradient)
+    given = x, weight, gradient, places[torch.randperm(len(places))]
+    first = gradients_of_places(*given)
+    for _ in range(5):
+        assert all(map(torch.equal, gradients_of_places(*given), first))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.usefixtures("way")
+def test_an_activation_in_place_without_a_norm(bias):
+    torch.manual_seed(0)
+    conv = Conv2d(6, 8, 3, padding=1, bias=bias, activation=F.relu_)
+    for stock, ours in both(conv, torch.randn(2, 6, 13, 10), torch.randn(2, 8, 13, 10)):
+        assert torch.allclose(ours, stock, atol=2e-4 * float(stock.detach().abs().max()))
+
+
 @pytest.mark.parametrize("few_places", [True, False])
 @pytest.mark.parametrize("frozen", ["weight", "bias", "x"])
 @pytest.mark.usefixtures("way")
