@@ -64,7 +64,7 @@ class Trainer(DefaultTrainer):
     def build_model(cls, cfg: CfgNode) -> nn.Module:
         """The model, told in one line and not layer by layer."""
         model = build_model(cfg)
-        if cfg.MODEL.DEVICE == "cpu":
+        if torch.device(cfg.MODEL.DEVICE).type == "cpu":
             keep_memory()
             model = quicken(model)
         millions = sum(p.numel() for p in model.parameters()) / 1e6
