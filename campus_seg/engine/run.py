@@ -112,6 +112,8 @@ def prepare_run(
     if starts:
         read_checkpoint(cfg.MODEL.WEIGHTS)  # fetches it, once for all processes, and says what is wrong with it
     _check_model(cfg, eval_only, goes_on)
+    if not (eval_only or goes_on):
+        remarks += resolve_precision(cfg, given)
     if not eval_only:
         remove_leftovers(output_dir)
     write_datasets(export, splits, output_dir, cfg.CAMPUS.EXPORT, earlier)
@@ -164,10 +166,8 @@ def _training_photos(cfg: CfgNode, export: Export, splits: dict[str, list[str]])
 
 
 def _fit_schedule(cfg: CfgNode, training: list[dict], given: Collection[str], *, begins: bool) -> list[Remark]:
-    """Works out how long, how fast and in which numbers to train."""
+    """Works out how long and how fast to train."""
     remarks = resolve_schedule(cfg, photos_an_epoch(cfg, training), given)
-    if begins:
-        remarks += resolve_precision(cfg, given)
     if cfg.MODEL.BACKBONE.FREEZE_AT and begins and not cfg.MODEL.WEIGHTS:
         remarks.append(
             (
