@@ -101,6 +101,15 @@ def add_campus_config(cfg: CfgNode) -> None:
     cfg.CAMPUS.INFERENCE.PRECISION = "auto"
 
 
+def on_cpu(cfg: CfgNode) -> bool:
+    """Whether the model is computed on a CPU, by MODEL.DEVICE.
+
+    Raises:
+        RuntimeError: torch's, for what is no device.
+    """
+    return torch.device(cfg.MODEL.DEVICE).type == "cpu"
+
+
 def find_config_file(name: str, kind: str = "") -> Path:
     """Path of a config: `name` itself where it exists, else the file of that name that the package carries.
 

@@ -8,6 +8,7 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.engine import AMPTrainer, SimpleTrainer
 
+from campus_seg.config import on_cpu
 from campus_seg.engine.schedule import Remark
 from campus_seg.errors import ConfigError
 from campus_seg.processes import cpu_has_bf16
@@ -30,7 +31,7 @@ def resolve_precision(cfg: CfgNode, given: Collection[str]) -> list[Remark]:
         raise ConfigError(
             f"CAMPUS.PRECISION {cfg.CAMPUS.PRECISION!r}: choose auto, or '' with SOLVER.AMP.ENABLED True or False"
         )
-    if not cfg.CAMPUS.PRECISION or "SOLVER.AMP.ENABLED" in given or torch.device(cfg.MODEL.DEVICE).type != "cpu":
+    if not cfg.CAMPUS.PRECISION or "SOLVER.AMP.ENABLED" in given or not on_cpu(cfg):
         return []
     cfg.SOLVER.AMP.ENABLED = cpu_has_bf16()
     if not cfg.SOLVER.AMP.ENABLED:
@@ -42,7 +43,7 @@ def steps_of(cfg: CfgNode) -> type[SimpleTrainer]:
     """What does the steps of a training, by SOLVER.AMP.ENABLED and MODEL.DEVICE."""
     if not cfg.SOLVER.AMP.ENABLED:
         return SimpleTrainer
-    return CpuAutocastTrainer if torch.device(cfg.MODEL.DEVICE).type == "cpu" else AMPTrainer
+    return CpuAutocastTrainer if on_cpu(cfg) else AMPTrainer
 
 
 class CpuAutocastTrainer(SimpleTrainer):

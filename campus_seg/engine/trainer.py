@@ -17,6 +17,7 @@ from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, EventWriter, JSONWriter, TensorboardXWriter
 from torch import nn
 
+from campus_seg.config import on_cpu
 from campus_seg.data.datasets import dataset_name
 from campus_seg.data.mapper import CampusMapper
 from campus_seg.data.sampler import EpochDataset, EpochSampler, repeat_factors, upright_photos
@@ -64,7 +65,7 @@ class Trainer(DefaultTrainer):
     def build_model(cls, cfg: CfgNode) -> nn.Module:
         """The model, told in one line and not layer by layer."""
         model = build_model(cfg)
-        if torch.device(cfg.MODEL.DEVICE).type == "cpu":
+        if on_cpu(cfg):
             keep_memory()
             model = quicken(model)
         millions = sum(p.numel() for p in model.parameters()) / 1e6
