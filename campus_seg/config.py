@@ -56,6 +56,10 @@ def add_campus_config(cfg: CfgNode) -> None:
     # "SGD" is Detectron2's own, right for fine-tuning; "AdamW" learns faster from scratch.
     cfg.CAMPUS.OPTIMIZER = "SGD"
 
+    # "auto" = mixed precision on a CPU that multiplies bfloat16 by itself: SOLVER.AMP.ENABLED. "" = that key counts as
+    # it stands, which giving it with the command means, too.
+    cfg.CAMPUS.PRECISION = "auto"
+
     # How long to train, in terms that fit any number of photos; engine/schedule.py turns each of these into the
     # Detectron2 key named here once the photos are counted. 0 (or []) = that key counts as it stands, which is also
     # what giving it with the command means. A file that sets the Detectron2 key has to set its source to 0, too; the
@@ -101,6 +105,15 @@ def add_campus_config(cfg: CfgNode) -> None:
     cfg.CAMPUS.INFERENCE = CfgNode()
     cfg.CAMPUS.INFERENCE.ENGINE = "auto"
     cfg.CAMPUS.INFERENCE.PRECISION = "auto"
+
+
+def on_cpu(cfg: CfgNode) -> bool:
+    """Whether the model is computed on a CPU, by MODEL.DEVICE.
+
+    Raises:
+        RuntimeError: torch's, for what is no device.
+    """
+    return torch.device(cfg.MODEL.DEVICE).type == "cpu"
 
 
 def find_config_file(name: str, kind: str = "") -> Path:

@@ -135,7 +135,8 @@ class _Command:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        threading.Thread(target=self._outlive, daemon=True).start()
+        if os.getpid() != self.number:  # a copy in the command itself, whose parent is another, would end it
+            threading.Thread(target=self._outlive, daemon=True).start()
 
     def _outlive(self) -> None:
         while os.getppid() == self.number:  # multiprocessing knows no parent yet

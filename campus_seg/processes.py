@@ -41,6 +41,16 @@ def check_processes(processes: int, machines: int = 1, device: str = "") -> str:
     )
 
 
+def cpu_has_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 by itself."""
+    import torch
+
+    if hasattr(torch.cpu, "get_capabilities"):
+        capabilities = torch.cpu.get_capabilities()
+        return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    return torch.cpu._is_avx512_bf16_supported()
+
+
 def compute_threads(processes: int) -> int:
     """Compute threads of each process on this machine."""
     given = os.environ.get("OMP_NUM_THREADS", "")

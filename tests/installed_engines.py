@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from campus_seg.inference.engines import cpu_has_bf16
+from campus_seg.processes import cpu_has_bf16
 
 INSTALLED = ["eager", *(["openvino"] if importlib.util.find_spec("openvino") else [])]
 

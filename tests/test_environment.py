@@ -1,3 +1,4 @@
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -49,3 +50,25 @@ def test_the_pinned_stack_is_what_runs_here():
     for pin in [*pins, environment.DETECTRON2]:
         name, wanted = pin.split("==")
         assert version(name) == wanted, pin
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="is done for glibc alone")
+def test_memory_that_was_freed_is_there_for_the_next_tensor():
+    """Page faults of tensors of 64 MB, one after the other, as in train_net."""
+    code = """
+import resource
+from campus_seg.environment import keep_memory, take_large_pages
+take_large_pages()
+keep_memory()
+import torch
+torch.ones(16 << 20)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    torch.ones(16 << 20)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    faults = {}
+    for name, source in (("kept", code), ("given back", code.replace("\nkeep_memory()", ""))):
+        done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+        faults[name] = int(done.stdout)
+    assert faults["kept"] < 0.8 * faults["given back"]  # where the system has large pages, hardly any

@@ -1,12 +1,14 @@
 """What goes without other processes; those that are started are in processes/."""
 
 import os
+import pickle
+import threading
 
 import pytest
 from torch.distributed import DistError
 
 from campus_seg.errors import ConfigError, LostProcessError
-from campus_seg.launching import _environment, _is_lost_connection, _leave, _raise_the_end, launch, orders
+from campus_seg.launching import _Command, _environment, _is_lost_connection, _leave, _raise_the_end, launch, orders
 from campus_seg.machines import Machines
 
 
@@ -14,6 +16,21 @@ def test_a_single_process_is_this_one():
     called = []
     launch(lambda *args: called.append((args, orders())), ("a", 1))
     assert called == [(("a", 1), None)]
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_a_command_does_not_wait_for_its_own_end(elsewhere, monkeypatch):
+    """Its own process would take that of another number above it for the command's end, and end at once."""
+    watching = []
+    monkeypatch.setattr(_Command, "_outlive", lambda self: watching.append(self.number))
+    before = set(threading.enumerate())
+    command = _Command()
+    if elsewhere:
+        command.number = os.getppid()
+    assert pickle.loads(pickle.dumps(command)).number == command.number
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+    assert watching == ([command.number] if elsewhere else [])
 
 
 @pytest.mark.parametrize(

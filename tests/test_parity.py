@@ -10,6 +10,7 @@ from detectron2.data import DatasetMapper, build_detection_train_loader, get_det
 from detectron2.engine import DefaultTrainer, HookBase
 from detectron2.utils.env import seed_all_rng
 from drawn import SMALL_MODEL, draw_export
+from small_models import EVERY_PROPOSAL
 
 from campus_seg.config import load_config
 from campus_seg.data.datasets import coco_file, register_datasets
@@ -20,12 +21,6 @@ from campus_seg.engine.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-# Our models lie in memory channels last on CPUs, which rounds otherwise, by some 1e-7. Scores that are all but equal
-# would make of that another choice of proposals, and another loss; where all of them are taken there is no choice.
-EVERY_PROPOSAL = [
-    *("MODEL.RPN.PRE_NMS_TOPK_TRAIN", "10000", "MODEL.RPN.POST_NMS_TOPK_TRAIN", "10000", "MODEL.RPN.NMS_THRESH", "1.0"),
-    *("MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", "10000", "MODEL.ROI_HEADS.POSITIVE_FRACTION", "1.0"),
-]
 STEPS, TOLERANCE = 10, 1e-5
 LOSSES = ("loss_rpn_cls", "loss_rpn_loc", "loss_cls", "loss_box_reg", "loss_mask")
 

@@ -44,6 +44,7 @@ overlay: overlays of a hundred objects from a model's output on, against Detectr
 """
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,6 +55,19 @@ from campus_seg.benchmarks.training import TRAIN_SIDES
 from campus_seg.environment import require_detectron2, take_large_pages
 from campus_seg.errors import exits_on_bad_input
 from campus_seg.storage import check_output_folder, write_json
+
+# Subcommand -> the module of campus_seg.benchmarks with its measure_<subcommand>.
+MODULES = {
+    "mapper": "mapper",
+    "import": "importing",
+    "transfer": "transfer",
+    "inference": "predicting",
+    "train": "training",
+    "scaling": "scaling",
+    "recipes": "recipes",
+    "evaluate": "evaluating",
+    "overlay": "drawing",
+}
 
 
 def at_least_one(text: str) -> int:
@@ -77,44 +91,52 @@ def megapixels(text: str) -> float:
     return float(text)
 
 
+def number(command: argparse.ArgumentParser, flag: str, default: int, meaning: str) -> None:
+    """Adds an argument that is a number of things."""
+    command.add_argument(flag, type=at_least_one, default=default, metavar="N", help=f"{meaning} ({default})")
+
+
+def last(command: argparse.ArgumentParser, *, opts: bool = False) -> None:
+    """Adds the arguments that end a subcommand's."""
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    if opts:
+        command.add_argument(
+            "--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last"
+        )
+
+
 def get_parser() -> argparse.ArgumentParser:
     """The command's arguments; each thing that is measured is a subcommand."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     mapper = commands.add_parser("mapper", help="the training mapper against the photo alone and Detectron2's own")
-    mapper.set_defaults(measure=measure_mapper)
     mapper.add_argument("--export", default="", help="a Label Studio export with photos; drawn ones where not given")
     mapper.add_argument("--image-root", default="", metavar="DIR", help="where the export's photos lie, as it has none")
-    mapper.add_argument("--photos", type=at_least_one, default=40, metavar="N", help="to draw without --export (40)")
-    mapper.add_argument("--rounds", type=at_least_one, default=3, metavar="N", help="epochs of other draws (3)")
-    mapper.add_argument("--repeats", type=at_least_one, default=3, metavar="N", help="the median counts (3)")
-    mapper.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
-    mapper.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last")
+    number(mapper, "--photos", 40, "to draw without --export")
+    number(mapper, "--rounds", 3, "epochs of other draws")
+    number(mapper, "--repeats", 3, "the median counts")
+    last(mapper, opts=True)
     importing = commands.add_parser("import", help="the check of a large export against pycocotools and Pillow")
-    importing.set_defaults(measure=measure_import)
     where = importing.add_mutually_exclusive_group()
     where.add_argument("--export", default="", help="'COCO with images', folder or .zip; a drawn one where not given")
     where.add_argument("--keep", default="", metavar="DIR", help="draw here, or use what was drawn here (temporary)")
-    importing.add_argument("--photos", type=at_least_one, default=100_000, metavar="N", help="to draw (100000)")
-    importing.add_argument("--annotations", type=at_least_one, default=1_000_000, metavar="N", help="to draw (1000000)")
-    importing.add_argument("--repeats", type=at_least_one, default=3, metavar="N", help="the median counts (3)")
-    importing.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    number(importing, "--photos", 100_000, "to draw")
+    number(importing, "--annotations", 1_000_000, "to draw")
+    number(importing, "--repeats", 3, "the median counts")
+    last(importing)
     transfer = commands.add_parser("transfer", help="fine-tuning on few photos against training from scratch")
-    transfer.set_defaults(measure=measure_transfer)
-    transfer.add_argument("--known-photos", type=at_least_one, default=200, metavar="N", help="to learn first (200)")
-    transfer.add_argument("--known-iterations", type=at_least_one, default=600, metavar="N", help="in which (600)")
-    transfer.add_argument("--photos", type=at_least_one, default=40, metavar="N", help="of the new classes (40)")
-    transfer.add_argument("--test-photos", type=at_least_one, default=60, metavar="N", help="likewise (60)")
-    transfer.add_argument("--iterations", type=at_least_one, default=300, metavar="N", help="of each side (300)")
-    transfer.add_argument("--checkpoints", type=at_least_one, default=6, metavar="N", help="that are tested (6)")
-    transfer.add_argument("--seeds", type=at_least_one, default=3, metavar="N", help="each has its own photos (3)")
-    transfer.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
-    transfer.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last")
+    number(transfer, "--known-photos", 200, "to learn first")
+    number(transfer, "--known-iterations", 600, "in which")
+    number(transfer, "--photos", 40, "of the new classes")
+    number(transfer, "--test-photos", 60, "likewise")
+    number(transfer, "--iterations", 300, "of each side")
+    number(transfer, "--checkpoints", 6, "that are tested")
+    number(transfer, "--seeds", 3, "each has its own photos")
+    last(transfer, opts=True)
     inference = commands.add_parser("inference", help="masked photos against Detectron2's own loop and torchvision")
-    inference.set_defaults(measure=measure_inference)
     inference.add_argument("--config-file", required=True, metavar="FILE", help="config.yaml of a finished run")
     inference.add_argument("--photos", required=True, metavar="DIR", help="folder of photos")
-    inference.add_argument("--limit", type=at_least_one, default=20, metavar="N", help="photos at most (20)")
+    number(inference, "--limit", 20, "photos at most")
     inference.add_argument(
         "--megapixels",
         type=megapixels,
@@ -122,8 +144,8 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="scale the photos to this size first (as they are)",
     )
-    inference.add_argument("--repeats", type=at_least_one, default=2, metavar="N", help="the median counts (2)")
-    inference.add_argument("--threads", type=at_least_one, default=2, metavar="N", help="compute threads a side (2)")
+    number(inference, "--repeats", 2, "the median counts")
+    number(inference, "--threads", 2, "compute threads a side")
     inference.add_argument(
         "--confidence-threshold", type=share, default=0.05, metavar="0…1", help="least score of an object (0.05)"
     )
@@ -135,138 +157,55 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="SIDE",
         help="only some of these",
     )
-    inference.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
-    inference.add_argument(
-        "--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last"
-    )
+    last(inference, opts=True)
     training = commands.add_parser("train", help="training steps against Detectron2's DefaultTrainer and torchvision")
-    training.set_defaults(measure=measure_train)
     training.add_argument("--export", default="", help="a Label Studio export with photos; drawn ones where not given")
-    training.add_argument("--photos", type=at_least_one, default=60, metavar="N", help="to draw without --export (60)")
-    training.add_argument("--turns", type=at_least_one, default=5, metavar="N", help="of each; the median counts (5)")
-    training.add_argument("--threads", type=at_least_one, default=2, metavar="N", help="compute threads a side (2)")
-    training.add_argument("--workers", type=at_least_one, default=2, metavar="N", help="of each loader (2)")
+    number(training, "--photos", 60, "to draw without --export")
+    number(training, "--turns", 5, "of each; the median counts")
+    number(training, "--threads", 2, "compute threads a side")
+    number(training, "--workers", 2, "of each loader")
     training.add_argument(
         "--sides", nargs="+", choices=TRAIN_SIDES, default=TRAIN_SIDES, metavar="SIDE", help="only some of these"
     )
-    training.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
-    training.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last")
+    last(training, opts=True)
     scaling = commands.add_parser("scaling", help="training in two processes against one")
-    scaling.set_defaults(measure=measure_scaling)
-    scaling.add_argument("--photos", type=at_least_one, default=60, metavar="N", help="to draw (60)")
-    scaling.add_argument("--turns", type=at_least_one, default=5, metavar="N", help="of each; the median counts (5)")
-    scaling.add_argument("--steps", type=at_least_one, default=10, metavar="N", help="in a turn (10)")
-    scaling.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
-    scaling.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last")
+    number(scaling, "--photos", 60, "to draw")
+    number(scaling, "--turns", 5, "of each; the median counts")
+    number(scaling, "--steps", 10, "in a turn")
+    last(scaling, opts=True)
     recipes = commands.add_parser("recipes", help="mask AP of the mini network against Detectron2's own training")
-    recipes.set_defaults(measure=measure_recipes)
-    recipes.add_argument("--photos", type=at_least_one, default=240, metavar="N", help="to draw and train on (240)")
-    recipes.add_argument("--test-photos", type=at_least_one, default=80, metavar="N", help="likewise (80)")
-    recipes.add_argument("--iterations", type=at_least_one, default=840, metavar="N", help="of each side (840)")
-    recipes.add_argument("--checkpoints", type=at_least_one, default=4, metavar="N", help="that are tested (4)")
-    recipes.add_argument(
-        "--seeds", type=at_least_one, default=3, metavar="N", help="of the first weights and the order of photos (3)"
-    )
+    number(recipes, "--photos", 240, "to draw and train on")
+    number(recipes, "--test-photos", 80, "likewise")
+    number(recipes, "--iterations", 840, "of each side")
+    number(recipes, "--checkpoints", 4, "that are tested")
+    number(recipes, "--seeds", 3, "of the first weights and the order of photos")
     recipes.add_argument(
         "--stock-rate", type=float, default=0.02, metavar="RATE", help="highest learning rate of stock's SGD (0.02)"
     )
-    recipes.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
-    recipes.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last")
+    last(recipes, opts=True)
     evaluating = commands.add_parser("evaluate", help="mask evaluations by hotcoco, pycocotools and Detectron2")
-    evaluating.set_defaults(measure=measure_evaluate)
-    evaluating.add_argument("--photos", type=at_least_one, default=5_000, metavar="N", help="to draw (5000)")
-    evaluating.add_argument("--detections", type=at_least_one, default=100_000, metavar="N", help="to draw (100000)")
-    evaluating.add_argument("--repeats", type=at_least_one, default=3, metavar="N", help="the median counts (3)")
+    number(evaluating, "--photos", 5_000, "to draw")
+    number(evaluating, "--detections", 100_000, "to draw")
+    number(evaluating, "--repeats", 3, "the median counts")
     evaluating.add_argument(
         "--sides", nargs="+", choices=EVALUATE_SIDES, default=EVALUATE_SIDES, metavar="SIDE", help="only some of these"
     )
-    evaluating.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    last(evaluating)
     drawing = commands.add_parser("overlay", help="overlays against Detectron2's Visualizer")
-    drawing.set_defaults(measure=measure_overlay)
-    drawing.add_argument("--objects", type=at_least_one, default=100, metavar="N", help="in each photo (100)")
-    drawing.add_argument("--repeats", type=at_least_one, default=5, metavar="N", help="the median counts (5)")
-    drawing.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    number(drawing, "--objects", 100, "in each photo")
+    number(drawing, "--repeats", 5, "the median counts")
+    last(drawing)
     return parser
 
 
-def measure_mapper(args: argparse.Namespace) -> dict:
-    """Figures of the subcommand `mapper`; imported late, so that --help is fast."""
-    require_detectron2()
-    from campus_seg.benchmarks import mapper
-
-    return mapper.measure_mapper(args)
-
-
-def measure_import(args: argparse.Namespace) -> dict:
-    """Figures of the subcommand `import`, which needs no Detectron2."""
-    from campus_seg.benchmarks import importing
-
-    return importing.measure_import(args)
-
-
-def measure_transfer(args: argparse.Namespace) -> dict:
-    """Figures of the subcommand `transfer`, whose table it prints; imported late."""
-    require_detectron2()
-    from campus_seg.benchmarks import transfer
-
-    figures = transfer.measure_transfer(args)
-    print(figures["table"])
-    return figures
-
-
-def measure_inference(args: argparse.Namespace) -> dict:
-    """Figures of the subcommand `inference`, whose table it prints; imported late."""
-    require_detectron2()
-    from campus_seg.benchmarks import predicting
-
-    figures = predicting.measure_inference(args)
-    print(figures["table"])
-    return figures
-
-
-def measure_train(args: argparse.Namespace) -> dict:
-    """Figures of the subcommand `train`, whose table it prints; imported late."""
-    require_detectron2()
-    from campus_seg.benchmarks import training
-
-    figures = training.measure_train(args)
-    print(figures["table"])
-    return figures
-
-
-def measure_scaling(args: argparse.Namespace) -> dict:
-    """Figures of the subcommand `scaling`; imported late."""
-    require_detectron2()
-    from campus_seg.benchmarks import scaling
-
-    return scaling.measure_scaling(args)
-
-
-def measure_recipes(args: argparse.Namespace) -> dict:
-    """Figures of the subcommand `recipes`, whose table it prints; imported late."""
-    take_large_pages()
-    require_detectron2()
-    from campus_seg.benchmarks import recipes
-
-    figures = recipes.measure_recipes(args)
-    print(figures["table"])
-    return figures
-
-
-def measure_evaluate(args: argparse.Namespace) -> dict:
-    """Figures of the subcommand `evaluate`; imported late."""
-    require_detectron2()
-    from campus_seg.benchmarks import evaluating
-
-    return evaluating.measure_evaluate(args)
-
-
-def measure_overlay(args: argparse.Namespace) -> dict:
-    """Figures of the subcommand `overlay`; imported late."""
-    require_detectron2()
-    from campus_seg.benchmarks import drawing
-
-    return drawing.measure_overlay(args)
+def measure(args: argparse.Namespace) -> dict:
+    """Figures of a subcommand; imported late, so that --help is fast."""
+    if args.command == "recipes":
+        take_large_pages()  # both sides train in this process
+    if args.command != "import":
+        require_detectron2()
+    module = importlib.import_module(f"campus_seg.benchmarks.{MODULES[args.command]}")
+    return getattr(module, f"measure_{args.command}")(args)
 
 
 @exits_on_bad_input
@@ -275,7 +214,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(argv)
     if args.json:
         check_output_folder(args.json.parent)
-    figures = args.measure(args)
+    figures = measure(args)
+    if "table" in figures:
+        print(figures["table"])
     for section, values in figures.items():
         if isinstance(values, dict) and section not in ("curves", "sides"):
             print(section)

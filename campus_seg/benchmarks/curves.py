@@ -7,12 +7,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from detectron2.config import CfgNode
-from detectron2.engine import DefaultTrainer, SimpleTrainer
+from detectron2.engine import DefaultTrainer
 from detectron2.evaluation import inference_on_dataset
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.events import EventStorage
@@ -22,6 +22,7 @@ from tqdm import tqdm
 from campus_seg.benchmarks.timing import in_turn
 from campus_seg.config import export_options, load_config
 from campus_seg.data.datasets import dataset_name, fit_config, register_datasets, write_datasets
+from campus_seg.engine.mixed_precision import resolve_precision, steps_of
 from campus_seg.engine.schedule import resolve_schedule
 from campus_seg.engine.trainer import Trainer
 from campus_seg.errors import ConfigError
@@ -59,7 +60,7 @@ class Arm:
         if checkpoint:
             transfer(self.model, checkpoint, cfg.CAMPUS.CLASSES)
         optimizer = recipe.build_optimizer(cfg, self.model)
-        self._trainer = SimpleTrainer(self.model, recipe.build_train_loader(cfg), optimizer)
+        self._trainer = steps_of(cfg)(self.model, recipe.build_train_loader(cfg), optimizer)
         self._scheduler = recipe.build_lr_scheduler(cfg, optimizer)
         self.curve = [Point(0, 0.0, 0.0)]
 
@@ -89,20 +90,32 @@ def check_checkpoints(args: argparse.Namespace) -> None:
         raise ConfigError(f"--checkpoints {args.checkpoints} are more than --iterations {args.iterations}; give fewer")
 
 
-def learn_in_turn(arms: Mapping[str, Arm], iterations: int, checkpoints: int, progress: tqdm) -> None:
+def learn_in_turn(
+    build_arms: Mapping[str, Callable[[CfgNode], Arm]], configs: Iterable[CfgNode], args: argparse.Namespace
+) -> dict[str, list[list[Point]]]:
     """Trains all arms, a stretch each in turn, so that a machine whose speed drifts is fair to all.
 
     Args:
-        arms: by name.
-        iterations: of each.
-        checkpoints: stretches of each, all of one length but for rounding.
-        progress: told of every stretch.
+        build_arms: name -> makes the arm by a config.
+        configs: of each seed.
+        args: of tools/benchmark.py: iterations, of each arm; checkpoints, its stretches, all of one length but for
+            rounding; seeds, the number of configs.
+
+    Returns:
+        Name -> the arm's curve for each seed.
     """
-    steps = [iterations * i // checkpoints for i in range(checkpoints + 1)]
-    for turn, (start, end) in enumerate(zip(steps, steps[1:], strict=False)):
-        for name in in_turn(list(arms), turn):
-            arms[name].stretch(end - start)
-            progress.update()
+    steps = [args.iterations * i // args.checkpoints for i in range(args.checkpoints + 1)]
+    curves = {name: [] for name in build_arms}
+    with tqdm(total=args.seeds * args.checkpoints * len(build_arms), unit="stretch", mininterval=2) as progress:
+        for cfg in configs:
+            arms = {name: build(cfg) for name, build in build_arms.items()}
+            for turn, (start, end) in enumerate(zip(steps, steps[1:], strict=False)):
+                for name in in_turn(list(arms), turn):
+                    arms[name].stretch(end - start)
+                    progress.update()
+            for name, arm in arms.items():
+                curves[name].append(arm.curve)
+    return curves
 
 
 def mask_ap(model: nn.Module, cfg: CfgNode) -> float:
@@ -137,6 +150,7 @@ def prepare(
     register_datasets(folder, content.classes)
     fit_config(cfg, content.classes, splits)
     resolve_schedule(cfg, len(splits["train"]), ["SOLVER.MAX_ITER", *opts[::2]])
+    resolve_precision(cfg, opts[::2])
     return cfg
 
 
@@ -157,6 +171,17 @@ def ap_at(seconds: float, curve: Sequence[Point]) -> float:
             share = (seconds - before.seconds) / (after.seconds - before.seconds)
             return before.ap + share * (after.ap - before.ap)
     return curve[-1].ap
+
+
+def gain_after_same_time(curve: Sequence[Point], other: Sequence[Point]) -> float:
+    """Points of AP that a curve has more than another after the same time, that of the shorter one."""
+    end = min(curve[-1].seconds, other[-1].seconds)
+    return ap_at(end, curve) - ap_at(end, other)
+
+
+def as_json(curves: Mapping[str, Sequence[Sequence[Point]]]) -> dict[str, list[list[dict[str, float]]]]:
+    """The curves as JSON has them."""
+    return {name: [[point._asdict() for point in curve] for curve in each] for name, each in curves.items()}
 
 
 def table(curves: Mapping[str, Sequence[Sequence[Point]]], names: Sequence[str]) -> str:

@@ -9,14 +9,14 @@ from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer
-from tqdm import tqdm
 
 from campus_seg.benchmarks.curves import (
     Arm,
     Point,
-    ap_at,
+    as_json,
     check_checkpoints,
     draw_export,
+    gain_after_same_time,
     learn_in_turn,
     prepare,
     table,
@@ -24,8 +24,6 @@ from campus_seg.benchmarks.curves import (
 from campus_seg.benchmarks.training import CLASSES
 from campus_seg.benchmarks.training_sides import resize_as_fit
 from campus_seg.modeling.mini_backbone import register_mini_backbone
-
-ARMS = ("ours", "stock")
 
 
 def measure_recipes(args: argparse.Namespace) -> dict[str, Any]:
@@ -42,22 +40,23 @@ def measure_recipes(args: argparse.Namespace) -> dict[str, Any]:
     """
     check_checkpoints(args)
     register_mini_backbone()
-    curves: dict[str, list[list[Point]]] = {arm: [] for arm in ARMS}
+
+    def stock(cfg: CfgNode) -> Arm:
+        return Arm(stock_config(cfg, args.stock_rate), recipe=DefaultTrainer)
+
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         export = draw_export(folder, CLASSES, args.photos + args.test_photos, seed=0)
-        with tqdm(total=args.seeds * args.checkpoints * len(ARMS), unit="stretch", mininterval=2) as progress:
-            for seed in range(args.seeds):
-                photos = slice(args.photos)
-                cfg = prepare(args.opts, export, folder / str(seed), args.iterations, photos, args.test_photos, seed)
-                arms = {"ours": Arm(cfg), "stock": Arm(stock_config(cfg, args.stock_rate), recipe=DefaultTrainer)}
-                learn_in_turn(arms, args.iterations, args.checkpoints, progress)
-                for name, arm in arms.items():
-                    curves[name].append(arm.curve)
+        photos = slice(args.photos)
+        configs = (
+            prepare(args.opts, export, folder / str(seed), args.iterations, photos, args.test_photos, seed)
+            for seed in range(args.seeds)
+        )
+        curves = learn_in_turn({"ours": Arm, "stock": stock}, configs, args)
     return {
         "photos": args.photos,
         "test_photos": args.test_photos,
-        "curves": {name: [[point._asdict() for point in curve] for curve in each] for name, each in curves.items()},
+        "curves": as_json(curves),
         "table": table(curves, ("of this project", "of stock Detectron2")),
         "ratios": compare(curves),
     }
@@ -68,6 +67,7 @@ def stock_config(cfg: CfgNode, rate: float) -> CfgNode:
     stock = cfg.clone()
     stock.defrost()
     resize_as_fit(stock)
+    stock.SOLVER.AMP.ENABLED = False
     stock.SOLVER.BASE_LR = rate
     stock.SOLVER.WEIGHT_DECAY = 0.0001
     return stock
@@ -80,12 +80,8 @@ def compare(curves: Mapping[str, Sequence[Sequence[Point]]]) -> dict[str, float]
         "recipes_ap_gain": after as many iterations.
         "recipes_ap_gain_same_time": after the same time, the shorter of the two.
     """
-    pairs = list(zip(*(curves[arm] for arm in ARMS), strict=True))
-    same_time = []
-    for ours, stock in pairs:
-        end = min(ours[-1].seconds, stock[-1].seconds)
-        same_time.append(ap_at(end, ours) - ap_at(end, stock))
+    pairs = list(zip(curves["ours"], curves["stock"], strict=True))
     return {
         "recipes_ap_gain": statistics.mean(ours[-1].ap - stock[-1].ap for ours, stock in pairs),
-        "recipes_ap_gain_same_time": statistics.mean(same_time),
+        "recipes_ap_gain_same_time": statistics.mean(gain_after_same_time(ours, stock) for ours, stock in pairs),
     }

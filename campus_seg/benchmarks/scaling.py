@@ -6,13 +6,12 @@ import statistics
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from campus_seg.benchmarks.curves import draw_export
-from campus_seg.benchmarks.timing import in_turn
+from campus_seg.benchmarks.timing import do_in_turn
 from campus_seg.benchmarks.training import CLASSES, MODELS, WARM_UP, Work, import_once
 from campus_seg.benchmarks.worker import Worker
 from campus_seg.environment import take_large_pages
@@ -92,12 +91,7 @@ def measure_scaling(args: argparse.Namespace) -> dict[str, Any]:
         sides = {count: stack.enter_context(Together(work, scratch, count)) for count in PROCESSES}
         for side in sides.values():
             side.do(WARM_UP)
-        taken: dict[int, list[float]] = {count: [] for count in PROCESSES}
-        with tqdm(total=args.turns * len(sides), disable=None) as bar:
-            for turn in range(args.turns):
-                for count in in_turn(PROCESSES, turn):
-                    taken[count].append(sides[count].do(args.steps))
-                    bar.update()
+        taken = do_in_turn({count: partial(side.do, args.steps) for count, side in sides.items()}, args.turns)
     photos = {count: count * batch * args.steps / statistics.median(taken[count]) for count in PROCESSES}
     return {
         "photos_a_second": {f"{count} processes": photos[count] for count in PROCESSES},

@@ -2,14 +2,30 @@
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+Name, Result = TypeVar("Name"), TypeVar("Result")
 
 
-def in_turn(names: Sequence[str], turn: int) -> list[str]:
+def in_turn(names: Sequence[Name], turn: int) -> list[Name]:
     """The names in an order that starts with another one each turn: the first may find a busier machine."""
     start = turn % max(1, len(names))
     return [*names[start:], *names[:start]]
+
+
+def do_in_turn(sides: Mapping[Name, Callable[[], Result]], turns: int) -> dict[Name, list[Result]]:
+    """Has every side do its work so many times, in turn; returns what each returned each time."""
+    from tqdm import tqdm
+
+    results = {name: [] for name in sides}
+    with tqdm(total=turns * len(sides), disable=None) as bar:
+        for turn in range(turns):
+            for name in in_turn(list(sides), turn):
+                bar.set_description(str(name))
+                results[name].append(sides[name]())
+                bar.update()
+    return results
 
 
 def take_turns(

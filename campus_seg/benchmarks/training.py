@@ -9,10 +9,11 @@ import contextlib
 import statistics
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from campus_seg.benchmarks.timing import in_turn
+from campus_seg.benchmarks.timing import do_in_turn
 from campus_seg.benchmarks.worker import Worker
 from campus_seg.environment import take_large_pages
 
@@ -94,20 +95,13 @@ def import_once(export: str, folder: Path, opts: list[str]) -> list[str]:
 
 def take_turns(work: Work, sides: list[str], turns: int, steps: int) -> dict[str, dict[str, Any]]:
     """Trains the sides in turn; of a side's turns the median counts."""
-    from tqdm import tqdm
-
     figures = {}
-    with contextlib.ExitStack() as stack, tqdm(total=turns * len(sides), disable=None) as bar:
+    with contextlib.ExitStack() as stack:
         prepare = {side: take_large_pages if side.startswith("ours") else None for side in sides}
         workers = {side: stack.enter_context(Worker(SIDES_MODULE, side, work, prepare[side])) for side in sides}
         for worker in workers.values():
             worker.do(WARM_UP)
-        taken: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
-        for turn in range(turns):
-            for side in in_turn(sides, turn):
-                bar.set_description(side)
-                taken[side].append(workers[side].do(steps))
-                bar.update()
+        taken = do_in_turn({side: partial(worker.do, steps) for side, worker in workers.items()}, turns)
         for side in sides:
             seconds, waiting = zip(*taken[side], strict=True)
             step = statistics.median(seconds) / steps

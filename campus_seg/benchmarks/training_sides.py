@@ -23,8 +23,8 @@ from campus_seg.benchmarks.training import Work
 from campus_seg.config import load_config
 from campus_seg.data.datasets import dataset_name, fit_config, register_datasets
 from campus_seg.data.splits import SPLITS
+from campus_seg.engine.mixed_precision import resolve_precision
 from campus_seg.engine.trainer import Trainer
-from campus_seg.inference.engines import cpu_has_bf16
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 
 Steps = Callable[[int], tuple[float, float]]  # trains so many steps: seconds, and those in which it waited for photos
@@ -50,7 +50,7 @@ def train_config(work: Work) -> CfgNode:
 def ours(work: Work) -> tuple[str, Steps]:
     """This project, as tools/train_net.py does it, in bfloat16 where the processor has it."""
     cfg = train_config(work)
-    cfg.SOLVER.AMP.ENABLED = cpu_has_bf16()
+    resolve_precision(cfg, work.opts[::2])
     return f"campus_seg, {'bf16' if cfg.SOLVER.AMP.ENABLED else 'fp32'}", detectron2_steps(Trainer(cfg)._trainer)
 
 

@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from campus_seg.benchmarks.curves import (
     Arm,
     Point,
-    ap_at,
+    as_json,
     check_checkpoints,
     draw_export,
+    gain_after_same_time,
     learn_in_turn,
     prepare,
     table,
@@ -26,7 +25,6 @@ from campus_seg.modeling.mini_backbone import register_mini_backbone
 # A photo has objects of one of these alone, so that none of the others stands there unlabelled.
 KNOWN, NEW = ("bench", "car", "dog"), ("fire extinguisher", "horse statue", "person")
 KNOWN_SEED, NEW_SEED = 1, 2  # of the drawing: other places, too
-ARMS = ("scratch", "transfer")
 SMALL = ["CAMPUS.INPUT_SIZE", "192", "DATALOADER.NUM_WORKERS", "0"]  # so that minutes will do
 
 
@@ -46,7 +44,6 @@ def measure_transfer(args: argparse.Namespace) -> dict[str, Any]:
     check_checkpoints(args)
     register_mini_backbone()
     opts = [*SMALL, *args.opts]
-    curves = {arm: [] for arm in ARMS}
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         known = draw_export(folder, KNOWN, args.known_photos, KNOWN_SEED)
@@ -56,18 +53,16 @@ def measure_transfer(args: argparse.Namespace) -> dict[str, Any]:
         print(f"learning {', '.join(cfg.CAMPUS.CLASSES)} …", file=sys.stderr)
         seconds = teacher.train(args.known_iterations)
         checkpoint = {"model": teacher.model.state_dict(), "classes": list(cfg.CAMPUS.CLASSES)}
-        with tqdm(total=args.seeds * args.checkpoints * len(ARMS), unit="stretch", mininterval=2) as progress:
-            for seed in range(args.seeds):
-                photos = slice(seed * args.photos, (seed + 1) * args.photos)
-                cfg = prepare(opts, new, folder / f"new{seed}", args.iterations, photos, args.test_photos, seed)
-                arms = {"scratch": Arm(cfg), "transfer": Arm(cfg, checkpoint)}
-                learn_in_turn(arms, args.iterations, args.checkpoints, progress)
-                for name, arm in arms.items():
-                    curves[name].append(arm.curve)
+        own = [slice(seed * args.photos, (seed + 1) * args.photos) for seed in range(args.seeds)]
+        configs = (
+            prepare(opts, new, folder / f"new{seed}", args.iterations, photos, args.test_photos, seed)
+            for seed, photos in enumerate(own)
+        )
+        curves = learn_in_turn({"scratch": Arm, "transfer": lambda cfg: Arm(cfg, checkpoint)}, configs, args)
     return {
         "known": {"photos": args.known_photos, "iterations": args.known_iterations, "seconds": seconds},
         "new": {"photos": args.photos, "test_photos": args.test_photos, "seeds": args.seeds},
-        "curves": {name: [[point._asdict() for point in curve] for curve in each] for name, each in curves.items()},
+        "curves": as_json(curves),
         "table": table(curves, ("from scratch", "with transfer")),
         "ratios": compare(curves),
     }
@@ -82,9 +77,8 @@ def compare(curves: Mapping[str, Sequence[Sequence[Point]]]) -> dict[str, float]
         time in which scratch is first there. Left out where scratch learned nothing, or transfer never gets there.
     """
     gains, shares = [], []
-    for scratch, transferred in zip(*(curves[arm] for arm in ARMS), strict=True):
-        end = min(scratch[-1].seconds, transferred[-1].seconds)
-        gains.append(ap_at(end, transferred) - ap_at(end, scratch))
+    for scratch, transferred in zip(curves["scratch"], curves["transfer"], strict=True):
+        gains.append(gain_after_same_time(transferred, scratch))
         goal = scratch[-1].ap
         times = [time_to(goal, curve) for curve in (scratch, transferred)]
         if goal > 0 and None not in times:

@@ -136,7 +136,17 @@ def repeat_factors(cfg: CfgNode, dataset_dicts: list[dict[str, Any]]) -> Tensor 
 
 
 def upright_photos(cfg: CfgNode, dataset_dicts: list[dict[str, Any]]) -> Tensor | None:
-    """Which photos are higher than wide: (N,) bool, or None where `cfg.DATALOADER.ASPECT_RATIO_GROUPING` is off."""
-    if not cfg.DATALOADER.ASPECT_RATIO_GROUPING:
+    """Which photos are higher than wide, for batches of their own.
+
+    Args:
+        cfg: of the run.
+        dataset_dicts: the photos.
+
+    Returns:
+        (N,) bool; None where `DATALOADER.ASPECT_RATIO_GROUPING` is off, or where `CAMPUS.RESIZE` stretch makes all
+        photos square, so that none is padded. A square photo counts as wide; Detectron2 puts it with the upright
+        ones, and its padding is as much either way.
+    """
+    if not cfg.DATALOADER.ASPECT_RATIO_GROUPING or cfg.CAMPUS.RESIZE == "stretch":
         return None
     return torch.tensor([record["height"] > record["width"] for record in dataset_dicts])

@@ -19,7 +19,7 @@ from campus_seg.modeling.checkpoint import check_weights, latest_checkpoint
 
 # What a run was trained and judged by, beside all of SOLVER and the sources of the schedule.
 KEPT = (
-    *("SEED", "CAMPUS.OPTIMIZER", "CAMPUS.BEST_METRIC", "CAMPUS.PATIENCE", "TEST.EVAL_PERIOD"),
+    *("SEED", "CAMPUS.OPTIMIZER", "CAMPUS.PRECISION", "CAMPUS.BEST_METRIC", "CAMPUS.PATIENCE", "TEST.EVAL_PERIOD"),
     *("MODEL.BACKBONE.FREEZE_AT", "DATALOADER.SAMPLER_TRAIN", "DATALOADER.REPEAT_THRESHOLD"),
     *("DATALOADER.REPEAT_SQRT", "DATALOADER.FILTER_EMPTY_ANNOTATIONS", "DATALOADER.ASPECT_RATIO_GROUPING"),
 )

@@ -24,6 +24,7 @@ from campus_seg.data.sampler import SAMPLERS
 from campus_seg.data.split_file import read_split
 from campus_seg.data.splits import SPLITS
 from campus_seg.engine.best import BEST_FILE, check_best_keys
+from campus_seg.engine.mixed_precision import resolve_precision
 from campus_seg.engine.preflight import log_counts
 from campus_seg.engine.resume import (
     check_restorable,
@@ -111,6 +112,8 @@ def prepare_run(
     if starts:
         read_checkpoint(cfg.MODEL.WEIGHTS)  # fetches it, once for all processes, and says what is wrong with it
     _check_model(cfg, eval_only, goes_on)
+    if not (eval_only or goes_on):
+        remarks += resolve_precision(cfg, given)
     if not eval_only:
         remove_leftovers(output_dir)
     write_datasets(export, splits, output_dir, cfg.CAMPUS.EXPORT, earlier)

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import build_detection_test_loader, build_detection_train_loader, get_detection_dataset_dicts
-from detectron2.engine import AMPTrainer, DefaultTrainer, HookBase, SimpleTrainer, TrainerBase, hooks
+from detectron2.engine import DefaultTrainer, HookBase, TrainerBase, hooks
 from detectron2.evaluation import COCOEvaluator
 from detectron2.modeling import build_model
 from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, EventWriter, JSONWriter, TensorboardXWriter
 from torch import nn
 
+from campus_seg.config import on_cpu
 from campus_seg.data.datasets import dataset_name
 from campus_seg.data.mapper import CampusMapper
 from campus_seg.data.sampler import EpochDataset, EpochSampler, repeat_factors, upright_photos
@@ -24,13 +25,14 @@ from campus_seg.engine.best import BestModel
 from campus_seg.engine.checkpoints import Checkpoints
 from campus_seg.engine.evaluation import Evaluation, FinalEvaluation, Writers, evaluating
 from campus_seg.engine.guard import NamedBatches, clear_failures
-from campus_seg.engine.mixed_precision import CpuAutocastTrainer
+from campus_seg.engine.mixed_precision import steps_of
 from campus_seg.engine.optimizer import build_optimizer, hyperparameters, set_hyperparameters
 from campus_seg.engine.plot import LossPlot
 from campus_seg.engine.progress import progress_bar
 from campus_seg.engine.replicas import check_same_weights, replicate, share_buffers
 from campus_seg.engine.schedule import build_scheduler
 from campus_seg.engine.stopping import StopRequest, shield_workers
+from campus_seg.environment import keep_memory
 from campus_seg.evaluation.evaluator import build_evaluator, inference_folder, without_nan, write_metrics
 from campus_seg.evaluation.run_analysis import write_analyses
 from campus_seg.metrics_file import METRICS_FILE, read_metrics
@@ -52,13 +54,9 @@ class Trainer(DefaultTrainer):
     def __init__(self, cfg: CfgNode):
         """Sets up a run as DefaultTrainer does, whose own way knows neither several processes nor AMP on a CPU."""
         TrainerBase.__init__(self)
-        on_cpu = torch.device(cfg.MODEL.DEVICE).type == "cpu"
         model = self.build_model(cfg)
         optimizer = self.build_optimizer(cfg, model)
-        steps = SimpleTrainer
-        if cfg.SOLVER.AMP.ENABLED:
-            steps = CpuAutocastTrainer if on_cpu else AMPTrainer
-        self._trainer = steps(replicate(model), self.build_train_loader(cfg), optimizer)
+        self._trainer = steps_of(cfg)(replicate(model), self.build_train_loader(cfg), optimizer)
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
         self.max_iter = cfg.SOLVER.MAX_ITER
         self.cfg = cfg
@@ -68,7 +66,8 @@ class Trainer(DefaultTrainer):
     def build_model(cls, cfg: CfgNode) -> nn.Module:
         """The model, told in one line and not layer by layer."""
         model = build_model(cfg)
-        if cfg.MODEL.DEVICE == "cpu":
+        if on_cpu(cfg):
+            keep_memory()
             model = quicken(model)
         millions = sum(p.numel() for p in model.parameters()) / 1e6
         logger.info(f"Model: {cfg.MODEL.BACKBONE.NAME}, {millions:.1f} million parameters, on {cfg.MODEL.DEVICE}")

@@ -8,8 +8,10 @@ import torch
 from detectron2.config import CfgNode
 from torch import Tensor, nn
 
+from campus_seg.config import on_cpu
 from campus_seg.errors import ConfigError
 from campus_seg.inference.parts import Parts, parts_of, reason_against_parts, replace_parts
+from campus_seg.processes import cpu_has_bf16
 
 ENGINES = ("auto", "eager", "openvino")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -59,18 +61,18 @@ def choose_engine(cfg: CfgNode) -> Engine:
     name, precision = cfg.CAMPUS.INFERENCE.ENGINE, cfg.CAMPUS.INFERENCE.PRECISION
     remarks = []
     try:
-        on_cpu = torch.device(cfg.MODEL.DEVICE).type == "cpu"
+        cpu = on_cpu(cfg)
     except RuntimeError:
         raise ConfigError(f'MODEL.DEVICE is "{cfg.MODEL.DEVICE}"; give cpu or cuda') from None
     if name == "auto":
-        name = "openvino" if on_cpu else "eager"
-    if name == "openvino" and not on_cpu:
+        name = "openvino" if cpu else "eager"
+    if name == "openvino" and not cpu:
         remarks.append("openvino computes on a CPU: MODEL.DEVICE cpu")
         name = "eager"
     if name == "openvino" and (fault := fault_of_openvino()):
         remarks.append(f"openvino would be faster, but {fault}")
         name = "eager"
-    native = cpu_has_bf16() if on_cpu else torch.cuda.is_available() and torch.cuda.is_bf16_supported(False)
+    native = cpu_has_bf16() if cpu else torch.cuda.is_available() and torch.cuda.is_bf16_supported(False)
     if precision == "auto":
         precision = "bf16" if native else "fp32"
     elif precision == "bf16" and not native:
@@ -88,14 +90,6 @@ def fault_of_openvino() -> str:
     except (ImportError, OSError, AttributeError, RuntimeError) as error:  # of an install that is broken or too old
         return f"does not load: {error}"
     return ""
-
-
-def cpu_has_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 by itself."""
-    if hasattr(torch.cpu, "get_capabilities"):
-        capabilities = torch.cpu.get_capabilities()
-        return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
-    return torch.cpu._is_avx512_bf16_supported()
 
 
 def design_of(cfg: CfgNode) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from detectron2.layers import Conv2d
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from campus_seg.modeling import winograd
@@ -74,6 +75,7 @@ class _Convolution(torch.autograd.Function):
         return outputs if bias is None else outputs.add_(bias[:, None, None])
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         of_x, of_weight, of_bias, _ = ctx.needs_input_grad
@@ -81,7 +83,7 @@ class _Convolution(torch.autograd.Function):
         if ctx.few_places:
             places = gradient.permute(0, 2, 3, 1).any(-1).nonzero()
             if len(places) * 32 < gradient[:, 0].numel():
-                return *gradients_of_places(x, weight, gradient, places, of_x), by_bias, None
+                return *gradients_of_places(x, weight, gradient, places, of_x, of_weight), by_bias, None
         quick_x = of_x and _worth(gradient, weight, *OUTPUTS)
         quick_weight = of_weight and _worth(x, weight, *WEIGHTS)
         wanted = [of_x and not quick_x, of_weight and not quick_weight, False]
@@ -101,8 +103,8 @@ def _worth(x: Tensor, weight: Tensor, channels: int, tiles: int) -> bool:
 
 
 def gradients_of_places(
-    x: Tensor, weight: Tensor, gradient: Tensor, places: Tensor, of_x: bool = True
-) -> tuple[Tensor | None, Tensor]:
+    x: Tensor, weight: Tensor, gradient: Tensor, places: Tensor, of_x: bool = True, of_weight: bool = True
+) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of a 3 x 3 convolution where those by its outputs are zero but at some places.
 
     Args:
@@ -111,22 +113,25 @@ def gradients_of_places(
         gradient: (N, K, H, W), by the outputs.
         places: (P, 3) int64, those of photo, row and column that are not zero.
         of_x: whether that by x is wanted.
+        of_weight: whether that by weight is; a frozen one's is not.
 
     Returns:
-        By x (N, C, H, W), or None, and by weight (K, C, 3, 3).
+        By x (N, C, H, W) and by weight (K, C, 3, 3), each None where it is not wanted.
     """
     n, channels, height, width = x.shape
     photo, row, column = places.T
     here = gradient.permute(0, 2, 3, 1)[photo, row, column]  # (P, K)
-    around = torch.arange(3)
-    seen = photo[:, None, None], row[:, None, None] + around[:, None], column[:, None, None] + around
-    inputs = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))[seen]  # (P, 3, 3, C)
-    by_weight = (here.T @ inputs.flatten(1)).view(-1, 3, 3, channels).permute(0, 3, 1, 2)
-    if not of_x:
-        return None, by_weight
-    by_inputs = (here @ weight.permute(0, 2, 3, 1).flatten(1)).view(inputs.shape)
-    by_x = x.new_zeros(n, height + 2, width + 2, channels)
-    for i in range(3):  # no place twice at once: sums in an order that threads do not change
-        for j in range(3):
-            by_x[photo, row + i, column + j] += by_inputs[:, i, j]
-    return by_x[:, 1:-1, 1:-1].permute(0, 3, 1, 2), by_weight
+    by_x = by_weight = None
+    if of_weight:
+        around = torch.arange(3)
+        seen = photo[:, None, None], row[:, None, None] + around[:, None], column[:, None, None] + around
+        inputs = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))[seen]  # (P, 3, 3, C)
+        by_weight = (here.T @ inputs.flatten(1)).view(-1, 3, 3, channels).permute(0, 3, 1, 2)
+    if of_x:
+        by_inputs = (here @ weight.permute(0, 2, 3, 1).flatten(1)).view(-1, 3, 3, channels)
+        sums = x.new_zeros(n, height + 2, width + 2, channels)
+        for i in range(3):  # no place twice at once: sums in an order that threads do not change
+            for j in range(3):
+                sums[photo, row + i, column + j] += by_inputs[:, i, j]
+        by_x = sums[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
+    return by_x, by_weight

@@ -74,6 +74,9 @@ def test_orientations_by_the_config():
     photos = [{"height": 3, "width": 2}, {"height": 2, "width": 2}, {"height": 2, "width": 3}]
     cfg = load_config("mask_rcnn_mini_FPN.yaml")
     assert upright_photos(cfg, photos).tolist() == [True, False, False]
+    cfg.CAMPUS.RESIZE = "stretch"  # the model sees squares alone
+    assert upright_photos(cfg, photos) is None
+    cfg.CAMPUS.RESIZE = "fit"
     cfg.DATALOADER.ASPECT_RATIO_GROUPING = False
     assert upright_photos(cfg, photos) is None
 

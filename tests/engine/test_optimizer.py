@@ -111,6 +111,39 @@ def test_what_is_given_counts():
     assert len(momentum) == 6 and all(each.abs().sum() for each in momentum)  # what was learned stays
 
 
+@pytest.mark.parametrize("opts", [[], SGD])
+@pytest.mark.parametrize("then", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("now", [torch.contiguous_format, torch.channels_last])
+def test_moments_of_another_memory_layout(opts, then, now):
+    """A run that a GPU began lies otherwise in memory than one on a CPU; the values go to the same parameters."""
+    cfg = load_config("mask_rcnn_mini_FPN.yaml", opts)
+    photos = torch.randn(2, 2, 6, 6, generator=torch.Generator().manual_seed(1))
+
+    def training(layout, weights=None, state=None):
+        torch.manual_seed(0)
+        model = nn.Conv2d(2, 3, 3)
+        if weights:
+            model.load_state_dict(weights)
+        model = model.to(memory_format=layout)
+        optimizer = build_optimizer(cfg, model)
+        if state:
+            check_state(optimizer, state, Path("model.pth"))
+            optimizer.load_state_dict(state)
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(photos.to(memory_format=layout)).square().mean().backward()
+            optimizer.step()
+        return copy.deepcopy(model.state_dict()), copy.deepcopy(optimizer.state_dict())
+
+    begun = training(then)
+    moments = [value for value in begun[1]["state"][0].values() if torch.is_tensor(value) and value.dim()]
+    assert moments and all(value.is_contiguous(memory_format=then) for value in moments)
+    expected, found = training(then, *copy.deepcopy(begun)), training(now, *begun)
+    assert torch.allclose(found[0]["weight"], expected[0]["weight"], atol=1e-6)
+    for name, value in expected[1]["state"][0].items():
+        assert value is None or torch.allclose(found[1]["state"][0][name], value, atol=1e-6)
+
+
 @pytest.mark.parametrize("saved, expected", [({"scale": 4.0}, {"scale": 4.0}), (None, {"scale": 65536.0})])
 def test_mixed_precision_may_begin_on_resume(saved, expected):
     """A checkpoint of a training without it has no scale of the gradients; the new one begins with its own."""

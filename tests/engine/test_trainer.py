@@ -8,7 +8,11 @@ import torch
 from drawn import SMALL_MODEL, draw_export
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from campus_seg.config import load_config
 from campus_seg.engine.best import BestModel
+from campus_seg.engine.trainer import Trainer
+from campus_seg.modeling.cpu_training import QuickConv2d
+from campus_seg.modeling.mini_backbone import register_mini_backbone
 from campus_seg.tools.train_net import main
 from campus_seg.tools.visualize import main as visualize
 
@@ -138,3 +142,11 @@ def test_a_metric_on_the_photos_for_testing_is_refused(export, tmp_path, capsys)
         train(export, tmp_path / "run", "CAMPUS.BEST_METRIC", "test/total_loss")
     assert stopped.value.code == 2 and "those for testing choose no model" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+def test_a_cpu_by_any_name_trains_the_quick_way(device):
+    register_mini_backbone()
+    opts = [*SMALL_MODEL, "MODEL.DEVICE", device, "MODEL.ROI_HEADS.NUM_CLASSES", "2"]
+    model = Trainer.build_model(load_config("mask_rcnn_mini_FPN.yaml", opts))
+    assert any(isinstance(module, QuickConv2d) for module in model.modules())

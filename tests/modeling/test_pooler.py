@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import roi_align
 
-from campus_seg.modeling.pooler import PyramidPooler, axis_taps, roi_align_rows
+from campus_seg.modeling.pooler import FloatPooler, PyramidPooler, axis_taps, roi_align_rows
 
 number = st.floats(-60, 300, width=32)
 size = st.floats(0, 300, width=32)
@@ -57,6 +57,38 @@ def test_stands_in_for_detectron2s_pooler(dtype, sampling_ratio):
     assert got.dtype == dtype and got.is_contiguous(memory_format=torch.channels_last)
     expected = theirs([features.float() for features in maps], lists)
     torch.testing.assert_close(got.float(), expected, atol=1e-5 if dtype == torch.float32 else 0.03, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("sampling_ratio", [0, 2])
+def test_gradients_of_detectron2s_pooler(dtype, sampling_ratio):
+    """By float64, with boxes on every level.
+
+    Places on maps of up to 128 features are off by 2 ** -18 when rounded, which they are four times; that moves so much
+    of a gradient to a neighbour. A gradient in bfloat16 is rounded once, when it is added up.
+    """
+    rng = np.random.default_rng(2)
+    maps = [torch.from_numpy(rng.normal(size=(2, 8, 64 // s, 96 // s)).astype(np.float32)) for s in (1, 2, 4, 8)]
+    maps = [features.contiguous(memory_format=torch.channels_last).to(dtype) for features in maps]
+    corners = rng.uniform(0, 200, (60, 2))
+    sizes = rng.uniform(2, 100, (60, 2)) * np.repeat([1, 3, 8], 20)[:, None]
+    boxes = torch.from_numpy(np.concatenate([corners, corners + sizes], axis=1).astype(np.float32))
+    lists = [Boxes(boxes[::2]), Boxes(boxes[1::2])]
+    gradient = torch.from_numpy(rng.normal(size=(60, 8, 7, 7)).astype(np.float32))
+    theirs = ROIPooler(7, [1 / 4, 1 / 8, 1 / 16, 1 / 32], sampling_ratio, "ROIAlignV2")
+
+    def gradients(pooler, dtype, gradient):
+        leaves = [features.to(dtype, copy=True).requires_grad_() for features in maps]
+        pooler(leaves, lists).backward(gradient)
+        return [leaf.grad for leaf in leaves]
+
+    found = gradients(FloatPooler(PyramidPooler(theirs)), dtype, gradient)
+    expected = gradients(theirs, torch.float64, gradient.double())
+    handed_out = gradients(theirs, torch.float64, gradient.abs().double())
+    for ours, exact, most in zip(found, expected, handed_out, strict=True):
+        assert ours.dtype == dtype and exact.any()
+        rounding = 2**-8 if dtype == torch.bfloat16 else 0
+        torch.testing.assert_close(ours.double(), exact, atol=4 * 2**-18 * float(most.max()), rtol=rounding)
 
 
 def test_no_box_at_all():

@@ -43,6 +43,6 @@ def test_any_number_of_tiles_at_once(at_once, monkeypatch):
     x, weight, gradient = torch.randn(3, 4, 17, 21), torch.randn(5, 4, 3, 3), torch.randn(3, 5, 17, 21)
     x = x.contiguous(memory_format=torch.channels_last)
     outputs = winograd.convolve(x, weight)
-    assert outputs.is_contiguous(memory_format=torch.channels_last) or outputs.stride(1) == 1
+    assert outputs.stride(1) == 1  # not of a whole channels_last tensor: 17 x 21 are cut out of 20 x 24
     same(outputs, F.conv2d(x.double(), weight.double(), padding=1))
     same(winograd.weight_gradient(x, gradient), gradients(x, weight, gradient)[1])
