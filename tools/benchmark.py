@@ -36,6 +36,11 @@ recipes: mask AP of the mini network, trained from scratch on drawn photos by th
 DefaultTrainer with its mapper and SGD, in turn. recipes_ap_gain is what ours has more after as many iterations,
 recipes_ap_gain_same_time after the same time, in points, averaged over the seeds.
 
+rank: how many photos have to be labelled if the model chooses which (`label_studio.py rank`), against any order. The
+labels of drawn photos are uncovered a few at a time, and each model is fine-tuned anew from one that has learned three
+of the six classes on other photos. rank_photos_to_same_ap is the labelled photos with which ranking reaches the mask AP
+of the random order, over those that the random order needs; rank_objects_to_same_ap the same of labelled objects.
+
 evaluate: mask evaluations of drawn photos and detections, from the file of labels to the figures, by this project's
 evaluator with each backend and by Detectron2's COCOEvaluator. Each side has a process of its own and they take turns.
 evaluate_vs_pycocotools is the seconds with pycocotools over those with hotcoco; all figures of all sides are compared.
@@ -65,6 +70,7 @@ MODULES = {
     "train": "training",
     "scaling": "scaling",
     "recipes": "recipes",
+    "rank": "ranking",
     "evaluate": "evaluating",
     "overlay": "drawing",
 }
@@ -89,6 +95,13 @@ def megapixels(text: str) -> float:
     if not 0.01 <= float(text) <= 200:
         raise argparse.ArgumentTypeError(f"{text} is not within 0.01 and 200")
     return float(text)
+
+
+def picture(text: str) -> Path:
+    """The name of a picture's file, for argparse."""
+    if Path(text).suffix not in (".png", ".svg"):
+        raise argparse.ArgumentTypeError(f"{text} ends neither in .png nor in .svg")
+    return Path(text)
 
 
 def number(command: argparse.ArgumentParser, flag: str, default: int, meaning: str) -> None:
@@ -183,6 +196,18 @@ def get_parser() -> argparse.ArgumentParser:
         "--stock-rate", type=float, default=0.02, metavar="RATE", help="highest learning rate of stock's SGD (0.02)"
     )
     last(recipes, opts=True)
+    ranking = commands.add_parser("rank", help="labelling what a model chooses against labelling in any order")
+    number(ranking, "--known-photos", 200, "to learn first, of three of the classes")
+    number(ranking, "--known-iterations", 600, "in which")
+    number(ranking, "--photos", 400, "to choose from")
+    number(ranking, "--test-photos", 100, "likewise drawn")
+    number(ranking, "--start", 30, "photos that are labelled at first")
+    number(ranking, "--step", 20, "photos that are labelled then at a time")
+    number(ranking, "--rounds", 6, "of that")
+    number(ranking, "--iterations", 240, "of each training")
+    number(ranking, "--seeds", 3, "each starts from other photos")
+    ranking.add_argument("--picture", type=picture, metavar="FILE", help="draw the curves here (.png or .svg)")
+    last(ranking, opts=True)
     evaluating = commands.add_parser("evaluate", help="mask evaluations by hotcoco, pycocotools and Detectron2")
     number(evaluating, "--photos", 5_000, "to draw")
     number(evaluating, "--detections", 100_000, "to draw")
@@ -200,8 +225,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 def measure(args: argparse.Namespace) -> dict:
     """Figures of a subcommand; imported late, so that --help is fast."""
-    if args.command == "recipes":
-        take_large_pages()  # both sides train in this process
+    if args.command in ("recipes", "rank"):
+        take_large_pages()  # all sides train in this process
     if args.command != "import":
         require_detectron2()
     module = importlib.import_module(f"campus_seg.benchmarks.{MODULES[args.command]}")

@@ -156,11 +156,17 @@ def prepare(
 
 def time_to(ap: float, curve: Sequence[Point]) -> float | None:
     """Seconds until a curve, straight between its points, is at `ap` for the first time; None where it never is."""
-    if ap <= curve[0].ap:
-        return curve[0].seconds
-    for before, after in zip(curve, curve[1:], strict=False):
-        if after.ap >= ap:
-            return before.seconds + (after.seconds - before.seconds) * (ap - before.ap) / (after.ap - before.ap)
+    return first_reached(ap, [point.seconds for point in curve], [point.ap for point in curve])
+
+
+def first_reached(goal: float, places: Sequence[float], values: Sequence[float]) -> float | None:
+    """Where a line through (place, value) points is at `goal` for the first time; None where it never is."""
+    if goal <= values[0]:
+        return places[0]
+    points = list(zip(places, values, strict=True))
+    for (place, value), (next_place, next_value) in zip(points, points[1:], strict=False):
+        if next_value >= goal:
+            return place + (next_place - place) * (goal - value) / (next_value - value)
     return None
 
 

@@ -46,13 +46,8 @@ def measure_transfer(args: argparse.Namespace) -> dict[str, Any]:
     opts = [*SMALL, *args.opts]
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        known = draw_export(folder, KNOWN, args.known_photos, KNOWN_SEED)
+        checkpoint, seconds = learn_known(opts, folder, args.known_photos, args.known_iterations)
         new = draw_export(folder, NEW, args.seeds * args.photos + args.test_photos, NEW_SEED)
-        cfg = prepare(opts, known, folder / "known", args.known_iterations, slice(None), 0, seed=0)
-        teacher = Arm(cfg)
-        print(f"learning {', '.join(cfg.CAMPUS.CLASSES)} …", file=sys.stderr)
-        seconds = teacher.train(args.known_iterations)
-        checkpoint = {"model": teacher.model.state_dict(), "classes": list(cfg.CAMPUS.CLASSES)}
         own = [slice(seed * args.photos, (seed + 1) * args.photos) for seed in range(args.seeds)]
         configs = (
             prepare(opts, new, folder / f"new{seed}", args.iterations, photos, args.test_photos, seed)
@@ -66,6 +61,26 @@ def measure_transfer(args: argparse.Namespace) -> dict[str, Any]:
         "table": table(curves, ("from scratch", "with transfer")),
         "ratios": compare(curves),
     }
+
+
+def learn_known(opts: Sequence[str], folder: Path, photos: int, iterations: int) -> tuple[dict[str, Any], float]:
+    """Teaches a mini network the known classes, to start others from.
+
+    Args:
+        opts: keys that win over the config.
+        folder: to draw in.
+        photos: to draw.
+        iterations: to learn in.
+
+    Returns:
+        A checkpoint, and the seconds that the learning took.
+    """
+    known = draw_export(folder, KNOWN, photos, KNOWN_SEED)
+    cfg = prepare(opts, known, folder / "known", iterations, slice(None), 0, seed=0)
+    teacher = Arm(cfg)
+    print(f"learning {', '.join(cfg.CAMPUS.CLASSES)} …", file=sys.stderr)
+    seconds = teacher.train(iterations)
+    return {"model": teacher.model.state_dict(), "classes": list(cfg.CAMPUS.CLASSES)}, seconds
 
 
 def compare(curves: Mapping[str, Sequence[Sequence[Point]]]) -> dict[str, float]:

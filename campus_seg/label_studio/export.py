@@ -153,7 +153,7 @@ def read_export(export: str, options: ExportOptions) -> Export:
     report.counts.update(photos_in_export=distinct + tasks, annotations_in_export=raw.annotations)
     for stray in raw.strays:
         report.defect(*stray)
-    index = PhotoIndex(_photo_places(files, options.image_root))
+    index = PhotoIndex(photo_places(files, options.image_root))
     facts = PhotoFacts(index)
     groups = group_by_photo(raw.photos, index, report)
     headers = _readable(facts.headers(groups), report)
@@ -202,7 +202,7 @@ def _classes(used: set[str], frozen: Sequence[str], source: str) -> list[str]:
     return list(frozen) or sorted(used, key=lambda name: (name.casefold(), name))
 
 
-def _photo_places(files: ExportFiles, image_root: str) -> list[ExportFiles]:
+def photo_places(files: ExportFiles, image_root: str) -> list[ExportFiles]:
     """Where to look for photos: among the export's own files, then in IMAGE_ROOT."""
     root = Path(image_root) if image_root else None
     if root and not os.path.isdir(root):  # noqa: PTH112 - unlike Path's, it takes any text

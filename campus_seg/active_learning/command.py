@@ -1,0 +1,58 @@
+"""`label_studio.py rank`: what to label next, from a pulled project to a table."""
+
+import argparse
+from pathlib import Path
+
+from campus_seg.active_learning.observer import Observer
+from campus_seg.active_learning.ranking import rank_tasks, write_ranking
+from campus_seg.config import load_config, use_run_weights
+from campus_seg.errors import ConfigError, ExportError
+from campus_seg.inference.predictor import Predictor
+from campus_seg.label_studio.tasks import read_tasks
+from campus_seg.storage import check_output_folder
+
+FIRST = 10  # places that are printed
+
+
+def run_rank(args: argparse.Namespace) -> int:
+    """Ranks the unlabelled tasks of an export.
+
+    Args:
+        args: of tools/label_studio.py: export, image_root, config_file, output, limit and opts.
+
+    Returns:
+        1 where photos are missing or unreadable, which are named; else 0.
+
+    Raises:
+        CampusError: the export, the run or a key cannot be used, or no task is unlabelled.
+    """
+    if args.output.is_dir():
+        raise ConfigError(f"{args.output}: is a folder; give a .csv with --output")
+    check_output_folder(args.output.parent)
+    cfg = load_config(args.config_file, args.opts)
+    use_run_weights(cfg, args.config_file, args.opts)
+    cfg.freeze()
+    tasks = read_tasks(args.export, args.image_root)
+    if not tasks.unlabelled:
+        why = f"the photos of its {len(tasks.missing)} unlabelled tasks are missing, such as {tasks.missing[0]}; "
+        way_out = f"{why}say where they lie with --image-root" if tasks.missing else "no task in it is unlabelled"
+        raise ExportError(f"{args.export}: {way_out}")
+    predictor = Predictor(cfg)
+    print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}, {len(tasks.unlabelled)} unlabelled photos")
+    ranking = rank_tasks(Observer(predictor), predictor.class_names, tasks, args.limit)
+    if not ranking.tasks:
+        raise ExportError(f"{args.export}: none of its unlabelled photos can be read, such as {_first(ranking.failures)}")
+    write_ranking(args.output, ranking.tasks, predictor.class_names)
+    for number, each in enumerate(ranking.tasks[:FIRST], start=1):
+        print(f"{number:>3}  task {each.task.id}  {each.task.path.name}")
+    print(f"{len(ranking.tasks)} tasks in {args.output}")
+    if tasks.missing:
+        print(f"missing: {len(tasks.missing)} photos of unlabelled tasks, such as {tasks.missing[0]}")
+    if ranking.failures:
+        print(f"unreadable: {len(ranking.failures)} photos, such as {_first(ranking.failures)}")
+    return 1 if tasks.missing or ranking.failures else 0
+
+
+def _first(failures: dict[Path, str]) -> str:
+    path, reason = next(iter(failures.items()))
+    return f"{path} ({reason})"

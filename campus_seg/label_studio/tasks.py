@@ -1,0 +1,98 @@
+"""The tasks of a native export: which photos are labelled already, with what, and which wait for it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from campus_seg.errors import ExportError
+from campus_seg.label_studio.export import photo_places
+from campus_seg.label_studio.files import open_export
+from campus_seg.label_studio.index import PhotoIndex
+from campus_seg.label_studio.labels import find_labels
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task with its photo.
+
+    Attributes:
+        id: in Label Studio.
+        path: of the photo's file.
+        labels: one for each object; empty where nobody has labelled it yet, and where there is none.
+    """
+
+    id: int
+    path: Path
+    labels: tuple[str, ...] = ()
+
+
+@dataclass
+class Tasks:
+    """The tasks of an export; those that were skipped are in neither list.
+
+    Attributes:
+        labelled: also those without objects; of several annotations the newest counts.
+        unlabelled: those that nobody has labelled.
+        missing: what unlabelled tasks call their photos that are not there.
+    """
+
+    labelled: list[Task] = field(default_factory=list)
+    unlabelled: list[Task] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def read_tasks(export: str, image_root: str = "") -> Tasks:
+    """Reads which tasks are labelled and which are not; the photos are not opened.
+
+    Args:
+        export: as `read_export` takes it, of Label Studio's own JSON; its photos are files on disk.
+        image_root: where photos lie as well, "" = nowhere.
+
+    Raises:
+        ExportError: it cannot be used, or is of another form, which says nothing of unlabelled photos.
+    """
+    files = open_export(export)
+    raw, source = find_labels(files)
+    if raw.form != "JSON":
+        raise ExportError(
+            f"{source}: a COCO export does not say which photos are unlabelled; pull the project, or export it as JSON"
+        )
+    index = PhotoIndex(photo_places(files, image_root))
+    tasks = Tasks()
+    for number, name, labels in _newest(
+        (p.task, p.file_name, tuple(a.label for a in p.annotations)) for p in raw.photos
+    ):
+        if path := _path(index, name):
+            tasks.labelled.append(Task(number, path, labels))
+    for stray in raw.strays:
+        if stray.code != "task_unlabelled" or type(stray.id) is not int:
+            continue
+        if path := _path(index, stray.photo):
+            tasks.unlabelled.append(Task(stray.id, path))
+        else:
+            tasks.missing.append(stray.photo)
+    return tasks
+
+
+def _newest(entries: Iterable[tuple[int, str, tuple[str, ...]]]) -> Iterable[tuple[int, str, tuple[str, ...]]]:
+    """The first of each task's entries, which is the newest."""
+    seen = set()
+    for entry in entries:
+        if entry[0] not in seen:
+            seen.add(entry[0])
+            yield entry
+
+
+def _path(index: PhotoIndex, name: str) -> Path | None:
+    """Where a photo lies; None where it is not there.
+
+    Raises:
+        ExportError: it lies in an archive.
+    """
+    found = index.find(name)
+    if found is None:
+        return None
+    path = index.path(found)
+    if path is None:
+        raise ExportError(f"{found}: lies in an archive; unpack it, and give the folder")
+    return path
