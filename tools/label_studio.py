@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks a Label Studio export, or makes it clean COCO for any other tool.
+"""Checks a Label Studio export, makes it clean COCO for any other tool, or says what is best labelled next.
 
 Exit status: 0 clean; 1 usable, with defects that are named; 2 unusable.
 """
@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from campus_seg.environment import require_detectron2, share_cores
 from campus_seg.errors import CampusError, ConfigError, ExportError, exits_on_bad_input
 from campus_seg.storage import check_output_folder, write_json
 
@@ -21,7 +22,7 @@ WIDEST = 60  # letters of a column in the table of defects
 def get_parser() -> argparse.ArgumentParser:
     """The command's arguments; the policies are those of `cfg.CAMPUS`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="check|clean")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="check|clean|rank")
     check = commands.add_parser("check", help="say what is in an export and what is wrong with it; write nothing")
     clean = commands.add_parser("clean", help="write DIR/annotations.json (plain COCO) and DIR/images/")
     check.set_defaults(run=run_check)
@@ -35,7 +36,26 @@ def get_parser() -> argparse.ArgumentParser:
         command.add_argument("--rectangles", choices=["mask", "drop", "error"], default="mask")
         command.add_argument("--annotators", choices=["newest", "oldest", "error"], default="newest")
         command.add_argument("--background", choices=["keep", "drop"], default="keep")
+    rank = commands.add_parser("rank", help="order the unlabelled tasks by how much their labels would teach a model")
+    rank.set_defaults(run=run_rank, json=None)
+    rank.add_argument("export", help="a folder or a .json of Label Studio's own JSON, with unlabelled tasks")
+    rank.add_argument("--config-file", required=True, metavar="FILE", help="config.yaml of a finished run")
+    rank.add_argument("--output", required=True, type=Path, metavar="FILE", help="the table to write, a .csv")
+    rank.add_argument("--image-root", default="", metavar="DIR", help="where to look for photos as well")
+    rank.add_argument(
+        "--limit", type=int, default=1000, metavar="N", help="places that are chosen one by one, for variety (1000)"
+    )
+    rank.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last")
     return parser
+
+
+def run_rank(args: argparse.Namespace) -> int:
+    """Ranks the unlabelled tasks; needs Detectron2, which no other subcommand does."""
+    share_cores()
+    require_detectron2()
+    from campus_seg.active_learning.command import run_rank
+
+    return run_rank(args)
 
 
 def run_check(args: argparse.Namespace):
@@ -122,6 +142,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         try:
             export = args.run(args)
+            if args.command == "rank":
+                return export
         except CampusError as error:
             error.args = (KEY.sub(as_argument, str(error)),)
             raise

@@ -8,7 +8,7 @@ from campus_seg.active_learning.ranking import rank_tasks, write_ranking
 from campus_seg.config import load_config, use_run_weights
 from campus_seg.errors import ConfigError, ExportError
 from campus_seg.inference.predictor import Predictor
-from campus_seg.label_studio.tasks import read_tasks
+from campus_seg.label_studio.tasks import Tasks, read_tasks
 from campus_seg.storage import check_output_folder
 
 FIRST = 10  # places that are printed
@@ -33,15 +33,14 @@ def run_rank(args: argparse.Namespace) -> int:
     use_run_weights(cfg, args.config_file, args.opts)
     cfg.freeze()
     tasks = read_tasks(args.export, args.image_root)
-    if not tasks.unlabelled:
-        why = f"the photos of its {len(tasks.missing)} unlabelled tasks are missing, such as {tasks.missing[0]}; "
-        way_out = f"{why}say where they lie with --image-root" if tasks.missing else "no task in it is unlabelled"
-        raise ExportError(f"{args.export}: {way_out}")
+    check_unlabelled(args.export, tasks)
     predictor = Predictor(cfg)
     print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}, {len(tasks.unlabelled)} unlabelled photos")
     ranking = rank_tasks(Observer(predictor), predictor.class_names, tasks, args.limit)
     if not ranking.tasks:
-        raise ExportError(f"{args.export}: none of its unlabelled photos can be read, such as {_first(ranking.failures)}")
+        raise ExportError(
+            f"{args.export}: none of its unlabelled photos can be read, such as {_first(ranking.failures)}"
+        )
     write_ranking(args.output, ranking.tasks, predictor.class_names)
     for number, each in enumerate(ranking.tasks[:FIRST], start=1):
         print(f"{number:>3}  task {each.task.id}  {each.task.path.name}")
@@ -51,6 +50,21 @@ def run_rank(args: argparse.Namespace) -> int:
     if ranking.failures:
         print(f"unreadable: {len(ranking.failures)} photos, such as {_first(ranking.failures)}")
     return 1 if tasks.missing or ranking.failures else 0
+
+
+def check_unlabelled(export: str, tasks: Tasks) -> None:
+    """Refuses an export without an unlabelled photo.
+
+    Raises:
+        ExportError: says whether there is none, or none was found.
+    """
+    if not tasks.unlabelled and tasks.missing:
+        raise ExportError(
+            f"{export}: the photos of its {len(tasks.missing)} unlabelled tasks are missing, such as "
+            f"{tasks.missing[0]}; say where they lie with --image-root"
+        )
+    if not tasks.unlabelled:
+        raise ExportError(f"{export}: no task in it is unlabelled; add photos to the project, and pull it again")
 
 
 def _first(failures: dict[Path, str]) -> str:

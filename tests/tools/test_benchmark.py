@@ -188,6 +188,43 @@ def test_recipes_are_compared(tmp_path, capsys):
     assert "recipes_ap_gain" in capsys.readouterr().out
 
 
+RANK = [
+    *("rank", "--known-photos", "4", "--known-iterations", "2", "--photos", "9", "--test-photos", "3"),
+    *("--start", "4", "--step", "2", "--rounds", "2", "--iterations", "2", "--seeds", "2"),
+]
+
+
+def test_labelling_is_simulated(tmp_path, capsys):
+    file, picture = tmp_path / "new/rank.json", tmp_path / "other/rank.png"
+    assert main([*RANK, "--json", str(file), "--picture", str(picture), "--opts", *SMALL_MODEL]) == 0
+    figures = json.loads(file.read_text())
+    for name in ("random", "ranked"):
+        assert [[stage["photos"] for stage in curve] for curve in figures["curves"][name]] == [[4, 6, 8]] * 2
+        assert all(curve[0]["objects"] < curve[2]["objects"] for curve in figures["curves"][name])
+    assert [curve[0] for curve in figures["curves"]["random"]] == [curve[0] for curve in figures["curves"]["ranked"]]
+    assert "rank_ap_gain" in figures["ratios"]
+    assert picture.stat().st_size > 1000
+    said = capsys.readouterr().out
+    assert "rank_ap_gain" in said and figures["table"] in said
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--rounds", "3"], "--photos 9: 10 are to be labelled in the end"),
+        (["--picture", "curve.txt"], "curve.txt ends neither in .png nor in .svg"),
+        (["--picture", f"{__file__}/a.png"], "cannot be written to"),
+    ],
+)
+def test_bad_simulations_have_status_2_and_one_line(more, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*RANK, *more])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err.strip()
+    assert message in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
