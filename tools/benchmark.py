@@ -199,7 +199,7 @@ def get_parser() -> argparse.ArgumentParser:
     ranking = commands.add_parser("rank", help="labelling what a model chooses against labelling in any order")
     number(ranking, "--known-photos", 200, "to learn first, of three of the classes")
     number(ranking, "--known-iterations", 600, "in which")
-    number(ranking, "--photos", 400, "to choose from")
+    number(ranking, "--photos", 500, "to choose from")
     number(ranking, "--test-photos", 100, "likewise drawn")
     number(ranking, "--start", 30, "photos that are labelled at first")
     number(ranking, "--step", 20, "photos that are labelled then at a time")
