@@ -13,7 +13,7 @@ from campus_seg.active_learning.observer import Observer
 from campus_seg.active_learning.order import Place, order_photos
 from campus_seg.active_learning.uncertainty import Look
 from campus_seg.inference.summary import harmless_path, harmless_text
-from campus_seg.label_studio.tasks import Task, Tasks
+from campus_seg.label_studio.tasks import TaskPhoto, Tasks
 from campus_seg.photos import PhotoError
 from campus_seg.storage import replacing
 
@@ -32,7 +32,7 @@ class RankedTask:
         score: 0 … 1, 0 for the first: Label Studio's uncertainty sampling gives out the task of the lowest score.
     """
 
-    task: Task
+    task: TaskPhoto
     place: Place
     look: Look
     score: float

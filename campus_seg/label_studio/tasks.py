@@ -12,7 +12,7 @@ from campus_seg.label_studio.labels import find_labels
 
 
 @dataclass(frozen=True)
-class Task:
+class TaskPhoto:
     """A task with its photo.
 
     Attributes:
@@ -36,8 +36,8 @@ class Tasks:
         missing: what unlabelled tasks call their photos that are not there.
     """
 
-    labelled: list[Task] = field(default_factory=list)
-    unlabelled: list[Task] = field(default_factory=list)
+    labelled: list[TaskPhoto] = field(default_factory=list)
+    unlabelled: list[TaskPhoto] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
 
@@ -63,12 +63,12 @@ def read_tasks(export: str, image_root: str = "") -> Tasks:
         (p.task, p.file_name, tuple(a.label for a in p.annotations)) for p in raw.photos
     ):
         if path := _path(index, name):
-            tasks.labelled.append(Task(number, path, labels))
+            tasks.labelled.append(TaskPhoto(number, path, labels))
     for stray in raw.strays:
         if stray.code != "task_unlabelled" or type(stray.id) is not int:
             continue
         if path := _path(index, stray.photo):
-            tasks.unlabelled.append(Task(stray.id, path))
+            tasks.unlabelled.append(TaskPhoto(stray.id, path))
         else:
             tasks.missing.append(stray.photo)
     return tasks
