@@ -9,6 +9,7 @@ from campus_seg.errors import ConfigError
 
 TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # as Label Studio's own SDK has it
 URL_VARIABLE = "LABEL_STUDIO_URL"
+PASSWORD_VARIABLE = "CAMPUS_BACKEND_PASSWORD"
 LONGEST = 200  # letters of a wrong address in a message
 
 
@@ -18,21 +19,40 @@ def find_token(token_file: Path | None) -> str:
     Raises:
         ConfigError: there is none, or it cannot be one.
     """
-    source = f"the environment's {TOKEN_VARIABLE}" if token_file is None else str(token_file)
+    return _secret(
+        token_file,
+        TOKEN_VARIABLE,
+        f"no token: put yours (Label Studio, Account & Settings, Access Token) into {TOKEN_VARIABLE}, or into a file "
+        "and give that with --token-file",
+    )
+
+
+def find_password(password_file: Path | None) -> str:
+    """What a Label Studio has to bring to be given predictions; from a file or the environment.
+
+    Raises:
+        ConfigError: there is none, or it cannot be one.
+    """
+    return _secret(
+        password_file,
+        PASSWORD_VARIABLE,
+        f"no password: put one that Label Studio is to bring into {PASSWORD_VARIABLE}, or into a file and give that "
+        "with --password-file",
+    )
+
+
+def _secret(file: Path | None, variable: str, missing: str) -> str:
     try:
-        token = os.environ.get(TOKEN_VARIABLE, "") if token_file is None else token_file.read_text(encoding="utf-8")
+        secret = os.environ.get(variable, "") if file is None else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
-        raise ConfigError(f"{token_file}: cannot be read ({reason}); give the file with your token") from None
-    token = token.strip()
-    if not token and token_file is None:
-        raise ConfigError(
-            f"no token: put yours (Label Studio, Account & Settings, Access Token) into {TOKEN_VARIABLE}, or into a "
-            "file and give that with --token-file"
-        )
-    if not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise ConfigError(f"{source}: holds no token; copy it anew from Label Studio, Account & Settings")
-    return token
+        raise ConfigError(f"{file}: cannot be read ({reason}); give another file") from None
+    secret = secret.strip()
+    if not secret and file is None:
+        raise ConfigError(missing)
+    if not re.fullmatch(r"[\x21-\x7e]+", secret):  # what an HTTP header can carry
+        raise ConfigError(f"{file or variable}: holds no such secret, of ASCII letters without spaces; copy it anew")
+    return secret
 
 
 def server_address(url: str | None) -> str:

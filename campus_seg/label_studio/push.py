@@ -1,10 +1,12 @@
 """Predictions sent to a project, so that running it twice doubles nothing and none is lost without a word."""
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from campus_seg.errors import LabelStudioError
-from campus_seg.label_studio.client import Client, Task
+from campus_seg.label_studio.client import Client, Prediction, Task
+from campus_seg.label_studio.connection import PATIENCE
 
 BATCH = 20  # predictions in a request: some 100 kB of polygons, or some MB of brush masks
 TRIES = 3
@@ -33,12 +35,11 @@ class Push:
         Raises:
             LabelStudioError: it does not say.
         """
-        predictions = self.client.predictions()
-        self.there = {one.task for one in predictions if one.model_version == self.model_version}
+        self.there = {one.task for one in self._own()}
 
     def remove(self) -> int:
         """Removes all predictions of this version; says how many there were."""
-        own = [one for one in self.client.predictions() if one.model_version == self.model_version]
+        own = self._own()
         for prediction in own:
             self.client.delete_prediction(prediction.id)
         self.there.clear()
@@ -89,25 +90,30 @@ class Push:
                 raise failed
             if not failed:
                 break
+            time.sleep(PATIENCE.backoff_factor * (TRIES - left))
         raise LabelStudioError(
-            f"{self.client.name}: the server left out {len(waiting)} of {len(predictions)} predictions without a reason, "
-            f"the first for task {min(waiting)}; look at the server's log"
+            f"{self.client.name}: the server left out {len(waiting)} of {len(predictions)} predictions and does not "
+            f"say why, the first for task {min(waiting)}; look at its log"
         )
 
     def finish(self, expected: Iterable[int]) -> None:
-        """Makes sure that the tasks have their prediction, one each, and shows this version to people.
+        """Makes sure that some tasks have their prediction, one each, and shows this version to people.
 
         Raises:
-            LabelStudioError: one is missing, or is there twice.
+            LabelStudioError: one is missing.
         """
-        own = [one.task for one in self.client.predictions() if one.model_version == self.model_version]
-        self.there = set(own)
-        wrong = set(expected) - self.there
-        twice = {task for task in own if own.count(task) > 1} if len(own) != len(self.there) else set()
-        if wrong or twice:
+        seen: set[int] = set()
+        for prediction in sorted(self._own(), key=lambda one: one.id):
+            if prediction.task in seen:  # of a request that the server took in the end, and was sent again
+                self.client.delete_prediction(prediction.id)
+            seen.add(prediction.task)
+        if missing := set(expected) - seen:
             raise LabelStudioError(
-                f"{self.client.name}: task {min(wrong | twice)} has {'no' if wrong else 'more than one'} prediction of "
-                f"{self.model_version}; run the command again with --replace"
+                f"{self.client.name}: {len(missing)} predictions are gone again, the first of task {min(missing)}; run "
+                "the command again"
             )
-        if own:
+        if seen:
             self.client.show_predictions(self.model_version)
+
+    def _own(self) -> list[Prediction]:
+        return [one for one in self.client.predictions() if one.model_version == self.model_version]
