@@ -62,7 +62,7 @@ format: install
 	$(BIN)/ruff check --fix .
 
 lock:
-	uv pip compile setup.py --extra dev --extra openvino --python-version 3.11 --constraint constraints.txt --no-header --output-file requirements.lock
+	uv pip compile setup.py --extra dev --extra openvino --extra serve --python-version 3.11 --constraint constraints.txt --no-header --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV) output/demo  # and no run of yours

@@ -58,14 +58,17 @@ setup(
         "pillow-heif>=0.18",
         "pycocotools>=2.0.8",
         "PyYAML>=6",
+        "requests>=2.32",
         "scipy>=1.11",
         "shapely>=2",
         "torch>=2.4",
         "torchvision>=0.19",
+        "urllib3>=2",
     ],
     extras_require={
         "dev": ["hypothesis>=6", "playwright>=1.49", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.8", "wheel"],
         "openvino": ["openvino>=2025"],  # predicts faster on a CPU
+        "serve": ["waitress>=3"],  # the model as an ML backend of Label Studio
     },
     entry_points={
         "console_scripts": [

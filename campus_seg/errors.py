@@ -31,6 +31,18 @@ class ExportError(CampusError):
         self.report = report
 
 
+class LabelStudioError(CampusError):
+    """A Label Studio server or project that cannot be used; or one request that it refused.
+
+    Attributes:
+        code: the HTTP status of what it refused, None for all else.
+    """
+
+    def __init__(self, message: str, code: int | None = None):
+        super().__init__(message)
+        self.code = code
+
+
 class TrainingError(CampusError):
     """A training that cannot go on; the message says what it was doing."""
 

@@ -1,34 +1,32 @@
 #!/usr/bin/env python3
-"""Checks a Label Studio export, makes it clean COCO for any other tool, or says what is best labelled next.
+"""Checks and cleans Label Studio exports, pulls them from a server, brings a model's predictions there, and says what
+is best labelled next.
 
-Exit status: 0 clean; 1 usable, with defects that are named; 2 unusable.
+Exit status: 0 done, and of check and clean: no defect; 1 usable, with defects that are named; 2 unusable, or a bad
+command; 3 some photos could not be had.
 """
 
 import argparse
-import re
-import shutil
 import sys
-from collections import Counter
+from functools import partial
 from pathlib import Path
 
-from campus_seg.environment import require_detectron2, share_cores
-from campus_seg.errors import CampusError, ConfigError, ExportError, exits_on_bad_input
-from campus_seg.storage import check_output_folder, write_json
+from campus_seg.errors import ConfigError, exits_on_bad_input, stop_on_sigterm
+from campus_seg.inference.model_arguments import add_config_argument, add_opts, add_selection_arguments, at_least
+from campus_seg.label_studio.account import PASSWORD_VARIABLE, TOKEN_VARIABLE, URL_VARIABLE
 
-KEY = re.compile(r"CAMPUS\.([A-Z_]+)")
-WIDEST = 60  # letters of a column in the table of defects
+GOES_ON = "the same command goes on where it was"
 
 
 def get_parser() -> argparse.ArgumentParser:
     """The command's arguments; the policies are those of `cfg.CAMPUS`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="check|clean|rank")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="check|clean|pull|push|rank|serve")
     check = commands.add_parser("check", help="say what is in an export and what is wrong with it; write nothing")
     clean = commands.add_parser("clean", help="write DIR/annotations.json (plain COCO) and DIR/images/")
-    check.set_defaults(run=run_check)
-    clean.set_defaults(run=run_clean)
     clean.add_argument("--output", required=True, type=Path, metavar="DIR", help="a folder that is new or empty")
     for command in (check, clean):
+        command.set_defaults(run=run_on_export)
         command.add_argument("export", help="a .zip, a folder or a .json")
         command.add_argument("--json", type=Path, metavar="FILE", help="write the report for programs here")
         command.add_argument("--image-root", default="", metavar="DIR", help="where to look for photos as well")
@@ -36,128 +34,153 @@ def get_parser() -> argparse.ArgumentParser:
         command.add_argument("--rectangles", choices=["mask", "drop", "error"], default="mask")
         command.add_argument("--annotators", choices=["newest", "oldest", "error"], default="newest")
         command.add_argument("--background", choices=["keep", "drop"], default="keep")
-    rank = commands.add_parser("rank", help="order the unlabelled tasks by how much their labels would teach a model")
-    rank.set_defaults(run=run_rank, json=None)
-    rank.add_argument("export", help="a folder or a .json of Label Studio's own JSON, with unlabelled tasks")
-    rank.add_argument("--config-file", required=True, metavar="FILE", help="config.yaml of a finished run")
+    pull = commands.add_parser("pull", help="bring a project's labels and photos to DIR, which is an export")
+    pull.set_defaults(run=run_pull)
+    add_server_arguments(pull)
+    pull.add_argument("--output", required=True, type=Path, metavar="DIR", help="new, or an earlier command's")
+    push = commands.add_parser("push", help="give a project's unlabelled photos a run's predictions")
+    push.set_defaults(run=run_push)
+    push.add_argument("--replace", action="store_true", help="remove this model's predictions first")
+    rank = commands.add_parser(
+        "rank", help="order the unlabelled tasks by how much their labels would teach a run's model"
+    )
+    rank.set_defaults(run=run_rank)
+    rank.add_argument("export", help="a pulled project, or other JSON of Label Studio's own with its photos")
     rank.add_argument("--output", required=True, type=Path, metavar="FILE", help="the table to write, a .csv")
     rank.add_argument("--image-root", default="", metavar="DIR", help="where to look for photos as well")
     rank.add_argument(
-        "--limit", type=int, default=1000, metavar="N", help="places that are chosen one by one, for variety (1000)"
+        "--limit",
+        type=partial(at_least, 0),
+        default=1000,
+        metavar="N",
+        help="places that are chosen one by one, for variety; the others follow by uncertainty (1000)",
     )
-    rank.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config keys, last")
+    rank.add_argument("--push", action="store_true", help="write the order into the project, as prediction scores")
+    add_config_argument(rank)
+    add_server_arguments(rank, required=False)
+    add_opts(rank)
+    serve = commands.add_parser("serve", help="be a project's ML backend: a photo that is opened shows a prediction")
+    serve.set_defaults(run=run_serve)
+    serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1: this machine alone)")
+    serve.add_argument("--port", type=partial(at_least, 0), default=9090, metavar="N")
+    serve.add_argument(
+        "--password-file", type=Path, metavar="FILE", help=f"what Label Studio has to bring; or in {PASSWORD_VARIABLE}"
+    )
+    for command in (push, serve):
+        add_config_argument(command)
+        add_server_arguments(command)
+        add_selection_arguments(command)
+        add_opts(command)
     return parser
 
 
-def run_rank(args: argparse.Namespace) -> int:
-    """Ranks the unlabelled tasks; needs Detectron2, which no other subcommand does."""
+def add_server_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Which project on which server, and who asks."""
+    add = parser.add_argument
+    add("--url", help=f"the server's address, such as http://HOST:8080; or in {URL_VARIABLE}")
+    add("--project", required=required, type=partial(at_least, 1), metavar="N", help="its number, as in its address")
+    add("--token-file", type=Path, metavar="FILE", help=f"holds your access token; or in {TOKEN_VARIABLE}")
+    add("--timeout", type=float, default=60.0, metavar="SECONDS", help="to wait for the server's next byte (60)")
+
+
+def connected(args: argparse.Namespace, threads: int = 1):
+    """The project, with the server's and its own faults found before any other work; imported late, as all is."""
+    from campus_seg.label_studio.account import find_token, server_address
+    from campus_seg.label_studio.client import Client
+    from campus_seg.label_studio.connection import Connection
+
+    if not args.timeout > 0:
+        raise ConfigError(f"--timeout {args.timeout:g}: give seconds above 0")
+    url, token = server_address(args.url), find_token(args.token_file)
+    return Client(Connection(url, token, timeout=args.timeout, threads=threads), args.project)
+
+
+def run_on_export(args: argparse.Namespace) -> int:
+    """Checks or cleans an export."""
+    from campus_seg.label_studio.checking import run
+
+    return run(args)
+
+
+def run_pull(args: argparse.Namespace) -> int:
+    """Brings a project here."""
+    from campus_seg.label_studio.pull import LABELS, THREADS, pull_project
+    from campus_seg.storage import check_output_folder
+
+    check_output_folder(args.output)
+    pulled = pull_project(connected(args, THREADS), args.output)
+    print(f"{args.output / LABELS}: {pulled.tasks} tasks, {pulled.labelled} of them labelled")
+    print(f"photos: {pulled.fetched} fetched, {pulled.kept} there already, {len(pulled.failures)} not to be had")
+    for address, reason in list(pulled.failures.items())[:3]:
+        print(f"  {address}: {reason}")
+    return 3 if pulled.failures else 0
+
+
+def annotator(args: argparse.Namespace):
+    """The project, and the run's model for it."""
+    client = connected(args)
+    from campus_seg.environment import require_detectron2, share_cores
+
     share_cores()
     require_detectron2()
-    from campus_seg.active_learning.command import run_rank
+    from campus_seg.config import find_config_file
+    from campus_seg.inference.preannotation import Preannotator
+    from campus_seg.inference.run_model import load_run_model
 
-    return run_rank(args)
-
-
-def run_check(args: argparse.Namespace):
-    """Reads the export and writes nothing; imported late, so that --help is fast."""
-    from campus_seg.label_studio.export import read_export
-    from campus_seg.label_studio.options import ExportOptions
-
-    options = ExportOptions(args.image_root, args.classes, args.rectangles, args.annotators, args.background)
-    return read_export(args.export, options)
+    cfg, predictor, selection = load_run_model(args)
+    run = find_config_file(args.config_file).resolve().parent.name
+    made = Preannotator(client, predictor, selection, run)
+    made.controls(client.interface)  # whose faults are to be known now
+    print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}; {client.name}", flush=True)
+    return client, made
 
 
-def run_clean(args: argparse.Namespace):
-    """Reads the export and writes it as plain COCO; annotations.json comes last, when all photos are there."""
-    if args.output.is_dir() and any(args.output.iterdir()):
-        raise ExportError(f"{args.output}: is not empty; give a new folder with --output")
-    check_output_folder(args.output)
-    export = run_check(args)
-    try:
-        names = export.place_photos(args.output / "images", copy=True)
-        write_json(args.output / "annotations.json", export.to_coco(export.photos, names), indent=None)
-    except BaseException:
-        shutil.rmtree(args.output / "images", ignore_errors=True)  # half of it would pass for all
-        raise
-    print(f"{args.output / 'annotations.json'} and {args.output / 'images'} written")
-    return export
+def run_push(args: argparse.Namespace) -> int:
+    """Gives unlabelled photos predictions."""
+    client, made = annotator(args)
+    from campus_seg.inference.preannotation import push_predictions
+
+    pushed = push_predictions(client, made, replace=args.replace)
+    print(f"{pushed.created} predictions sent ({pushed.objects} objects), {pushed.there} there already")
+    print(f"model version: {made.model_version}")
+    for task, reason in list(pushed.failures.items())[:3]:
+        print(f"  task {task}: {reason}")
+    return 3 if pushed.failures else 0
 
 
-def check_report_file(args: argparse.Namespace) -> None:
-    """Makes sure, before any work, that the report can be written and overwrites nothing that it should not.
+def run_rank(args: argparse.Namespace) -> int:
+    """Says what is best labelled next."""
+    if args.push and not args.project:
+        raise ConfigError("--push: say with --project N into which project")
+    client = connected(args) if args.push else None
+    from campus_seg.environment import require_detectron2, share_cores
 
-    Raises:
-        ConfigError: it cannot, or would.
-    """
-    path = args.json.resolve()
-    if path.is_dir():
-        raise ConfigError(f"{args.json}: is a folder; give a file with --json")
-    if path == Path(args.export).resolve():
-        raise ConfigError(f"{args.json}: is the export itself; give another file with --json")
-    if args.command == "clean" and path.is_relative_to(args.output.resolve()):
-        raise ConfigError(f"{args.json}: lies in {args.output}, which is for the cleaned export; give another file")
-    check_output_folder(path.parent)
+    share_cores()
+    require_detectron2()
+    from campus_seg.active_learning.command import rank_export
+
+    return rank_export(args, client)
 
 
-def as_argument(key: re.Match) -> str:
-    """A key of the config, as messages name it, as this tool's argument."""
-    return "EXPORT" if key[1] == "EXPORT" else "--" + key[1].lower().replace("_", "-")
+def run_serve(args: argparse.Namespace) -> int:
+    """Answers Label Studio until it is stopped."""
+    from campus_seg.label_studio.account import find_password
 
+    password = find_password(args.password_file)
+    _, made = annotator(args)
+    from campus_seg.inference.ml_backend import serve
 
-def printable(text: str) -> str:
-    """Text without what would move the terminal's cursor, and as much of it as the terminal can show."""
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)
-    encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "replace").decode(encoding)
-
-
-def show(export) -> None:
-    """Prints what was read and a table of the defects, the worst first."""
-    counts = export.report.counts
-    print(
-        f"{counts['photos']} of {counts['photos_in_export']} photos ({counts['photos_without_objects']} without "
-        f"objects), {counts['objects']} of {counts['annotations_in_export']} annotations"
-    )
-    objects = Counter(annotation.label for photo in export.photos for annotation in photo.annotations)
-    print(printable("classes: " + ", ".join(f"{name} ({objects[name]})" for name in export.classes)))
-    if export.report.unused_labels:
-        print(printable("labels without objects: " + ", ".join(export.report.unused_labels)))
-    for note in export.report.notes:
-        print(note)
-    rows = [("how often", "defect", "what was done", "the first")]
-    rows += [(str(number), code, action, example) for code, number, action, example in export.report.table()]
-    if len(rows) > 1:
-        widths = [min(WIDEST, max(map(len, column))) for column in zip(*rows, strict=True)]
-        for row in rows:
-            columns = (text.ljust(width) for text, width in zip(row, widths, strict=True))
-            print(printable("  ".join(columns)).rstrip())
+    serve(made, password, args.host, args.port)
+    return 0
 
 
 @exits_on_bad_input
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
     args = get_parser().parse_args(argv)
-    if args.json:
-        check_report_file(args)
-    try:
-        try:
-            export = args.run(args)
-            if args.command == "rank":
-                return export
-        except CampusError as error:
-            error.args = (KEY.sub(as_argument, str(error)),)
-            raise
-    except BaseException as error:
-        if args.json:
-            reason = str(error) or ("stopped" if isinstance(error, KeyboardInterrupt) else type(error).__name__)
-            found = getattr(error, "report", None)
-            empty = {"counts": {}, "unused_labels": [], "notes": [], "defects": []}
-            write_json(args.json, {"error": reason, **(found.as_dict() if found else empty)})
-        raise
-    if args.json:
-        write_json(args.json, {"error": None, **export.report.as_dict()})
-    show(export)
-    return 1 if export.report.defects else 0
+    if args.command in ("pull", "push", "serve"):
+        stop_on_sigterm(f"stopped; {GOES_ON}")
+    return args.run(args)
 
 
 if __name__ == "__main__":

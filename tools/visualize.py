@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING
 
 from campus_seg.environment import require_detectron2, share_cores
 from campus_seg.errors import exits_on_bad_input, stop_on_sigterm
-from campus_seg.inference.arguments import AUTO, GOES_ON, check_together, get_parser, tiling_of
+from campus_seg.inference.arguments import GOES_ON, check_together, get_parser, tiling_of
+from campus_seg.inference.model_arguments import AUTO
 from campus_seg.inference.outputs import OUTPUTS, VIDEOS
 
 if TYPE_CHECKING:  # it needs Detectron2, whose absence `main` explains
     from campus_seg.inference.folder import Summary
     from campus_seg.inference.inputs import FoundPhotos
-    from campus_seg.inference.selection import Selection
-
-THRESHOLD_KEY = "MODEL.ROI_HEADS.SCORE_THRESH_TEST"
 
 
 @exits_on_bad_input(advice=GOES_ON)
@@ -60,20 +58,13 @@ def run(args: argparse.Namespace, found: "FoundPhotos") -> None:
     require_detectron2()
     from detectron2.utils import comm
 
-    from campus_seg.config import load_config, use_run_weights
     from campus_seg.inference.folder import mask_photos
-    from campus_seg.inference.predictor import Predictor
+    from campus_seg.inference.run_model import load_run_model
     from campus_seg.inference.tiles import TiledPredictor
 
     stop_on_sigterm(f"stopped; {GOES_ON}")
-    cfg = load_config(args.config_file, args.opts)
-    use_run_weights(cfg, args.config_file, args.opts)
-    selection = chosen(args)
-    if THRESHOLD_KEY not in args.opts[::2]:
-        cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = selection.least
-    cfg.freeze()
+    cfg, predictor, selection = load_run_model(args)
     output = Path(args.output)
-    predictor = Predictor(cfg)
     tiles = ""
     if tiling := tiling_of(args):
         predictor = TiledPredictor(predictor, *tiling)
@@ -92,25 +83,6 @@ def run(args: argparse.Namespace, found: "FoundPhotos") -> None:
     summary = mask_photos(predictor, predictor.class_names, found.photos, output, args.save, **options)
     if comm.is_main_process():
         report(summary, found.skipped, output, args.save)
-
-
-def chosen(args: argparse.Namespace) -> "Selection":
-    """Which objects count; where the config's own key is given, that is the threshold."""
-    from campus_seg.config import find_config_file
-    from campus_seg.evaluation.thresholds import DEFAULT, read_thresholds
-    from campus_seg.inference.selection import Selection
-
-    thresholds = {"": DEFAULT, **dict(args.confidence_threshold)}
-    least = thresholds.pop("")
-    if least == AUTO:
-        best = read_thresholds(find_config_file(args.config_file).parent)
-        least, thresholds = (
-            DEFAULT,
-            {**{name: value for name, value in best.items() if value is not None}, **thresholds},
-        )
-    if THRESHOLD_KEY in args.opts[::2]:
-        least = 0.0
-    return Selection(least, thresholds, tuple(args.classes), args.min_area)
 
 
 def report(summary: "Summary", skipped: int, output: Path, save: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""`label_studio.py rank`: what to label next, from a pulled project to a table."""
+"""What `rank` of tools/label_studio.py does and says: from a pulled project to a table, and back into the project."""
 
 import argparse
 from pathlib import Path
@@ -8,23 +8,27 @@ from campus_seg.active_learning.ranking import rank_tasks, write_ranking
 from campus_seg.config import load_config, use_run_weights
 from campus_seg.errors import ConfigError, ExportError
 from campus_seg.inference.predictor import Predictor
+from campus_seg.label_studio.checking import naming_arguments, printable
+from campus_seg.label_studio.client import Client
+from campus_seg.label_studio.scores import push_scores
 from campus_seg.label_studio.tasks import Tasks, read_tasks
 from campus_seg.storage import check_output_folder
 
 FIRST = 10  # places that are printed
 
 
-def run_rank(args: argparse.Namespace) -> int:
+def rank_export(args: argparse.Namespace, client: Client | None) -> int:
     """Ranks the unlabelled tasks of an export.
 
     Args:
         args: of tools/label_studio.py: export, image_root, config_file, output, limit and opts.
+        client: the project that gets the order, or None.
 
     Returns:
-        1 where photos are missing or unreadable, which are named; else 0.
+        The exit status: 3 where photos are missing or unreadable, which are named; else 0.
 
     Raises:
-        CampusError: the export, the run or a key cannot be used, or no task is unlabelled.
+        CampusError: the export, the run or a key cannot be used, no task is unlabelled, or the project takes no scores.
     """
     if args.output.is_dir():
         raise ConfigError(f"{args.output}: is a folder; give a .csv with --output")
@@ -32,10 +36,11 @@ def run_rank(args: argparse.Namespace) -> int:
     cfg = load_config(args.config_file, args.opts)
     use_run_weights(cfg, args.config_file, args.opts)
     cfg.freeze()
-    tasks = read_tasks(args.export, args.image_root)
+    with naming_arguments():
+        tasks = read_tasks(args.export, args.image_root)
     check_unlabelled(args.export, tasks)
     predictor = Predictor(cfg)
-    print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}, {len(tasks.unlabelled)} unlabelled photos")
+    print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}, unlabelled photos: {len(tasks.unlabelled)}")
     ranking = rank_tasks(Observer(predictor), predictor.class_names, tasks, args.limit)
     if not ranking.tasks:
         raise ExportError(
@@ -43,13 +48,16 @@ def run_rank(args: argparse.Namespace) -> int:
         )
     write_ranking(args.output, ranking.tasks, predictor.class_names)
     for number, each in enumerate(ranking.tasks[:FIRST], start=1):
-        print(f"{number:>3}  task {each.task.id}  {each.task.path.name}")
+        print(printable(f"{number:>3}  task {each.task.id}  {each.task.path.name}"))
     print(f"{len(ranking.tasks)} tasks in {args.output}")
+    if client:
+        version = push_scores(client, {each.task.id: each.score for each in ranking.tasks})
+        print(printable(f"{client.name}: scores of {len(ranking.tasks)} predictions, version {version}"))
     if tasks.missing:
-        print(f"missing: {len(tasks.missing)} photos of unlabelled tasks, such as {tasks.missing[0]}")
+        print(printable(f"missing: {len(tasks.missing)} photos of unlabelled tasks, such as {tasks.missing[0]}"))
     if ranking.failures:
-        print(f"unreadable: {len(ranking.failures)} photos, such as {_first(ranking.failures)}")
-    return 1 if tasks.missing or ranking.failures else 0
+        print(printable(f"unreadable: {len(ranking.failures)} photos, such as {_first(ranking.failures)}"))
+    return 3 if tasks.missing or ranking.failures else 0
 
 
 def check_unlabelled(export: str, tasks: Tasks) -> None:

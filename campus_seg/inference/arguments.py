@@ -4,41 +4,19 @@ import argparse
 from functools import partial
 
 from campus_seg.errors import ConfigError
+from campus_seg.inference.model_arguments import add_config_argument, add_opts, add_selection_arguments, at_least
 from campus_seg.inference.outputs import OUTPUTS
 
 GOES_ON = "the same command goes on where it was"  # what every end before the last photo says
 LEAST_TILE = 32  # pixels
 OVERLAP = 0.2  # of tiles; SAHI's default too
-AUTO = "auto"  # each class by the threshold that did best on the run's validation photos
-
-
-def threshold(text: str) -> tuple[str, float | str]:
-    """A number of 0 … 1, "auto", or CLASS=NUMBER, for argparse: ("" or the class, the number or "auto")."""
-    if text == AUTO:
-        return "", AUTO
-    name, _, number = text.rpartition("=")
-    value = float(number)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not within 0 and 1")
-    return name, value
-
-
-def at_least(least: int, text: str) -> int:
-    """A whole number, for argparse."""
-    try:
-        value = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number") from None
-    if value < least:
-        raise argparse.ArgumentTypeError(f"{text} is less than {least}")
-    return value
 
 
 def get_parser(description: str) -> argparse.ArgumentParser:
     """The command's arguments; those of Detectron2's demo keep their names and meaning."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--config-file", required=True, metavar="FILE", help="config.yaml of a finished run")
+    add_config_argument(parser)
     add(
         *("--input", "--inputs"),
         **{"required": True, "nargs": "+", "metavar": "PATH"},
@@ -50,14 +28,7 @@ def get_parser(description: str) -> argparse.ArgumentParser:
         **{"nargs": "+", "choices": OUTPUTS, "default": OUTPUTS, "metavar": "NAME"},
         help=f"only some of: {', '.join(OUTPUTS)} (the .json lists are always written)",
     )
-    add(
-        "--confidence-threshold",
-        **{"type": threshold, "nargs": "+", "default": [], "metavar": "0…1"},
-        help="least score of an object (0.5), and of some classes: 0.5 person=0.3 car=0.7; auto = what did best, class "
-        "by class, on the run's validation photos",
-    )
-    add("--classes", nargs="+", default=[], metavar="NAME", help="only objects of these classes")
-    add("--min-area", type=partial(at_least, 0), default=0, metavar="N", help="only objects of at least so many pixels")
+    add_selection_arguments(parser)
     add(
         "--tile",
         type=int,
@@ -77,11 +48,7 @@ def get_parser(description: str) -> argparse.ArgumentParser:
     add("--num-machines", type=partial(at_least, 1), default=1, metavar="N", help="machines that share the photos")
     add("--machine-rank", type=int, default=0, metavar="N", help="this one's number, from 0")
     add("--dist-url", default="auto", metavar="URL", help="where the first one can be reached: tcp://HOST:PORT")
-    add(
-        *("--opts",),
-        **{"nargs": argparse.REMAINDER, "default": [], "metavar": "KEY VALUE"},
-        help="keys that win over the config; give them last",
-    )
+    add_opts(parser)
     return parser
 
 

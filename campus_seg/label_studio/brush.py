@@ -17,6 +17,8 @@ from PIL import Image
 from campus_seg.label_studio.masks import MAX_PIXELS
 
 HEADER_BITS = 32 + 5 + 4 * 4
+LENGTH_BITS = (3, 4, 8, 16)  # widths of run lengths, as Label Studio itself chooses them
+CHANNELS = 4  # red, green, blue and alpha
 
 
 def decode_brush(rle: Any, width: int, height: int) -> np.ndarray:
@@ -41,6 +43,26 @@ def decode_brush(rle: Any, width: int, height: int) -> np.ndarray:
         raise ValueError("its RLE is no list of bytes") from None
     values = _unpack(packed, 4 * width * height)
     return values.reshape(height, width, 4)[..., 3] > 0
+
+
+def encode_brush(mask: np.ndarray) -> list[int]:
+    """What `decode_brush` reads: the mask as a white picture on a transparent one.
+
+    Args:
+        mask: (H, W) bool.
+    """
+    flat = mask.ravel()
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    starts, ends = np.append(0, edges), np.append(edges, flat.size)
+    parts = [f"{CHANNELS * flat.size:032b}{8 - 1:05b}", *(f"{width - 1:04b}" for width in LENGTH_BITS)]
+    for value, length in zip(flat[starts].tolist(), (CHANNELS * (ends - starts)).tolist(), strict=True):
+        while length:
+            choice = next((i for i, width in enumerate(LENGTH_BITS) if length <= 1 << width), len(LENGTH_BITS) - 1)
+            run = min(length, 1 << LENGTH_BITS[choice])
+            parts.append(f"1{choice:02b}{run - 1:0{LENGTH_BITS[choice]}b}{255 * value:08b}")
+            length -= run
+    bits = "".join(parts)
+    return np.packbits(np.frombuffer(bits.encode(), np.uint8) - ord("0")).tolist()
 
 
 def decode_bitmask(address: Any, width: int, height: int) -> np.ndarray:

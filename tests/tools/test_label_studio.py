@@ -60,7 +60,7 @@ def test_a_stopped_check_is_reported_to_programs_too(tmp_path, capsys, monkeypat
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("campus_seg.label_studio.export.read_export", stop)
+    monkeypatch.setattr("campus_seg.label_studio.checking.read_export", stop)
     with pytest.raises(SystemExit) as stopped:
         main(["check", str(tmp_path), "--json", str(tmp_path / "report.json")])
     assert stopped.value.code == 130

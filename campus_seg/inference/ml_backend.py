@@ -1,0 +1,172 @@
+"""The model behind Label Studio's ML-backend routes, as a WSGI application (PEP 3333).
+
+What Label Studio 1.23 asks for: GET /health and /versions, POST /setup, /predict, /validate and, of projects with this
+backend, /webhook for every event, which is of no use here.
+"""
+
+import base64
+import binascii
+import hmac
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from campus_seg.errors import ConfigError, LabelStudioError
+from campus_seg.inference.preannotation import Preannotator
+from campus_seg.label_studio.client import Task
+from campus_seg.label_studio.interface import ClassControls, Interface
+from campus_seg.photos import PhotoError
+
+MAX_BODY = 2**24  # bytes of a request: tasks and an interface, no photos
+STATUS = {200: "200 OK", 400: "400 Bad Request", 401: "401 Unauthorized", 404: "404 Not Found"}
+STATUS |= {405: "405 Method Not Allowed", 413: "413 Content Too Large", 500: "500 Internal Server Error"}
+logger = logging.getLogger(__name__)
+
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+
+
+class _Question(msgspec.Struct):
+    """What /predict is asked; who asks, and with what access, is not looked at."""
+
+    tasks: list[Task]
+    label_config: str = ""
+
+
+class _Interface(msgspec.Struct):
+    """What /setup and /validate bring: an interface, by either name."""
+
+    schema: str = ""
+    config: str = ""
+
+
+class _BadRequestError(Exception):
+    """What is answered with its status and reason."""
+
+    def __init__(self, status: int, reason: str):
+        super().__init__(reason)
+        self.status = status
+
+
+class Backend:
+    """The application.
+
+    Args:
+        annotator: what predicts; it fetches the photos itself, from its own server and with its own token.
+        password: that every request has to bring (HTTP Basic, any user), as Label Studio does where it is set there.
+    """
+
+    def __init__(self, annotator: Preannotator, password: str):
+        self._annotator = annotator
+        self._password = password.encode()
+        self._one_at_a_time = threading.Lock()  # a predictor is for one thread
+        self._routes = {
+            ("GET", "/"): self._health,
+            ("GET", "/health"): self._health,
+            ("GET", "/versions"): lambda _: {"versions": [annotator.model_version]},
+            ("POST", "/setup"): self._setup,
+            ("POST", "/validate"): self._setup,
+            ("POST", "/predict"): self._predict,
+            ("POST", "/webhook"): lambda _: {},
+        }
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """One request."""
+        headers = [("Content-Type", "application/json")]
+        try:
+            status, answer = 200, self._answered(environ)
+        except _BadRequestError as error:
+            status, answer = error.status, {"error": str(error)}
+            if status == 401:
+                headers.append(("WWW-Authenticate", 'Basic realm="campus_seg"'))
+        except LabelStudioError as error:
+            logger.error("%s", error)
+            status, answer = 500, {"error": str(error)}
+        content = msgspec.json.encode(answer)
+        start_response(STATUS[status], [*headers, ("Content-Length", str(len(content)))])
+        return [content]
+
+    def _answered(self, environ: dict[str, Any]) -> Any:
+        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "").rstrip("/") or "/"
+        if not self._may(environ.get("HTTP_AUTHORIZATION", "")):
+            raise _BadRequestError(401, "the password is missing or wrong")
+        route = self._routes.get((method, path))
+        if route is None:
+            known = any(path == other for _, other in self._routes)
+            raise _BadRequestError(405 if known else 404, f"no {method} {path[:100]} here")
+        length = environ.get("CONTENT_LENGTH") or "0"
+        if not length.isdecimal() or int(length) > MAX_BODY:
+            raise _BadRequestError(413, f"more than {MAX_BODY} bytes")
+        return route(environ["wsgi.input"].read(int(length)))
+
+    def _may(self, authorization: str) -> bool:
+        kind, _, value = authorization.partition(" ")
+        try:
+            given = base64.b64decode(value, validate=True).partition(b":")[2] if kind.lower() == "basic" else b""
+        except (binascii.Error, ValueError):
+            given = b""
+        return hmac.compare_digest(given, self._password)
+
+    def _health(self, _: bytes) -> dict[str, str]:
+        return {"status": "UP", "model_class": "campus_seg", "model_version": self._annotator.model_version}
+
+    def _setup(self, body: bytes) -> dict[str, str]:
+        given = _read(body, _Interface)
+        xml = given.schema or given.config
+        if xml:
+            try:
+                self._annotator.controls(Interface.parse(xml, "this project"))
+            except LabelStudioError as error:  # Label Studio shows it to who connects the model
+                raise _BadRequestError(400, str(error)) from None
+        return {"model_version": self._annotator.model_version}
+
+    def _predict(self, body: bytes) -> dict[str, Any]:
+        question = _read(body, _Question)
+        try:
+            interface = Interface.parse(question.label_config, "this project")
+            controls = self._annotator.controls(interface)
+        except LabelStudioError as error:
+            raise _BadRequestError(400, str(error)) from None
+        return {"results": [self._prediction(task, interface, controls) for task in question.tasks]}
+
+    def _prediction(self, task: Task, interface: Interface, controls: ClassControls) -> dict[str, Any]:
+        """One task's; where its photo cannot be had one without a result, which Label Studio does not keep."""
+        try:
+            image = self._annotator.photo(task, interface, controls)
+        except PhotoError as error:
+            logger.warning("task %s: %s", task.id, error)
+            return {"error": str(error)}
+        with self._one_at_a_time:
+            (instances,) = self._annotator.predictor([image])
+        regions, score = self._annotator.regions(image, instances, controls)
+        return {"result": regions, "score": score, "model_version": self._annotator.model_version}
+
+
+def serve(annotator: Preannotator, password: str, host: str, port: int) -> None:
+    """Answers until it is stopped.
+
+    Raises:
+        ConfigError: nothing can listen there, or what listens is not installed.
+    """
+    try:
+        import waitress
+    except ImportError:
+        raise ConfigError("serve needs waitress: pip install 'campus_seg[serve]'") from None
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        server = waitress.create_server(
+            Backend(annotator, password), host=host, port=port, ident=None, max_request_body_size=MAX_BODY
+        )
+    except OSError as error:
+        raise ConfigError(f"{host}:{port}: cannot be listened on ({error.strerror}); give another --port") from None
+    print(f"http://{host}:{server.effective_port}: {annotator.model_version}; Ctrl-C stops it", flush=True)
+    server.run()
+
+
+def _read(body: bytes, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(body or b"{}", type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _BadRequestError(400, f"not what Label Studio asks ({error})") from None

@@ -1,0 +1,47 @@
+"""A run's model, and which of its objects count, as the arguments of a command say."""
+
+import argparse
+
+from detectron2.config import CfgNode
+
+from campus_seg.config import find_config_file, load_config, use_run_weights
+from campus_seg.evaluation.thresholds import DEFAULT, read_thresholds
+from campus_seg.inference.model_arguments import AUTO
+from campus_seg.inference.predictor import Predictor
+from campus_seg.inference.selection import Selection
+
+THRESHOLD_KEY = "MODEL.ROI_HEADS.SCORE_THRESH_TEST"
+
+
+def load_run_model(args: argparse.Namespace) -> tuple[CfgNode, Predictor, Selection]:
+    """The frozen config, the model ready to predict, and what is wanted of it.
+
+    Args:
+        args: with the arguments of model_arguments.py.
+
+    Raises:
+        ConfigError: one of them cannot be used.
+        WeightsError: the model cannot be loaded.
+    """
+    cfg = load_config(args.config_file, args.opts)
+    use_run_weights(cfg, args.config_file, args.opts)
+    selection = chosen_objects(args)
+    if THRESHOLD_KEY not in args.opts[::2]:
+        cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = selection.least
+    cfg.freeze()
+    return cfg, Predictor(cfg), selection
+
+
+def chosen_objects(args: argparse.Namespace) -> Selection:
+    """Which objects count; where the config's own key is given, that is the threshold."""
+    thresholds = {"": DEFAULT, **dict(args.confidence_threshold)}
+    least = thresholds.pop("")
+    if least == AUTO:
+        best = read_thresholds(find_config_file(args.config_file).parent)
+        least, thresholds = (
+            DEFAULT,
+            {**{name: value for name, value in best.items() if value is not None}, **thresholds},
+        )
+    if THRESHOLD_KEY in args.opts[::2]:
+        least = 0.0
+    return Selection(least, thresholds, tuple(args.classes), args.min_area)

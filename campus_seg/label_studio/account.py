@@ -1,0 +1,76 @@
+"""Which Label Studio server, and who asks it: from arguments, files and the environment."""
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from campus_seg.errors import ConfigError
+
+TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # as Label Studio's own SDK has it
+URL_VARIABLE = "LABEL_STUDIO_URL"
+PASSWORD_VARIABLE = "CAMPUS_BACKEND_PASSWORD"
+LONGEST = 200  # letters of a wrong address in a message
+
+
+def find_token(token_file: Path | None) -> str:
+    """The user's token, from a file or the environment; never from the command line, which others can see.
+
+    Raises:
+        ConfigError: there is none, or it cannot be one.
+    """
+    return _secret(
+        token_file,
+        TOKEN_VARIABLE,
+        f"no token: put yours (Label Studio, Account & Settings, Access Token) into {TOKEN_VARIABLE}, or into a file "
+        "and give that with --token-file",
+    )
+
+
+def find_password(password_file: Path | None) -> str:
+    """What a Label Studio has to bring to be given predictions; from a file or the environment.
+
+    Raises:
+        ConfigError: there is none, or it cannot be one.
+    """
+    return _secret(
+        password_file,
+        PASSWORD_VARIABLE,
+        f"no password: put one that Label Studio is to bring into {PASSWORD_VARIABLE}, or into a file and give that "
+        "with --password-file",
+    )
+
+
+def _secret(file: Path | None, variable: str, missing: str) -> str:
+    try:
+        secret = os.environ.get(variable, "") if file is None else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise ConfigError(f"{file}: cannot be read ({reason}); give another file") from None
+    secret = secret.strip()
+    if not secret and file is None:
+        raise ConfigError(missing)
+    if not re.fullmatch(r"[\x21-\x7e]+", secret):  # what an HTTP header can carry
+        raise ConfigError(f"{file or variable}: holds no such secret, of ASCII letters without spaces; copy it anew")
+    return secret
+
+
+def server_address(url: str | None) -> str:
+    """An address as given with --url, or in the environment, without a slash at its end.
+
+    Raises:
+        ConfigError: none is given, or it is none of a web server.
+    """
+    url = (url or os.environ.get(URL_VARIABLE, "")).strip()
+    if not url:
+        raise ConfigError(f"no server: give its address with --url http://HOST:8080, or in {URL_VARIABLE}")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+    except ValueError:  # "[" in a host, or a port that is no number
+        usable = False
+    if not usable or parts.query or parts.fragment:
+        raise ConfigError(f"--url {url[:LONGEST]}: no address of a server; give one such as http://HOST:8080")
+    if parts.username or parts.password:
+        raise ConfigError("--url: holds a user or password, which others can see; give the address alone and a token")
+    return url.rstrip("/")

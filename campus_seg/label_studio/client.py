@@ -1,0 +1,208 @@
+"""A Label Studio project over the server's API (https://api.labelstud.io): its tasks, photos and predictions."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from email.utils import formatdate, parsedate_to_datetime
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+
+from campus_seg.errors import LabelStudioError
+from campus_seg.label_studio.connection import Connection, CutShortError
+from campus_seg.label_studio.interface import Interface
+from campus_seg.photos import PhotoError, photo_size
+
+PAGE = 500  # tasks that are asked for at once
+PATIENT = 1800.0  # seconds that the server may take to put all of a project into one answer
+
+
+class Task(msgspec.Struct, frozen=True):
+    """A task: a photo to be labelled.
+
+    Attributes:
+        id: the server's.
+        data: what it shows, by the keys that the labelling interface names.
+        total_annotations: submitted ones.
+        cancelled_annotations: how often it was skipped.
+    """
+
+    id: int
+    data: dict[str, Any]
+    total_annotations: int = 0
+    cancelled_annotations: int = 0
+
+    @property
+    def unlabelled(self) -> bool:
+        """Whether nobody has labelled or skipped it."""
+        return not self.total_annotations and not self.cancelled_annotations
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """A prediction, without what it predicts."""
+
+    id: int
+    task: int
+    model_version: str | None = None
+    score: float | None = None
+
+
+class Fetched(NamedTuple):
+    """A photo's bytes, and when it was last changed in seconds since 1970, where its server says so."""
+
+    content: bytes
+    modified: float | None
+
+
+class _ProjectAnswer(msgspec.Struct):
+    id: int
+    label_config: str
+    title: str = ""
+    model_version: str | None = None
+
+
+class _TaskPage(msgspec.Struct):
+    tasks: list[Task]
+    total: int
+
+
+class _Created(msgspec.Struct):
+    created: int
+
+
+class Client:
+    """One project on a server.
+
+    Args:
+        connection: to the server.
+        project: the project's number.
+
+    Attributes:
+        name: of the project, for messages.
+        interface: its labelling interface, as it was when this was made.
+
+    Raises:
+        LabelStudioError: the server cannot be used, or has no such project, or it shows no photos.
+    """
+
+    def __init__(self, connection: Connection, project: int):
+        self.connection = connection
+        self.project = project
+        self._path = f"/api/projects/{project}"
+        self.name = f"project {project}"
+        try:
+            answer = connection.value("GET", f"{self._path}/", _ProjectAnswer)
+        except LabelStudioError as error:
+            if error.code == 404:
+                message = f"{connection.url}: has no project {project}, or not for you; give another --project"
+                raise LabelStudioError(f"{message} (its number stands in the project's address)", 404) from None
+            raise
+        self.name = f"project {project} ({answer.title})" if answer.title else self.name
+        self.interface = Interface.parse(answer.label_config, self.name)
+
+    def export(self) -> bytes:
+        """All tasks with their annotations, in Label Studio's own JSON."""
+        query = {"exportType": "JSON", "download_all_tasks": "true"}
+        return self.connection.read(f"{self._path}/export", params=query, timeout=PATIENT).content
+
+    def tasks(self) -> list[Task]:
+        """All tasks, in the order of their ids."""
+        found: dict[int, Task] = {}
+        page, total = 0, 1
+        while page * PAGE < total:
+            page += 1
+            query = {"project": self.project, "page": page, "page_size": PAGE, "resolve_uri": "false"}
+            answer = self.connection.value("GET", "/api/tasks", _TaskPage, params=query, timeout=PATIENT)
+            total = answer.total if answer.tasks else 0
+            found.update({task.id: task for task in answer.tasks})
+        return [found[key] for key in sorted(found)]
+
+    def predictions(self) -> list[Prediction]:
+        """All predictions of the project."""
+        query = {"project": self.project}
+        return self.connection.value("GET", "/api/predictions/", list[Prediction], params=query, timeout=PATIENT)
+
+    def import_predictions(self, predictions: Sequence[dict[str, Any]]) -> int:
+        """Adds predictions and says how many the server has created; it leaves out what it does not like.
+
+        Args:
+            predictions: each with `task`, `result`, `score` and `model_version`.
+        """
+        return self.connection.value("POST", f"{self._path}/import/predictions", _Created, json=predictions).created
+
+    def delete_prediction(self, prediction: int) -> None:
+        """Removes one prediction."""
+        with self.connection.answer("DELETE", f"/api/predictions/{prediction}/"):
+            pass
+
+    def score_prediction(self, prediction: int, score: float) -> None:
+        """Gives one prediction another score."""
+        self.connection.value("PATCH", f"/api/predictions/{prediction}/", Prediction, json={"score": score})
+
+    def shown_version(self) -> str:
+        """The version whose predictions people see; "" where none was chosen."""
+        return self.connection.value("GET", f"{self._path}/", _ProjectAnswer).model_version or ""
+
+    def show_predictions(self, model_version: str) -> None:
+        """Chooses the version whose predictions people see; there has to be one of it."""
+        self.connection.value("PATCH", f"{self._path}/", _ProjectAnswer, json={"model_version": model_version})
+
+    def photo(
+        self, address: str, task: int, *, modified: float | None = None, size: int | None = None
+    ) -> Fetched | None:
+        """A photo, of any server; None where it is still what the caller has.
+
+        Args:
+            address: as the task has it.
+            task: its id.
+            modified: when the caller's copy was last changed, in seconds since 1970.
+            size: bytes of the caller's copy.
+
+        Raises:
+            PhotoError: this photo cannot be had.
+            LabelStudioError: no photo of the project can.
+        """
+        path = self._photo_path(address, task)
+        headers = {} if modified is None else {"If-Modified-Since": formatdate(modified, usegmt=True)}
+
+        def unchanged(response: requests.Response) -> bool:
+            same_size = size is not None and response.headers.get("Content-Length") == str(size)
+            return response.status_code == 304 or (same_size and _modified(response.headers) in (None, modified))
+
+        try:
+            answer = self.connection.read(path, headers=headers, unless=unchanged)
+        except LabelStudioError as error:
+            of_all = error.code in (None, 401) and not isinstance(error, CutShortError)
+            if path.startswith("/") and of_all:
+                raise
+            raise PhotoError(str(error)) from None
+        if answer.content is None:
+            return None
+        photo_size(io.BytesIO(answer.content))  # some servers answer with a page that says sorry
+        return Fetched(answer.content, _modified(answer.headers))
+
+    def _photo_path(self, address: str, task: int) -> str:
+        """Where to ask for a photo: a path of this server, or an address of another."""
+        scheme, separator, _ = address.partition("://")
+        if separator and scheme not in ("http", "https"):  # of a bucket, which the server alone can open
+            key = base64.urlsafe_b64encode(address.encode()).decode()
+            return f"/tasks/{task}/resolve/?fileuri={key}"
+        own = urlsplit(self.connection.url)
+        if separator:
+            other = urlsplit(address)
+            if other[:2] != own[:2]:
+                return address
+            address = other._replace(scheme="", netloc="").geturl()
+        elif not address.startswith("/"):
+            raise PhotoError(f"{address[:100]} is no address that can be fetched")
+        return address.removeprefix(own.path) if own.path and address.startswith(f"{own.path}/") else address
+
+
+def _modified(headers: Mapping[str, str]) -> float | None:
+    header = headers.get("Last-Modified")
+    try:
+        return parsedate_to_datetime(header).timestamp() if header else None
+    except (TypeError, ValueError):
+        return None
