@@ -58,3 +58,27 @@ def threads_as_they_were():
     yield
     torch.set_num_threads(counts[0])
     cv2.setNumThreads(counts[1])
+
+
+@pytest.fixture
+def label_studio(monkeypatch):
+    """A server that answers as Label Studio does, with a project without tasks; nobody waits between two tries."""
+    from fake_label_studio import FakeLabelStudio, running
+
+    from campus_seg.label_studio import client, connection
+
+    monkeypatch.setattr(connection, "PATIENCE", connection.PATIENCE.new(backoff_factor=0))
+    monkeypatch.setattr(client, "PATIENT", 0.3)
+    with running(FakeLabelStudio()) as state:
+        yield state
+
+
+@pytest.fixture
+def client(label_studio):
+    """Makes an impatient client of its project, which has to be asked for once the server is as a test wants it."""
+    from fake_label_studio import TOKEN
+
+    from campus_seg.label_studio.client import Client
+    from campus_seg.label_studio.connection import Connection
+
+    return lambda token=TOKEN, project=1: Client(Connection(label_studio.url, token, timeout=0.3), project)

@@ -136,3 +136,12 @@ def one_photo(tmp_path: Path, file_name: str, *files: str) -> Path:
         (folder / name).write_bytes(export.photos["00000000-photo_0.jpg"])
     (folder / "result.json").write_text(json.dumps(export.coco))
     return folder
+
+
+def ellipse_mask(height: int, width: int, radii: tuple[int, int], hole: int = 0) -> np.ndarray:
+    """(height, width) bool: an ellipse in the middle, turned by 30 degrees, with a round hole of that radius."""
+    mask = np.zeros((height, width), np.uint8)
+    cv2.ellipse(mask, (width // 2, height // 2), radii, 30, 0, 360, 1, -1)
+    if hole:
+        cv2.circle(mask, (width // 2, height // 2), hole, 0, -1)
+    return mask.astype(bool)

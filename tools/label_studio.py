@@ -83,7 +83,7 @@ def add_server_arguments(parser: argparse.ArgumentParser, *, required: bool = Tr
     add("--timeout", type=float, default=60.0, metavar="SECONDS", help="to wait for the server's next byte (60)")
 
 
-def connected(args: argparse.Namespace, threads: int = 1):
+def connected(args: argparse.Namespace):
     """The project, with the server's and its own faults found before any other work; imported late, as all is."""
     from campus_seg.label_studio.account import find_token, server_address
     from campus_seg.label_studio.client import Client
@@ -92,7 +92,7 @@ def connected(args: argparse.Namespace, threads: int = 1):
     if not args.timeout > 0:
         raise ConfigError(f"--timeout {args.timeout:g}: give seconds above 0")
     url, token = server_address(args.url), find_token(args.token_file)
-    return Client(Connection(url, token, timeout=args.timeout, threads=threads), args.project)
+    return Client(Connection(url, token, timeout=args.timeout), args.project)
 
 
 def run_on_export(args: argparse.Namespace) -> int:
@@ -104,11 +104,11 @@ def run_on_export(args: argparse.Namespace) -> int:
 
 def run_pull(args: argparse.Namespace) -> int:
     """Brings a project here."""
-    from campus_seg.label_studio.pull import LABELS, THREADS, pull_project
+    from campus_seg.label_studio.pull import LABELS, pull_project
     from campus_seg.storage import check_output_folder
 
     check_output_folder(args.output)
-    pulled = pull_project(connected(args, THREADS), args.output)
+    pulled = pull_project(connected(args), args.output)
     print(f"{args.output / LABELS}: {pulled.tasks} tasks, {pulled.labelled} of them labelled")
     print(f"photos: {pulled.fetched} fetched, {pulled.kept} there already, {len(pulled.failures)} not to be had")
     for address, reason in list(pulled.failures.items())[:3]:

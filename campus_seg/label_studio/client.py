@@ -16,7 +16,7 @@ from campus_seg.label_studio.interface import Interface
 from campus_seg.photos import PhotoError, photo_size
 
 PAGE = 500  # tasks that are asked for at once
-PATIENT = 1800.0  # seconds that the server may take to put all of a project into one answer
+PATIENT = 300.0  # seconds that the server may take to put all of a project into one answer
 
 
 class Task(msgspec.Struct, frozen=True):

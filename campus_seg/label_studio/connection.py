@@ -17,6 +17,7 @@ from campus_seg.label_studio.account import TOKEN_VARIABLE
 CONNECT_TIMEOUT = 10.0  # seconds
 TIMEOUT = 60.0  # seconds without a byte
 TRIES = 4
+AT_ONCE = 8  # requests, from as many threads
 # Seconds between two tries grow from the first on: 0.5, 1, 2. Also for 429, "too many requests".
 PATIENCE = Retry(
     total=TRIES - 1,
@@ -68,10 +69,9 @@ class Connection:
         url: from `server_address`.
         token: from `find_token`: a legacy token, or a personal access token, which buys access for some minutes.
         timeout: seconds to wait for the next byte.
-        threads: that will ask at once.
     """
 
-    def __init__(self, url: str, token: str, *, timeout: float = TIMEOUT, threads: int = 1):
+    def __init__(self, url: str, token: str, *, timeout: float = TIMEOUT):
         self.url, self.timeout = url, timeout
         self._token = token
         self._personal = token.count(".") == 2  # a JSON Web Token (RFC 7519)
@@ -79,7 +79,7 @@ class Connection:
         self._renewing = threading.Lock()
         self._session = requests.Session()
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(max_retries=PATIENCE, pool_maxsize=threads))
+            self._session.mount(scheme, HTTPAdapter(max_retries=PATIENCE, pool_maxsize=AT_ONCE))
         self._session.mount(url + REFRESH, HTTPAdapter(max_retries=PATIENCE.new(allowed_methods=None)))
 
     def __repr__(self) -> str:  # without the token
@@ -139,7 +139,7 @@ class Connection:
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float | None = None,
+        timeout: float = 0.0,
     ) -> Iterator[requests.Response]:
         """The answer to one request, whose body is read in the block. Another server than this one gets no token.
 
@@ -149,7 +149,7 @@ class Connection:
             params: of the query.
             json: what is sent.
             headers: of the request.
-            timeout: seconds to wait for the next byte, where it is known to take long.
+            timeout: seconds to wait for the next byte, at least, where it is known to take long.
 
         Raises:
             LabelStudioError: the server cannot be reached or refuses; it has the status in `code`.
@@ -157,7 +157,7 @@ class Connection:
         own = address.startswith("/")
         full = self.url + address if own else address
         shown = full.partition("?")[0]  # what is behind it may be a key to a photo
-        wait = (CONNECT_TIMEOUT, timeout or self.timeout)
+        wait = (CONNECT_TIMEOUT, max(timeout, self.timeout))
         options = {"params": params, "json": json, "headers": headers, "timeout": wait, "stream": True}
         began = False
         try:

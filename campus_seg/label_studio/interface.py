@@ -55,9 +55,7 @@ class Interface:
             LabelStudioError: it is no XML, or shows no photo.
         """
         if "<!DOCTYPE" in xml or "<!ENTITY" in xml:  # which no interface has, and bombs are made of
-            raise LabelStudioError(
-                f"{source}: its labelling interface declares a document type; remove that in {WHERE}"
-            )
+            raise LabelStudioError(f"{source}: its labelling interface has a document type; remove that in {WHERE}")
         try:
             elements = list(ET.fromstring(xml).iter())
         except ET.ParseError as error:

@@ -30,7 +30,8 @@ def editable_rings(mask: np.ndarray, close: float = CLOSE) -> list[np.ndarray] |
     shape = _exact(mask)
     parts = sorted(shapely.get_parts(shape), key=shapely.area, reverse=True)
     filled = [shapely.Polygon(part.exterior) for part in parts]
-    if mask.sum() < close * shapely.area(shapely.union_all(filled)):
+    # Half of what may be lost is for holes that are filled, half for crumbs that are left out.
+    if mask.sum() < (1 + close) / 2 * shapely.area(shapely.union_all(filled)):
         return None
     return _simplified(_counting(filled, close), mask, close)
 
@@ -54,7 +55,7 @@ def _exact(mask: np.ndarray) -> shapely.Geometry:
 def _counting(parts: Sequence[shapely.Polygon], close: float) -> list[shapely.Polygon]:
     """The largest parts, without crumbs that together are less than half of what may be lost."""
     areas = np.cumsum([part.area for part in parts])
-    count = int(np.searchsorted(areas, areas[-1] * (1 - (1 - close) / 2))) + 1
+    count = int(np.searchsorted(areas, areas[-1] * (1 + close) / 2)) + 1
     return list(parts[:count])
 
 

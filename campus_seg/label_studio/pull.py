@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from campus_seg.errors import LabelStudioError
 from campus_seg.label_studio.client import Client
+from campus_seg.label_studio.connection import AT_ONCE
 from campus_seg.label_studio.index import photo_path
 from campus_seg.photos import PhotoError
 from campus_seg.storage import check_output_folder, enough_room, remove_leftovers, replacing, write_json
@@ -21,7 +22,6 @@ from campus_seg.storage import check_output_folder, enough_room, remove_leftover
 LABELS = "project.json"
 PHOTOS = "images"
 FAILURES = "failures.json"
-THREADS = 8  # photos at once
 GOES_ON = "the same command goes on where it was"
 LONGEST = 255  # bytes of a name that file systems take
 UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]|^\.+|[. ]+$')  # what some system does not take in a name
@@ -80,7 +80,7 @@ def pull_project(client: Client, folder: Path) -> Pulled:
         remove_leftovers(folder)
         remove_leftovers(folder / PHOTOS, below=True)
         fetch = _Fetcher(client, folder)
-        with ThreadPoolExecutor(THREADS) as pool:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
                 results = zip(photos.items(), pool.map(fetch, photos.items()), strict=True)
                 for (address, _), result in tqdm(results, "photos", len(photos), unit="photo", disable=None):

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from campus_seg.errors import LabelStudioError
+from campus_seg.label_studio import connection
 from campus_seg.label_studio.client import Client, Prediction, Task
-from campus_seg.label_studio.connection import PATIENCE
 
 BATCH = 20  # predictions in a request: some 100 kB of polygons, or some MB of brush masks
 TRIES = 3
@@ -90,7 +90,7 @@ class Push:
                 raise failed
             if not failed:
                 break
-            time.sleep(PATIENCE.backoff_factor * (TRIES - left))
+            time.sleep(connection.PATIENCE.backoff_factor * (TRIES - left))
         raise LabelStudioError(
             f"{self.client.name}: the server left out {len(waiting)} of {len(predictions)} predictions and does not "
             f"say why, the first for task {min(waiting)}; look at its log"

@@ -1,0 +1,166 @@
+"""A server on the loopback that answers as Label Studio 1.23 does, and fails as servers do when it is told to."""
+
+import contextlib
+import json
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+TOKEN = "0123456789abcdef0123456789abcdef01234567"
+PERSONAL = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJl"
+INTERFACE = """<View>
+  <Image name="image" value="$image"/>
+  <PolygonLabels name="polygon" toName="image"><Label value="car"/><Label value="dog"/></PolygonLabels>
+  <BrushLabels name="brush" toName="image"><Label value="car"/><Label value="dog"/></BrushLabels>
+</View>"""
+STALL = 5.0  # seconds; tests wait for less
+
+
+@dataclass
+class FakeLabelStudio:
+    """What the server holds, and what it was asked.
+
+    Attributes:
+        faults: path -> how it fails, request by request: a status, "stall", "stall within", "cut", "close" or "page";
+            None = it does not.
+        asked: (method, path, Authorization) of every request.
+    """
+
+    interface: str = INTERFACE
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    files: dict[str, tuple[bytes, dict[str, str]]] = field(default_factory=dict)
+    predictions: list[dict[str, Any]] = field(default_factory=list)
+    model_version: str = ""
+    valid: set[str] = field(default_factory=lambda: {f"Token {TOKEN}"})
+    refuses: set[int] = field(default_factory=set)  # tasks whose predictions it leaves out without a word
+    faults: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    asked: list[tuple[str, str, str | None]] = field(default_factory=list)
+    url: str = ""
+
+    def add_photo(self, name: str, content: bytes, **task: Any) -> dict[str, Any]:
+        """An upload and its task, without annotations."""
+        path = f"/data/upload/1/{quote(name)}"
+        self.files[path] = (content, {})
+        added = {"id": len(self.tasks) + 1, "data": {"image": path}, "annotations": [], "file_upload": name}
+        self.tasks.append({**added, "total_annotations": 0, "cancelled_annotations": 0, **task})
+        return self.tasks[-1]
+
+    def count(self, method: str, start: str) -> int:
+        """Requests of a method whose path begins so."""
+        return sum(asked == method and path.startswith(start) for asked, path, _ in self.asked)
+
+    def answer(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> tuple[int, Any]:
+        """Status and JSON of a request of the API."""
+        if path == "/api/projects/1/":
+            if method == "PATCH":
+                self.model_version = body["model_version"]
+            return 200, {"id": 1, "title": "Campus", "label_config": self.interface, "model_version": "x"}
+        if path == "/api/projects/1/export":
+            return 200, self.tasks
+        if path == "/api/tasks":
+            page, size = int(query["page"][0]), int(query["page_size"][0])
+            some = self.tasks[(page - 1) * size : page * size]
+            return 200, {"tasks": some, "total": len(self.tasks), "total_annotations": 0, "total_predictions": 0}
+        if path == "/api/predictions/":
+            return 200, self.predictions
+        if path.startswith("/api/predictions/") and method == "DELETE":
+            key = int(path.split("/")[3])
+            self.predictions = [one for one in self.predictions if one["id"] != key]
+            return 204, None
+        if path == "/api/projects/1/import/predictions":
+            return 201, {"created": self.create(body)}
+        return 404, {"detail": "Not found."}
+
+    def create(self, predictions: list[dict[str, Any]]) -> int:
+        """Adds predictions but for those that it refuses; says how many."""
+        taken = [one for one in predictions if one["task"] not in self.refuses]
+        for one in taken:
+            key = 1 + max((other["id"] for other in self.predictions), default=0)
+            self.predictions.append({"id": key, **json.loads(json.dumps(one))})
+        return len(taken)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    state: FakeLabelStudio
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:  # noqa: N802 - http.server's names
+        state, parts = self.state, urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        authorization = self.headers.get("Authorization")
+        state.asked.append((self.command, parts.path, authorization))
+        fault = state.faults[parts.path].pop(0) if state.faults[parts.path] else None
+        if fault == "taken":  # the request is carried out, and its answer never comes
+            state.answer(self.command, parts.path, parse_qs(parts.query), json.loads(body))
+            fault = 502
+        if fault == "close":
+            self.close_connection = True
+            return
+        if fault == "stall":
+            time.sleep(STALL)
+            self.close_connection = True
+            return
+        if fault == "page":
+            self.send(200, b"<html>Welcome</html>")
+        elif fault in ("cut", "stall within"):
+            self.send(200, b"[" + b" " * 99, length=1000)
+            time.sleep(STALL if fault == "stall within" else 0)
+            self.close_connection = True
+        elif fault:
+            self.send(fault, json.dumps({"detail": "Sorry."}).encode())
+        elif parts.path == "/api/token/refresh/":
+            good = json.loads(body)["refresh"] == PERSONAL
+            access = f"access{len(state.asked)}"
+            if good:
+                state.valid.add(f"Bearer {access}")
+            answer = {"access": access} if good else {"detail": "Token is invalid"}
+            self.send(200 if good else 401, json.dumps(answer).encode())
+        elif authorization not in state.valid:
+            self.send(401, json.dumps({"detail": f"Invalid token. {authorization}"}).encode())
+        elif parts.path in state.files:
+            content, headers = state.files[parts.path]
+            since = self.headers.get("If-Modified-Since")
+            unchanged = since and since == headers.get("Last-Modified")
+            self.send(304 if unchanged else 200, b"" if unchanged else content, headers)
+        else:
+            asked = json.loads(body) if body else None
+            status, value = state.answer(self.command, parts.path, parse_qs(parts.query), asked)
+            self.send(status, b"" if value is None else json.dumps(value).encode())
+
+    do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815
+
+    def send(
+        self, status: int, content: bytes, headers: dict[str, str] | None = None, length: int | None = None
+    ) -> None:
+        with contextlib.suppress(OSError):  # who asked has gone
+            self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            if status != 304:
+                self.send_header("Content-Length", str(len(content) if length is None else length))
+            self.end_headers()
+            self.wfile.write(content)
+            self.wfile.flush()
+
+
+@contextlib.contextmanager
+def running(state: FakeLabelStudio):
+    """Serves a state on a free port of the loopback, by `state.url`."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"state": state}))
+    server.daemon_threads = True
+    state.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

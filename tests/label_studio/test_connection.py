@@ -1,0 +1,131 @@
+"""A server's faults: what passes is waited out, all else is one line with the way out, and no token in it."""
+
+import socket
+import threading
+
+import pytest
+from fake_label_studio import PERSONAL, TOKEN
+
+from campus_seg.errors import LabelStudioError
+from campus_seg.label_studio import connection
+from campus_seg.label_studio.client import Client
+from campus_seg.label_studio.connection import TRIES, Connection
+
+PROJECT = "/api/projects/1/"
+
+
+@pytest.mark.parametrize("fault", [500, 502, 503, 429, "close", "cut", "stall", "stall within"])
+@pytest.mark.parametrize("personal", [False, True])
+def test_what_passes_is_waited_out(fault, personal, label_studio, client):
+    if personal:
+        client = lambda make=client: make(PERSONAL)  # noqa: E731
+    label_studio.faults[PROJECT] = [fault, None]
+    assert client().name == "project 1 (Campus)"
+    assert label_studio.count("GET", PROJECT) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (500, rf"refused \(500 .*Sorry.*tried {TRIES} times; look at the server's log"),
+        (429, "refused .429"),
+        ("close", "cannot be reached .*start the server, or give another --url"),
+        ("cut", "the answer was cut short"),
+        ("stall", "no answer within 0.3 s; try again, or set --timeout"),
+        ("stall within", "the answer stopped for 0.3 s"),
+    ],
+)
+def test_what_stays_is_one_line(fault, reason, label_studio, client):
+    label_studio.faults[PROJECT] = [fault] * 9
+    with pytest.raises(LabelStudioError, match=f"^{label_studio.url}{PROJECT}: {reason}") as raised:
+        client()
+    assert "\n" not in str(raised.value)
+    assert label_studio.count("GET", PROJECT) == TRIES
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (403, "refused .403.*give a token of someone who may"),
+        (404, "has no project 1, or not for you; give another --project"),
+        (400, "refused .400 Bad Request: Sorry"),
+        ("page", "answers with what Label Studio does not .*is --url the server's address"),
+    ],
+)
+def test_what_will_not_pass_is_asked_for_once(fault, reason, label_studio, client):
+    label_studio.faults[PROJECT] = [fault]
+    with pytest.raises(LabelStudioError, match=reason):
+        client()
+    assert label_studio.count("GET", PROJECT) == 1
+
+
+@pytest.mark.parametrize("token", ["f" * 40, PERSONAL.replace("c2ln", "d3Jv")])
+def test_a_wrong_token_is_said_and_not_shown(token, label_studio, client):
+    with pytest.raises(LabelStudioError, match="refused .401.*LABEL_STUDIO_API_KEY or with --token-file") as raised:
+        client(token)
+    assert token not in str(raised.value)
+    assert token not in repr(Connection(label_studio.url, token))
+
+
+def test_no_server(monkeypatch):
+    monkeypatch.setattr(connection, "PATIENCE", connection.PATIENCE.new(backoff_factor=0))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(LabelStudioError, match=f"{url}.*cannot be reached .Connection refused.; start the server"):
+        Client(Connection(url, TOKEN), 1)
+
+
+def test_a_legacy_token_goes_as_it_is(label_studio, client):
+    client()
+    assert [authorization for _, _, authorization in label_studio.asked] == [f"Token {TOKEN}"]
+
+
+def test_a_personal_token_buys_access_anew_where_it_has_run_out(label_studio, client):
+    mine = client(PERSONAL)
+    assert label_studio.asked[0] == ("POST", "/api/token/refresh/", None)
+    label_studio.valid = set()  # some minutes later
+    assert mine.tasks() == []
+    paths = [path for _, path, _ in label_studio.asked]
+    assert paths[2:] == ["/api/tasks", "/api/token/refresh/", "/api/tasks"]
+    assert not any(PERSONAL in (authorization or "") for _, _, authorization in label_studio.asked)
+
+
+def test_what_creates_is_sent_once(label_studio, client):
+    mine = client()
+    label_studio.faults["/api/projects/1/import/predictions"] = [502] * 9
+    with pytest.raises(LabelStudioError) as raised:
+        mine.import_predictions([])
+    assert raised.value.code == 502
+    assert label_studio.count("POST", "/api/projects/1/import") == 1
+
+
+def test_a_redirected_request_that_creates_says_where_to(label_studio, client, monkeypatch):
+    mine = client()
+    label_studio.faults["/api/projects/1/import/predictions"] = [301]
+    with pytest.raises(LabelStudioError, match="it sends on to another: give that with --url"):
+        mine.import_predictions([])
+
+
+def test_other_servers_get_no_token(label_studio, monkeypatch, tmp_path):
+    """Nor a password of the user's that requests would find."""
+    (tmp_path / "netrc").write_text("machine localhost login me password mine\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    label_studio.valid.add(None)
+    label_studio.files["/photo.jpg"] = (b"photo", {})
+    other = label_studio.url.replace("127.0.0.1", "localhost")
+    assert Connection(label_studio.url, TOKEN).read(f"{other}/photo.jpg").content == b"photo"
+    assert Connection(label_studio.url, TOKEN).read("/photo.jpg").content == b"photo"
+    assert [authorization for _, _, authorization in label_studio.asked] == [None, f"Token {TOKEN}"]
+
+
+def test_several_threads_may_ask(label_studio, client):
+    mine = client(PERSONAL)
+    label_studio.valid = set()
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(mine.tasks())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [[]] * 8

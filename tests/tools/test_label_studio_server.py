@@ -1,0 +1,129 @@
+"""pull, push and serve as they are typed, on a server that answers as Label Studio does."""
+
+import json
+
+import pytest
+from fake_label_studio import PERSONAL, TOKEN
+from preannotated import BOX, CARS, photo
+from small_models import write_run
+
+from campus_seg.label_studio.export import read_export
+from campus_seg.label_studio.options import ExportOptions
+from campus_seg.tools.label_studio import main
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def project(label_studio, monkeypatch):
+    """The arguments that lead to it; the token is in the environment."""
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
+    monkeypatch.delenv("CAMPUS_BACKEND_PASSWORD", raising=False)
+    label_studio.interface = CARS
+    return ["--url", label_studio.url, "--project", "1", "--timeout", "0.3"]
+
+
+@pytest.fixture
+def run(tmp_path):
+    write_run(tmp_path)
+    return ["--config-file", str(tmp_path / "config.yaml")]
+
+
+def labelled(label_studio):
+    """A photo with one car that somebody drew."""
+    value = {"points": [[15, 20], [55, 20], [55, 50]], "polygonlabels": ["car"]}
+    region = {"id": "a", "type": "polygonlabels", "from_name": "polygon", "to_name": "image", "value": value}
+    result = [{**region, "original_width": 80, "original_height": 40}]
+    label_studio.add_photo("a.png", photo(BOX), annotations=[{"id": 1, "result": result}], total_annotations=1)
+
+
+def refused(capsys, *arguments):
+    """The one line with which a command is refused."""
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    assert stopped.value.code == 2 and captured.err.startswith("error: ") and captured.err.count("\n") == 1
+    assert TOKEN not in captured.err + captured.out and PERSONAL not in captured.err + captured.out
+    return captured.err
+
+
+def test_pull(label_studio, project, tmp_path, capsys):
+    labelled(label_studio)
+    label_studio.add_photo("b.png", photo())
+    assert main(["pull", *project, "--output", str(tmp_path / "new")]) == 0
+    said = capsys.readouterr().out
+    assert "2 tasks, 1 of them labelled" in said and "2 fetched, 0 there already, 0 not to be had" in said
+    assert len(read_export(str(tmp_path / "new"), ExportOptions()).photos) == 1
+    assert main(["check", str(tmp_path / "new")]) == 1  # task_unlabelled
+    label_studio.add_photo("c.png", b"no photo")
+    assert main(["pull", *project, "--output", str(tmp_path / "new")]) == 3
+    assert "/data/upload/1/c.png: no image" in capsys.readouterr().out
+    assert json.loads((tmp_path / "new/failures.json").read_text())[0]["reason"].startswith("no image")
+
+
+def test_push(label_studio, project, run, capsys):
+    labelled(label_studio)
+    for name in ("b.png", "c.png"):
+        label_studio.add_photo(name, photo(BOX))
+    command = ["push", *run, *project, "--confidence-threshold", "0.1"]
+    assert main(command) == 0
+    assert "2 predictions sent" in capsys.readouterr().out
+    assert [one["task"] for one in label_studio.predictions] == [2, 3]
+    assert all(one["result"] for one in label_studio.predictions)  # random weights find something
+    assert main([*command, "--opts", "TEST.DETECTIONS_PER_IMAGE", "100"]) == 0
+    assert "0 predictions sent (0 objects), 2 there already" in capsys.readouterr().out
+
+
+def test_a_token_from_a_file(label_studio, project, tmp_path, monkeypatch):
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "wrong")
+    (tmp_path / "token").write_text(PERSONAL + "\n")
+    arguments = [*project, "--token-file", str(tmp_path / "token"), "--output", str(tmp_path / "new")]
+    assert main(["pull", *arguments]) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"token": "f" * 40}, "refused (401"),
+        ({"token": ""}, "no token: put yours"),
+        ({"project": "2"}, "has no project 2, or not for you; give another --project"),
+        ({"url": "http://127.0.0.1:9"}, "cannot be reached (Connection refused); start the server"),
+        ({"url": "labels"}, "--url labels: no address of a server"),
+        ({"timeout": "0"}, "--timeout 0: give seconds above 0"),
+        ({"interface": "<View/>"}, "shows no photo; add <Image"),
+        ({"fault": 500}, "refused (500"),
+        ({"fault": "stall"}, "no answer within 0.3 s"),
+        ({"fault": "cut"}, "the answer was cut short"),
+        ({"fault": "page"}, "is --url the server's address?"),
+    ],
+)
+@pytest.mark.parametrize("command", ["pull", "push", "serve"])
+def test_what_is_wrong_is_one_line_before_any_work(
+    command, change, reason, label_studio, project, tmp_path, monkeypatch, capsys
+):
+    for name in ("url", "project", "timeout"):
+        if name in change:
+            project[project.index(f"--{name}") + 1] = change[name]
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", change.get("token", TOKEN))
+    monkeypatch.setenv("CAMPUS_BACKEND_PASSWORD", "open-sesame")
+    label_studio.interface = change.get("interface", CARS)
+    label_studio.faults["/api/projects/1/"] = [change.get("fault")] * 4
+    own = ["--output", tmp_path / "new"] if command == "pull" else ["--config-file", tmp_path / "absent.yaml"]
+    assert reason in refused(capsys, command, *project, *own)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_project_without_a_control_for_masks(label_studio, project, run, monkeypatch, capsys):
+    monkeypatch.setenv("CAMPUS_BACKEND_PASSWORD", "open-sesame")
+    label_studio.interface = '<View><Image name="image" value="$image"/></View>'
+    for command in ("push", "serve"):
+        assert "no control for masks; add <PolygonLabels>" in refused(capsys, command, *run, *project)
+
+
+def test_serve_wants_a_password(project, run, capsys):
+    assert "no password: put one that Label Studio is to bring" in refused(capsys, "serve", *run, *project)
+
+
+def test_a_folder_that_cannot_be_written_to(project, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert "cannot be written to" in refused(capsys, "pull", *project, "--output", tmp_path / "file")
