@@ -58,7 +58,12 @@ class FakeLabelStudio:
         if path == "/api/projects/1/":
             if method == "PATCH":
                 self.model_version = body["model_version"]
-            return 200, {"id": 1, "title": "Campus", "label_config": self.interface, "model_version": "x"}
+            return 200, {
+                "id": 1,
+                "title": "Campus",
+                "label_config": self.interface,
+                "model_version": self.model_version,
+            }
         if path == "/api/projects/1/export":
             return 200, self.tasks
         if path == "/api/tasks":
@@ -67,8 +72,12 @@ class FakeLabelStudio:
             return 200, {"tasks": some, "total": len(self.tasks), "total_annotations": 0, "total_predictions": 0}
         if path == "/api/predictions/":
             return 200, self.predictions
-        if path.startswith("/api/predictions/") and method == "DELETE":
+        if path.startswith("/api/predictions/"):
             key = int(path.split("/")[3])
+            if method == "PATCH":
+                (prediction,) = (one for one in self.predictions if one["id"] == key)
+                prediction.update({} if prediction["task"] in self.refuses else body)
+                return 200, prediction
             self.predictions = [one for one in self.predictions if one["id"] != key]
             return 204, None
         if path == "/api/projects/1/import/predictions":

@@ -1,104 +1,95 @@
-"""The order of tasks as scores in a project, which is stood in for by what it keeps."""
+"""The order of tasks as scores in a project, on a server that answers as Label Studio does."""
 
 import pytest
 
 from campus_seg.errors import LabelStudioError
-from campus_seg.label_studio.client import Prediction, Task
-from campus_seg.label_studio.interface import Interface
 from campus_seg.label_studio.scores import RANKING, push_scores
 
-
-class Project:
-    """As much of a `Client` as scores need."""
-
-    name = "project 1"
-    interface = Interface({"image": "image"}, ())
-
-    def __init__(self, tasks, shown="", **predictions):
-        self._tasks = [Task(number, {}) for number in tasks]
-        self.shown = shown
-        self.kept = {}
-        self.sent = []
-        self.changed = []
-        for version, scores in predictions.items():
-            for task, score in scores.items():
-                self._add(task, score, version)
-
-    def _add(self, task, score, version):
-        number = len(self.kept) + 1
-        self.kept[number] = Prediction(number, task, version, score)
-
-    def tasks(self):
-        return self._tasks
-
-    def predictions(self):
-        return list(self.kept.values())
-
-    def shown_version(self):
-        return self.shown
-
-    def show_predictions(self, version):
-        assert any(one.model_version == version for one in self.kept.values())
-        self.shown = version
-
-    def import_predictions(self, predictions):
-        self.sent += predictions
-        for one in predictions:
-            self._add(one["task"], one["score"], one["model_version"])
-        return len(predictions)
-
-    def score_prediction(self, number, score):
-        self.changed.append(number)
-        old = self.kept[number]
-        self.kept[number] = Prediction(old.id, old.task, old.model_version, score)
-
-    def scores(self, version):
-        return {one.task: one.score for one in self.kept.values() if one.model_version == version}
+PREDICTIONS = "/api/predictions/"
+SEEN = [{"id": "1", "type": "polygonlabels"}]
 
 
-def test_the_predictions_that_people_see_get_the_scores():
-    project = Project([1, 2, 3, 4], shown="new", old={1: 0.7, 2: 0.7}, new={1: 0.9, 2: 0.8, 3: 0.5, 4: 0.4})
-    assert push_scores(project, {3: 0.0, 1: 0.25, 2: 0.5}) == "new"
-    assert project.scores("new") == {3: 0.0, 1: 0.25, 2: 0.5, 4: 0.4}
-    assert project.scores("old") == {1: 0.7, 2: 0.7}
-    assert not project.sent and project.shown == "new"
+@pytest.fixture
+def project(label_studio, client):
+    """Makes the client of a project of some tasks, with predictions by version, of which it shows one."""
+
+    def make(tasks, shown="", **versions):
+        for number in range(tasks):
+            label_studio.add_photo(f"{number}.jpg", b"")
+        for version, scores in versions.items():
+            items = scores.items()
+            label_studio.create([{"task": t, "score": s, "model_version": version, "result": SEEN} for t, s in items])
+        label_studio.model_version = shown
+        return client()
+
+    return make
 
 
-def test_a_project_without_predictions_gets_some_without_regions():
-    project = Project(range(1, 51))
-    scores = {task: (task - 1) / 50 for task in range(1, 51)}
-    assert push_scores(project, scores) == RANKING
-    assert project.scores(RANKING) == scores and project.shown == RANKING
-    assert len(project.sent) == 50 and all(one["result"] == [] for one in project.sent)
+def scores(label_studio, version):
+    return {one["task"]: one["score"] for one in label_studio.predictions if one["model_version"] == version}
 
 
-def test_a_second_time_changes_only_what_differs_and_doubles_nothing():
-    project = Project([1, 2, 3])
-    push_scores(project, {1: 0.0, 2: 0.5})
-    push_scores(project, {1: 0.0, 2: 0.5})
-    assert len(project.kept) == 2 and not project.changed
-    push_scores(project, {2: 0.0, 3: 0.5})  # 1 is labelled by now, 3 is new
-    assert project.scores(RANKING) == {1: 0.0, 2: 0.0, 3: 0.5} and len(project.changed) == 1
+def test_the_predictions_that_people_see_get_the_scores(project, label_studio):
+    client = project(4, shown="new", old={1: 0.7, 2: 0.7}, new={1: 0.9, 2: 0.8, 3: 0.5, 4: 0.4})
+    assert push_scores(client, {3: 0.0, 1: 0.25, 2: 0.5}) == "new"
+    assert scores(label_studio, "new") == {3: 0.0, 1: 0.25, 2: 0.5, 4: 0.4}
+    assert scores(label_studio, "old") == {1: 0.7, 2: 0.7}
+    assert len(label_studio.predictions) == 6 and all(one["result"] == SEEN for one in label_studio.predictions)
+    assert label_studio.model_version == "new"
 
 
-def test_tasks_without_the_prediction_that_the_project_shows_are_named():
-    project = Project([1, 2, 3], shown="new", new={1: 0.9}, old={2: 0.7})
-    with pytest.raises(
-        LabelStudioError, match="predictions of 'new', which 2 of the ranked tasks lack, the first is task 2"
-    ):
-        push_scores(project, {1: 0.0, 2: 0.5, 3: 0.7})
-    assert project.scores("new") == {1: 0.9} and not project.sent
+def test_a_project_without_predictions_gets_some_without_regions(project, label_studio):
+    wanted = {task: (task - 1) / 45 for task in range(1, 46)}
+    assert push_scores(project(50), wanted) == RANKING
+    assert scores(label_studio, RANKING) == wanted and label_studio.model_version == RANKING
+    assert len(label_studio.predictions) == 45 and all(one["result"] == [] for one in label_studio.predictions)
 
 
-def test_the_tasks_of_another_project_are_refused():
-    project = Project([1, 2], shown="new", new={1: 0.9, 2: 0.9})
-    with pytest.raises(LabelStudioError, match="project 1: has no task 7; pull it"):
-        push_scores(project, {7: 0.0, 8: 0.2, 2: 0.5})
-    assert not project.changed
+def test_a_second_time_changes_only_what_differs_and_doubles_nothing(project, label_studio):
+    client = project(3)
+    for _ in range(2):
+        push_scores(client, {1: 0.0, 2: 0.5})
+    assert len(label_studio.predictions) == 2 and not label_studio.count("PATCH", PREDICTIONS)
+    push_scores(client, {2: 0.0, 3: 0.5})  # 1 is labelled by now, 3 is new
+    assert scores(label_studio, RANKING) == {1: 0.0, 2: 0.0, 3: 0.5}
+    assert label_studio.count("PATCH", PREDICTIONS) == 1
 
 
-def test_scores_that_the_server_forgets_are_noticed():
-    project = Project([1, 2], shown="new", new={1: 0.9, 2: 0.9})
-    project.score_prediction = lambda number, score: None
-    with pytest.raises(LabelStudioError, match="2 scores did not stay, the first of task 1"):
-        push_scores(project, {1: 0.0, 2: 0.5})
+def test_what_fails_for_a_moment_is_tried_again(project, label_studio):
+    client = project(2, shown="new", new={1: 0.9, 2: 0.8})
+    label_studio.faults[f"{PREDICTIONS}1/"] = [502, None]
+    push_scores(client, {1: 0.0, 2: 0.5})
+    assert scores(label_studio, "new") == {1: 0.0, 2: 0.5}
+
+
+def test_a_command_that_was_stopped_goes_on(project, label_studio):
+    client = project(3, shown="new", new={1: 0.9, 2: 0.8, 3: 0.7})
+    label_studio.faults[f"{PREDICTIONS}2/"] = [500] * 4
+    with pytest.raises(LabelStudioError, match="500"):
+        push_scores(client, {1: 0.0, 2: 0.3, 3: 0.6})
+    assert scores(label_studio, "new") == {1: 0.0, 2: 0.8, 3: 0.7}
+    push_scores(client, {1: 0.0, 2: 0.3, 3: 0.6})
+    assert scores(label_studio, "new") == {1: 0.0, 2: 0.3, 3: 0.6}
+    assert label_studio.count("PATCH", f"{PREDICTIONS}1/") == 1
+
+
+def test_tasks_without_the_prediction_that_the_project_shows_are_named(project, label_studio):
+    client = project(3, shown="new", new={1: 0.9}, old={2: 0.7})
+    message = "shows the predictions of 'new', which 2 of the ranked tasks lack, the first is task 2; push"
+    with pytest.raises(LabelStudioError, match=message):
+        push_scores(client, {1: 0.0, 2: 0.5, 3: 0.7})
+    assert scores(label_studio, "new") == {1: 0.9} and len(label_studio.predictions) == 2
+
+
+def test_the_tasks_of_another_project_are_refused(project, label_studio):
+    client = project(2, shown="new", new={1: 0.9, 2: 0.9})
+    with pytest.raises(LabelStudioError, match="project 1 .Campus.: has no task 7; pull it"):
+        push_scores(client, {7: 0.0, 8: 0.2, 2: 0.5})
+    assert scores(label_studio, "new") == {1: 0.9, 2: 0.9}
+
+
+def test_scores_that_the_server_forgets_are_noticed(project, label_studio):
+    client = project(3, shown="new", new={1: 0.9, 2: 0.9, 3: 0.9})
+    label_studio.refuses = {2, 3}
+    with pytest.raises(LabelStudioError, match="2 scores did not stay, the first of task 2"):
+        push_scores(client, {1: 0.0, 2: 0.3, 3: 0.6})

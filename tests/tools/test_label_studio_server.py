@@ -1,5 +1,6 @@
-"""pull, push and serve as they are typed, on a server that answers as Label Studio does."""
+"""pull, push, rank and serve as they are typed, on a server that answers as Label Studio does."""
 
+import csv
 import json
 
 import pytest
@@ -74,6 +75,37 @@ def test_push(label_studio, project, run, capsys):
     assert "0 predictions sent (0 objects), 2 there already" in capsys.readouterr().out
 
 
+def rows(table):
+    with table.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_what_to_label_next_is_brought_back(label_studio, project, run, tmp_path, capsys):
+    labelled(label_studio)
+    for number, name in enumerate(("b.png", "c.png", "d.png")):
+        label_studio.add_photo(name, photo(BOX, (4 + 9 * number, 2, 30, 6 + 9 * number)))
+    assert main(["pull", *project, "--output", str(tmp_path / "new")]) == 0
+    rank = ["rank", str(tmp_path / "new"), *run, *project, "--output", str(tmp_path / "ranking.csv")]
+    assert main(rank) == 0
+    assert label_studio.predictions == []
+    assert main([*rank, "--push"]) == 0
+    table = {int(row["task"]): float(row["score"]) for row in rows(tmp_path / "ranking.csv")}
+    assert {one["task"]: one["score"] for one in label_studio.predictions} == table
+    assert sorted(table) == [2, 3, 4] and sorted(table.values()) == pytest.approx([0, 1 / 3, 2 / 3], abs=1e-6)
+    assert "project 1 (Campus): scores of 3 predictions, version ranking" in capsys.readouterr().out
+    # What people see of a model that was pushed meanwhile stays, and gets the scores.
+    assert main(["push", *run, *project, "--confidence-threshold", "0.1"]) == 0
+    assert main([*rank, "--push"]) == 0
+    own = [one for one in label_studio.predictions if one["model_version"] == label_studio.model_version]
+    assert {one["task"]: one["score"] for one in own} == table and all(one["result"] for one in own)
+    assert len(label_studio.predictions) == 6
+
+
+def test_the_project_that_gets_the_order_has_to_be_named(run, tmp_path, capsys):
+    said = refused(capsys, "rank", tmp_path, *run, "--output", tmp_path / "r.csv", "--push")
+    assert "--push: say with --project N into which project" in said
+
+
 def test_a_token_from_a_file(label_studio, project, tmp_path, monkeypatch):
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "wrong")
     (tmp_path / "token").write_text(PERSONAL + "\n")
@@ -97,7 +129,7 @@ def test_a_token_from_a_file(label_studio, project, tmp_path, monkeypatch):
         ({"fault": "page"}, "is --url the server's address?"),
     ],
 )
-@pytest.mark.parametrize("command", ["pull", "push", "serve"])
+@pytest.mark.parametrize("command", ["pull", "push", "rank", "serve"])
 def test_what_is_wrong_is_one_line_before_any_work(
     command, change, reason, label_studio, project, tmp_path, monkeypatch, capsys
 ):
@@ -109,6 +141,8 @@ def test_what_is_wrong_is_one_line_before_any_work(
     label_studio.interface = change.get("interface", CARS)
     label_studio.faults["/api/projects/1/"] = [change.get("fault")] * 4
     own = ["--output", tmp_path / "new"] if command == "pull" else ["--config-file", tmp_path / "absent.yaml"]
+    if command == "rank":
+        own += [tmp_path / "absent", "--output", tmp_path / "new/ranking.csv", "--push"]
     assert reason in refused(capsys, command, *project, *own)
     assert not (tmp_path / "new").exists()
 
