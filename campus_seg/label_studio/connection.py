@@ -13,10 +13,9 @@ from requests.auth import AuthBase
 from urllib3 import Retry
 
 from campus_seg.errors import LabelStudioError
-from campus_seg.label_studio.account import TOKEN_VARIABLE
+from campus_seg.label_studio.account import TIMEOUT, TOKEN_VARIABLE
 
 CONNECT_TIMEOUT = 10.0  # seconds
-TIMEOUT = 60.0  # seconds without a byte
 TRIES = 4
 AT_ONCE = 8  # requests, from as many threads
 # Seconds between two tries grow from the first on: 0.5, 1, 2. Also for 429, "too many requests".
