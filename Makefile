@@ -6,16 +6,19 @@
 #                 that tiles find the small objects of a panorama
 #   make processes  trainings in two processes and on two machines, their ends and resumes
 #   make test-web  the gallery and the report in a real browser, chromium, which has to be there
+#   make test-label-studio  pull, push, rank and serve with a real Label Studio, in .venv-label-studio, on this machine
 #   make install  the environment alone
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+# Label Studio wants another numpy and another setuptools than Detectron2: an environment of its own.
+LABEL_STUDIO := .venv-label-studio
 # Two compute threads everywhere: the figures of a run depend on their number.
 export OMP_NUM_THREADS ?= 2
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: install demo test overfit kills precision processes test-web lint format lock clean
+.PHONY: install demo test overfit kills precision processes test-web test-label-studio lint format lock clean
 
 install: $(INSTALLED)
 
@@ -34,7 +37,7 @@ demo: install
 
 # Two at a time, a thread each: small models make poor use of a second one.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 -m "not slow and not kills and not precision and not processes and not pages"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 -m "not slow and not kills and not precision and not processes and not pages and not label_studio"
 
 # Overfitting needs a real export (see tests/conftest.py) and is skipped where there is none; the proof that masking
 # takes no more memory for more photos needs none.
@@ -53,6 +56,14 @@ processes: install
 test-web: install
 	$(BIN)/python -m pytest tests -m pages
 
+test-label-studio: install $(LABEL_STUDIO)/installed
+	$(BIN)/python -m pytest tests -m label_studio
+
+$(LABEL_STUDIO)/installed: tests/label_studio_server/requirements.lock
+	$(PYTHON) -m venv $(LABEL_STUDIO)
+	$(LABEL_STUDIO)/bin/python -m pip install --progress-bar off -r tests/label_studio_server/requirements.lock
+	touch $@
+
 lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -65,4 +76,4 @@ lock:
 	uv pip compile setup.py --extra dev --extra openvino --extra serve --python-version 3.11 --constraint constraints.txt --no-header --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) output/demo  # and no run of yours
+	rm -rf $(VENV) $(LABEL_STUDIO) output/demo  # and no run of yours

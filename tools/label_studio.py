@@ -13,8 +13,9 @@ from pathlib import Path
 
 from campus_seg.errors import ConfigError, exits_on_bad_input, stop_on_sigterm
 from campus_seg.inference.model_arguments import add_config_argument, add_opts, add_selection_arguments, at_least
-from campus_seg.label_studio.account import PASSWORD_VARIABLE, TOKEN_VARIABLE, URL_VARIABLE
+from campus_seg.label_studio.account import PASSWORD_VARIABLE, add_server_arguments
 
+SHOWN = 3  # failures
 GOES_ON = "the same command goes on where it was"
 
 
@@ -74,27 +75,6 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_server_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """Which project on which server, and who asks."""
-    add = parser.add_argument
-    add("--url", help=f"the server's address, such as http://HOST:8080; or in {URL_VARIABLE}")
-    add("--project", required=required, type=partial(at_least, 1), metavar="N", help="its number, as in its address")
-    add("--token-file", type=Path, metavar="FILE", help=f"holds your access token; or in {TOKEN_VARIABLE}")
-    add("--timeout", type=float, default=60.0, metavar="SECONDS", help="to wait for the server's next byte (60)")
-
-
-def connected(args: argparse.Namespace):
-    """The project, with the server's and its own faults found before any other work; imported late, as all is."""
-    from campus_seg.label_studio.account import find_token, server_address
-    from campus_seg.label_studio.client import Client
-    from campus_seg.label_studio.connection import Connection
-
-    if not args.timeout > 0:
-        raise ConfigError(f"--timeout {args.timeout:g}: give seconds above 0")
-    url, token = server_address(args.url), find_token(args.token_file)
-    return Client(Connection(url, token, timeout=args.timeout), args.project)
-
-
 def run_on_export(args: argparse.Namespace) -> int:
     """Checks or cleans an export."""
     from campus_seg.label_studio.checking import run
@@ -104,21 +84,23 @@ def run_on_export(args: argparse.Namespace) -> int:
 
 def run_pull(args: argparse.Namespace) -> int:
     """Brings a project here."""
+    from campus_seg.label_studio.client import connect
     from campus_seg.label_studio.pull import LABELS, pull_project
     from campus_seg.storage import check_output_folder
 
     check_output_folder(args.output)
-    pulled = pull_project(connected(args), args.output)
+    pulled = pull_project(connect(args), args.output)
     print(f"{args.output / LABELS}: {pulled.tasks} tasks, {pulled.labelled} of them labelled")
     print(f"photos: {pulled.fetched} fetched, {pulled.kept} there already, {len(pulled.failures)} not to be had")
-    for address, reason in list(pulled.failures.items())[:3]:
-        print(f"  {address}: {reason}")
+    show_first(pulled.failures)
     return 3 if pulled.failures else 0
 
 
 def annotator(args: argparse.Namespace):
     """The project, and the run's model for it."""
-    client = connected(args)
+    from campus_seg.label_studio.client import connect
+
+    client = connect(args)
     from campus_seg.environment import require_detectron2, share_cores
 
     share_cores()
@@ -130,7 +112,7 @@ def annotator(args: argparse.Namespace):
     cfg, predictor, selection = load_run_model(args)
     run = find_config_file(args.config_file).resolve().parent.name
     made = Preannotator(client, predictor, selection, run)
-    made.controls(client.interface)  # whose faults are to be known now
+    made.controls(client.interface)  # whose faults are to be known before any photo is fetched
     print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}; {client.name}", flush=True)
     return client, made
 
@@ -143,8 +125,7 @@ def run_push(args: argparse.Namespace) -> int:
     pushed = push_predictions(client, made, replace=args.replace)
     print(f"{pushed.created} predictions sent ({pushed.objects} objects), {pushed.there} there already")
     print(f"model version: {made.model_version}")
-    for task, reason in list(pushed.failures.items())[:3]:
-        print(f"  task {task}: {reason}")
+    show_first({f"task {task}": reason for task, reason in pushed.failures.items()})
     return 3 if pushed.failures else 0
 
 
@@ -152,7 +133,9 @@ def run_rank(args: argparse.Namespace) -> int:
     """Says what is best labelled next."""
     if args.push and not args.project:
         raise ConfigError("--push: say with --project N into which project")
-    client = connected(args) if args.push else None
+    from campus_seg.label_studio.client import connect
+
+    client = connect(args) if args.push else None
     from campus_seg.environment import require_detectron2, share_cores
 
     share_cores()
@@ -172,6 +155,14 @@ def run_serve(args: argparse.Namespace) -> int:
 
     serve(made, password, args.host, args.port)
     return 0
+
+
+def show_first(failures: dict[str, str]) -> None:
+    """Says why some photos could not be had."""
+    from campus_seg.label_studio.checking import printable
+
+    for name, reason in list(failures.items())[:SHOWN]:
+        print(printable(f"  {name}: {reason}"))
 
 
 @exits_on_bad_input

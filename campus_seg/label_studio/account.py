@@ -1,5 +1,6 @@
 """Which Label Studio server, and who asks it: from arguments, files and the environment."""
 
+import argparse
 import os
 import re
 from pathlib import Path
@@ -10,7 +11,25 @@ from campus_seg.errors import ConfigError
 TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # as Label Studio's own SDK has it
 URL_VARIABLE = "LABEL_STUDIO_URL"
 PASSWORD_VARIABLE = "CAMPUS_BACKEND_PASSWORD"
+TIMEOUT = 60.0  # seconds without a byte
+MAX_TIMEOUT = 86_400.0
 LONGEST = 200  # letters of a wrong address in a message
+
+
+def add_server_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Which project on which server, and who asks."""
+    add = parser.add_argument
+    add("--url", help=f"the server's address, such as http://HOST:8080; or in {URL_VARIABLE}")
+    add("--project", required=required, type=int, metavar="N", help="its number, as in its address")
+    add("--token-file", type=Path, metavar="FILE", help=f"holds your access token; or in {TOKEN_VARIABLE}")
+    add("--timeout", type=_seconds, default=TIMEOUT, metavar="SECONDS", help="to wait for the server's next byte (60)")
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= MAX_TIMEOUT:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most a day's {MAX_TIMEOUT:.0f}")
+    return seconds
 
 
 def find_token(token_file: Path | None) -> str:

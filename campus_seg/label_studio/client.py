@@ -1,5 +1,6 @@
 """A Label Studio project over the server's API (https://api.labelstud.io): its tasks, photos and predictions."""
 
+import argparse
 import base64
 import io
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ import msgspec
 import requests
 
 from campus_seg.errors import LabelStudioError
+from campus_seg.label_studio.account import find_token, server_address
 from campus_seg.label_studio.connection import Connection, CutShortError
 from campus_seg.label_studio.interface import Interface
 from campus_seg.photos import PhotoError, photo_size
@@ -99,7 +101,8 @@ class Client:
                 message = f"{connection.url}: has no project {project}, or not for you; give another --project"
                 raise LabelStudioError(f"{message} (its number stands in the project's address)", 404) from None
             raise
-        self.name = f"project {project} ({answer.title})" if answer.title else self.name
+        title = "".join(letter if letter.isprintable() else "?" for letter in answer.title)
+        self.name = f"project {project} ({title})" if title else self.name
         self.interface = Interface.parse(answer.label_config, self.name)
 
     def export(self) -> bytes:
@@ -133,9 +136,13 @@ class Client:
         return self.connection.value("POST", f"{self._path}/import/predictions", _Created, json=predictions).created
 
     def delete_prediction(self, prediction: int) -> None:
-        """Removes one prediction."""
-        with self.connection.answer("DELETE", f"/api/predictions/{prediction}/"):
-            pass
+        """Removes one prediction; one that is gone already, as of a request that was tried again, is no fault."""
+        try:
+            with self.connection.answer("DELETE", f"/api/predictions/{prediction}/"):
+                pass
+        except LabelStudioError as error:
+            if error.code != 404:
+                raise
 
     def score_prediction(self, prediction: int, score: float) -> None:
         """Gives one prediction another score."""
@@ -198,6 +205,20 @@ class Client:
         elif not address.startswith("/"):
             raise PhotoError(f"{address[:100]} is no address that can be fetched")
         return address.removeprefix(own.path) if own.path and address.startswith(f"{own.path}/") else address
+
+
+def connect(args: argparse.Namespace) -> Client:
+    """The project that a command's arguments mean; what is wrong with them or it is found before any other work.
+
+    Args:
+        args: with those of `add_server_arguments`.
+
+    Raises:
+        ConfigError: no server or no token is given.
+        LabelStudioError: as of `Client`.
+    """
+    url, token = server_address(args.url), find_token(args.token_file)
+    return Client(Connection(url, token, timeout=args.timeout), args.project)
 
 
 def _modified(headers: Mapping[str, str]) -> float | None:

@@ -1,6 +1,7 @@
 """Requests to a Label Studio server: either kind of token, patience with its faults, and one clear line for each."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -12,10 +13,9 @@ from requests.auth import AuthBase
 from urllib3 import Retry
 
 from campus_seg.errors import LabelStudioError
-from campus_seg.label_studio.account import TOKEN_VARIABLE
+from campus_seg.label_studio.account import TIMEOUT, TOKEN_VARIABLE
 
 CONNECT_TIMEOUT = 10.0  # seconds
-TIMEOUT = 60.0  # seconds without a byte
 TRIES = 4
 AT_ONCE = 8  # requests, from as many threads
 # Seconds between two tries grow from the first on: 0.5, 1, 2. Also for 429, "too many requests".
@@ -59,6 +59,11 @@ def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
+def pause(tried: int) -> None:
+    """Waits after having tried once more than `tried` times, as long as `PATIENCE` does."""
+    time.sleep(PATIENCE.backoff_factor * 2**tried)
+
+
 class Connection:
     """A server, and who asks it; several threads may.
 
@@ -99,14 +104,15 @@ class Connection:
             CutShortError: it began and did not end, however often it was asked for.
             LabelStudioError: as of `answer`.
         """
-        for left in reversed(range(TRIES)):
+        for tried in range(TRIES):
             try:
                 with self.answer("GET", address, **options) as response:
                     wanted = unless is None or not unless(response)
                     return Answer(response.content if wanted else None, response.headers)
             except CutShortError:
-                if not left:
+                if tried == TRIES - 1:
                     raise
+                pause(tried)
         raise AssertionError("unreachable")
 
     def value(self, method: str, path: str, kind: Any, **options: Any) -> Any:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import filelock
 import msgspec
 from tqdm import tqdm
 
-from campus_seg.errors import LabelStudioError
+from campus_seg.errors import ConfigError, LabelStudioError
 from campus_seg.label_studio.client import Client
 from campus_seg.label_studio.connection import AT_ONCE
 from campus_seg.label_studio.index import photo_path
@@ -22,6 +23,7 @@ from campus_seg.storage import check_output_folder, enough_room, remove_leftover
 LABELS = "project.json"
 PHOTOS = "images"
 FAILURES = "failures.json"
+LOCK = ".lock"
 GOES_ON = "the same command goes on where it was"
 LONGEST = 255  # bytes of a name that file systems take
 UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]|^\.+|[. ]+$')  # what some system does not take in a name
@@ -65,10 +67,19 @@ def pull_project(client: Client, folder: Path) -> Pulled:
 
     Raises:
         LabelStudioError: the server cannot be used; what was fetched so far is kept.
-        ConfigError: the folder cannot be written to.
+        ConfigError: the folder cannot be written to, or another command is writing there.
         OutputError: the disk is full.
     """
     check_output_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(folder / LOCK, timeout=0):
+            return _pull(client, folder)
+    except filelock.Timeout:
+        raise ConfigError(f"{folder}: another command is writing here; wait for it, or give another folder") from None
+
+
+def _pull(client: Client, folder: Path) -> Pulled:
     content = client.export()
     try:
         tasks = msgspec.json.decode(content, type=list[_Task])

@@ -1,12 +1,11 @@
 """Predictions sent to a project, so that running it twice doubles nothing and none is lost without a word."""
 
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from campus_seg.errors import LabelStudioError
-from campus_seg.label_studio import connection
 from campus_seg.label_studio.client import Client, Prediction, Task
+from campus_seg.label_studio.connection import pause
 
 BATCH = 20  # predictions in a request: some 100 kB of polygons, or some MB of brush masks
 TRIES = 3
@@ -71,7 +70,7 @@ class Push:
             LabelStudioError: it left some out, or cannot be used.
         """
         waiting = {prediction["task"]: prediction for prediction in predictions}
-        for left in reversed(range(TRIES)):
+        for tried in range(TRIES):
             failed, created = None, 0
             try:
                 created = self.client.import_predictions(list(waiting.values()))
@@ -86,11 +85,11 @@ class Push:
             waiting = {task: one for task, one in waiting.items() if task not in self.there}
             if not waiting:
                 return
-            if failed and not left:
+            if failed and tried == TRIES - 1:
                 raise failed
             if not failed:
                 break
-            time.sleep(connection.PATIENCE.backoff_factor * (TRIES - left))
+            pause(tried)
         raise LabelStudioError(
             f"{self.client.name}: the server left out {len(waiting)} of {len(predictions)} predictions and does not "
             f"say why, the first for task {min(waiting)}; look at its log"

@@ -2,11 +2,12 @@
 
 import json
 
+import filelock
 import numpy as np
 import pytest
 from drawn import draw_scene, encode
 
-from campus_seg.errors import LabelStudioError
+from campus_seg.errors import ConfigError, LabelStudioError
 from campus_seg.label_studio.export import read_export
 from campus_seg.label_studio.options import ExportOptions
 from campus_seg.label_studio.pull import pull_project
@@ -87,9 +88,23 @@ def test_a_pull_that_fails_leaves_what_was_there_and_goes_on(where, fault, drawn
         pull_project(client(), tmp_path)
     assert (tmp_path / "project.json").read_text() == "[]"
     assert not [name for name in files(tmp_path) if ".part" in name]
-    there = len(files(tmp_path)) - 1
+    there = len(list((tmp_path / "images").rglob("*.jpg")))
     pulled = pull_project(client(), tmp_path)
     assert (pulled.kept, pulled.fetched) == (there, 4 - there)
+
+
+def test_what_a_killed_pull_left_is_removed(drawn, client, tmp_path):
+    """It would pass for a second file of labels."""
+    for leftover in (tmp_path / ".12-34.part.json", tmp_path / "images/upload/1/.12-34.part.jpg"):
+        leftover.parent.mkdir(parents=True, exist_ok=True)
+        leftover.write_text('[{"id": 1, "annotations": [], "data": {}}]')
+    pull_project(client(), tmp_path)
+    assert not list(tmp_path.rglob("*.part.*"))
+
+
+def test_two_pulls_do_not_write_at_once(drawn, client, tmp_path):
+    with filelock.FileLock(tmp_path / ".lock"), pytest.raises(ConfigError, match="another command is writing here"):
+        pull_project(client(), tmp_path)
 
 
 def test_an_export_that_is_cut_is_asked_for_again(drawn, label_studio, client, tmp_path):
@@ -115,7 +130,7 @@ def test_names_are_safe_on_any_disk_and_the_import_finds_them(address, name, dra
     label_studio.tasks[0].update(data={"image": address}, file_upload=None)
     pull_project(client(), tmp_path / "new")
     assert f"images/{name}" in files(tmp_path / "new")
-    assert files(tmp_path) == {f"new/{one}" for one in files(tmp_path / "new")}
+    assert {path.name for path in tmp_path.iterdir()} == {"new"}
     export = read_export(str(tmp_path / "new"), ExportOptions())
     assert {photo.name for photo in export.photos} >= {f"images/{name}"}
 

@@ -121,7 +121,6 @@ def test_a_token_from_a_file(label_studio, project, tmp_path, monkeypatch):
         ({"project": "2"}, "has no project 2, or not for you; give another --project"),
         ({"url": "http://127.0.0.1:9"}, "cannot be reached (Connection refused); start the server"),
         ({"url": "labels"}, "--url labels: no address of a server"),
-        ({"timeout": "0"}, "--timeout 0: give seconds above 0"),
         ({"interface": "<View/>"}, "shows no photo; add <Image"),
         ({"fault": 500}, "refused (500"),
         ({"fault": "stall"}, "no answer within 0.3 s"),
