@@ -36,6 +36,7 @@ class FakeLabelStudio:
     predictions: list[dict[str, Any]] = field(default_factory=list)
     model_version: str = ""
     valid: set[str] = field(default_factory=lambda: {f"Token {TOKEN}"})
+    buys_nothing: bool = False  # access that is bought is worth nothing
     refuses: set[int] = field(default_factory=set)  # tasks whose predictions it leaves out without a word
     faults: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
@@ -127,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif parts.path == "/api/token/refresh/":
             good = json.loads(body)["refresh"] == PERSONAL
             access = f"access{len(state.asked)}"
-            if good:
+            if good and not state.buys_nothing:
                 state.valid.add(f"Bearer {access}")
             answer = {"access": access} if good else {"detail": "Token is invalid"}
             self.send(200 if good else 401, json.dumps(answer).encode())

@@ -231,7 +231,9 @@ class Connection:
             said += f": {detail}" if detail else ""
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, requests.exceptions.RequestException):
             pass  # a page for people; the status says enough
-        said = said.replace(self._token, "…")[:LONGEST]
+        for secret in (self._token, self._auth.header.partition(" ")[2] if self._auth else ""):
+            said = said.replace(secret, "…") if secret else said  # some servers repeat what they were given
+        said = said[:LONGEST]
         if code < 400:
             way_out = f"it sends on to {response.headers.get('Location', 'another')[:LONGEST]}: give that with --url"
         elif code in (401, 403):
@@ -239,7 +241,7 @@ class Connection:
         elif code == 404:
             way_out = "check --url and --project"
         elif code >= 500 or code == 429:
-            way_out = f"tried {TRIES} times; look at the server's log, or try later"
+            way_out = "look at the server's log, or try later"
         else:
             way_out = "see what it says"
         return LabelStudioError(f"{shown}: refused ({said}); {way_out}", code)

@@ -66,7 +66,7 @@ def campus(server):
     """Four photos of each orientation: two with polygons, one with regions of all kinds by turns, one unlabelled."""
     number = server.make_project("Campus", INTERFACE)
     photos = {
-        f"{'Süd ' if orientation == 1 else ''}photo_{orientation}_{i}.jpg": stored(
+        f"{'Süd_' if orientation == 1 else ''}photo_{orientation}_{i}.jpg": stored(
             scene(4 * orientation + i)[0], orientation
         )
         for orientation, i in itertools.product(STORED, range(4))
