@@ -7,6 +7,7 @@ of other photos, for as many iterations, so that what it is worth depends on the
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -130,9 +131,10 @@ def measure_rank(args: argparse.Namespace) -> dict[str, Any]:
         curves: dict[str, list[list[Stage]]] = {name: [] for name in ORDERS}
         with tqdm(total=args.seeds * (1 + 2 * args.rounds), unit="model", mininterval=2) as progress:
             for seed in range(args.seeds):
-                for name, curve in uncover(pool, seed, args, lambda: progress.update()).items():
+                for name, curve in uncover(pool, seed, args, progress.update).items():
                     curves[name].append(curve)
-                    tqdm.write(f"seed {seed}, {ORDERS[name]}: " + ", ".join(f"{s.photos} {s.ap:.1f}" for s in curve))
+                    told = ", ".join(f"{stage.photos} {stage.ap:.1f}" for stage in curve)
+                    tqdm.write(f"seed {seed}, {ORDERS[name]}: {told}", file=sys.stderr)
     if args.picture:
         draw_curves(curves, args.picture)
     return {
