@@ -99,6 +99,21 @@ def test_a_training_leaves_a_page_and_the_tool_makes_it_anew(tmp_path, capsys):
     assert page.is_file() and json.loads(analysis.read_text()) == before
 
 
+def test_predictions_in_a_file_are_judged_without_a_model(folders, tmp_path, capsys):
+    run, results = folders[0], folders[0] / "inference/campus_test/coco_instances_results.json"
+    arguments = ["--config-file", str(run / "config.yaml"), "--predictions", str(results)]
+    main([*arguments, "--output", str(tmp_path / "figures.json")])
+    known = RunFiles(run).analysis("test")
+    assert json.loads((tmp_path / "figures.json").read_text()) == known
+    shown = capsys.readouterr().out
+    assert f"segm, {known['photos']} test photos, {known['objects']} objects:" in shown
+    assert f"{known['figures']['segm']['AP']:.3f}" in shown and "car: mask AP " in shown
+    val = RunFiles(run).results("val")
+    (tmp_path / "p.json").write_text(json.dumps(val))
+    main([*arguments[:3], str(tmp_path / "p.json"), "--split", "val"])
+    assert f"{RunFiles(run).analysis('val')['figures']['segm']['AP']:.3f}" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "arguments, told",
     [
@@ -106,7 +121,13 @@ def test_a_training_leaves_a_page_and_the_tool_makes_it_anew(tmp_path, capsys):
         (["--compare", "absent", "gone"], "absent/classes.json: cannot be read (No such file or directory); give the"),
         (["--config-file", "absent.yaml"], "absent.yaml: no such file"),
         (["--config-file", "mask_rcnn_mini_FPN.yaml"], "output/classes.json: cannot be read"),
-        (["--config-file", "a.yaml", "--output", "b.html"], "--output b.html: is for --compare"),
+        (["--config-file", "a.yaml", "--output", "b.html"], "--output b.html: is not for a run's page"),
+        (["--config-file", "a.yaml", "--split", "val"], "--predictions and --split: go with --config-file"),
+        (["--compare", "a", "b", "--predictions", "p.json"], "--predictions and --split: go with --config-file"),
+        (
+            ["--config-file", "mask_rcnn_mini_FPN.yaml", "--predictions", "p.json"],
+            "campus_test.json: the photos' labels",
+        ),
     ],
 )
 def test_bad_input_is_one_line(arguments, told, tmp_path, monkeypatch, capsys):
