@@ -50,13 +50,20 @@ def main(argv=None):
         raise ConfigError(f"--output {args.output}: is not for a run's page, which lies in the run's own folder")
     if (args.predictions or args.split) and not (args.config_file and args.predictions):
         raise ConfigError("--predictions and --split: go with --config-file, the run whose labels they are judged by")
+    if args.output and args.output.is_dir():
+        raise ConfigError(f"--output {args.output}: is a folder; give a file")
+    if args.compare and args.opts:
+        raise ConfigError("--opts: go with --config-file; --compare takes no keys")
     require_detectron2()
-    if args.compare:
-        compare([Path(folder) for folder in args.compare], args.output)
-    elif args.predictions:
-        judge(args.config_file, args.predictions, args.split or "test", args.output, args.opts)
-    else:
-        report(args.config_file, args.opts)
+    from campus_seg.storage import enough_room
+
+    with enough_room(args.output or "report", "run it again"):
+        if args.compare:
+            compare([Path(folder) for folder in args.compare], args.output)
+        elif args.predictions:
+            judge(args.config_file, args.predictions, args.split or "test", args.output, args.opts)
+        else:
+            report(args.config_file, args.opts)
 
 
 def report(config_file, opts):
@@ -114,9 +121,8 @@ def compare(folders, output):
     print(f"Mask AP on the {compared.photos} {compared.split} photos that all runs were evaluated on")
     print(f"  {compared.overall[0].first:5.1f}  {compared.base.folder}")
     for run, difference in zip(compared.others, compared.overall, strict=True):
-        verdict = "exceeds the noise" if difference.exceeds_noise else "within the noise"
-        interval = f"{difference.value:+.1f}, 95 % of draws {difference.low:+.1f} to {difference.high:+.1f}: {verdict}"
-        print(f"  {difference.second:5.1f}  {run.folder} ({interval})")
+        interval = f"95 % of draws {difference.low:+.1f} to {difference.high:+.1f}"
+        print(f"  {difference.second:5.1f}  {run.folder} ({difference.value:+.1f}, {interval}: {difference.verdict})")
     if compared.left_out:
         print(f"  Left out, since not all runs know them: {', '.join(compared.left_out)}")
     write_comparison(compared, output)

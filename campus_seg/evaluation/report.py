@@ -24,7 +24,7 @@ from campus_seg.evaluation.report_sections import (
     training_section,
 )
 from campus_seg.evaluation.run_charts import difference_chart
-from campus_seg.evaluation.run_comparison import RunComparison, compare_runs, run_before
+from campus_seg.evaluation.run_comparison import RunComparison, against_run_before
 from campus_seg.evaluation.run_files import RunFiles
 from campus_seg.evaluation.suspects import find_suspects
 from campus_seg.evaluation.weaknesses import percent, weakest_classes
@@ -91,7 +91,7 @@ def write_report(cfg: CfgNode) -> Path:
         thresholds = _thresholds(analyses[judge], names)
         learned = sum((data["counts"][name.removeprefix("campus_")] for name in cfg.DATASETS.TRAIN), start=Counter())
         context |= {
-            "before": _against_run_before(run),
+            "before": against_run_before(run),
             "charts": chart_section(analyses[judge]),
             "weakest": weakest_classes(analyses[judge], learned, found[judge]),
             "suspects": suspects_section(run, found, drawing, thresholds),
@@ -107,11 +107,6 @@ def write_report(cfg: CfgNode) -> Path:
 
 def _thresholds(analysis: Mapping[str, Any], names: Mapping[int, str]) -> dict[int, float]:
     return {number: analysis["thresholds"]["by_class"][name] for number, name in names.items()}
-
-
-def _against_run_before(run: RunFiles) -> RunComparison | None:
-    before = run_before(run)
-    return compare_runs([before, run]) if before else None
 
 
 def write_comparison(compared: RunComparison, page: Path) -> None:
