@@ -67,7 +67,7 @@ class RunFiles:
         Raises:
             EvaluationError: they are damaged, or of a model without masks.
         """
-        return read_predictions(self._evaluation(split, RESULTS_FILE), self.truths[split])
+        return read_predictions(self._evaluation(split, RESULTS_FILE), self.truths[split], check_masks=False)
 
     def analysis(self, split: str) -> dict[str, Any] | None:
         """analysis.json of an evaluated split; None where an earlier version evaluated it."""
