@@ -52,6 +52,7 @@ def evaluated(evaluator, found, image_ids, caplog):
 def test_the_same_is_said(found, some, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("detectron2"), "propagate", True)
     caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "detectron2")  # which a benchmark makes silent
     image_ids = [found[0]["image_id"]] if some else None
     options = {"tasks": ("bbox", "segm"), "distributed": False}
     stock = COCOEvaluator(NAME, output_dir=str(tmp_path / "stock"), use_fast_impl=False, **options)
