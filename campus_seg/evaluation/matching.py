@@ -144,8 +144,15 @@ def match_photos(
     return [_match(image, objects[image["id"]], detections[image["id"]], iou_type) for image in truth["images"]]
 
 
-def check_ids(truth: Mapping[str, Any], predictions: Sequence[Mapping[str, Any]]) -> None:
+def check_ids(
+    truth: Mapping[str, Any], predictions: Sequence[Mapping[str, Any]], what: str = "the ground truth"
+) -> None:
     """Makes sure that predictions are of photos and classes that `truth` has.
+
+    Args:
+        truth: with `images` and `categories`.
+        predictions: with `image_id` and `category_id`.
+        what: `truth` is called.
 
     Raises:
         EvaluationError: one is not.
@@ -155,8 +162,8 @@ def check_ids(truth: Mapping[str, Any], predictions: Sequence[Mapping[str, Any]]
         unknown = sorted({prediction[key] for prediction in predictions} - known)
         if unknown:
             raise EvaluationError(
-                f"a prediction has {key} {unknown[0]}, which the ground truth does not have; give predictions of the "
-                "same photos and classes"
+                f"a prediction has {key} {unknown[0]}, which {what} does not have; give predictions of the same photos "
+                "and classes"
             )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from detectron2.config import CfgNode
 
-from campus_seg.data.datasets import coco_file, dataset_name
+from campus_seg.data.datasets import coco_file, dataset_name, image_folder
 from campus_seg.errors import EvaluationError
 from campus_seg.evaluation.analysis import analyse
 from campus_seg.evaluation.evaluator import RESULTS_FILE, inference_folder
@@ -60,7 +60,7 @@ def analyse_predictions(cfg: CfgNode, name: str, path: Path) -> dict[str, Any]:
         CampusError: the file, or the run's own, cannot be used.
     """
     truth = read_truth(cfg, name)
-    return _analyse(cfg, name, truth, read_predictions(path, truth))
+    return _analyse(cfg, name, truth, read_predictions(path, truth, image_folder(Path(cfg.OUTPUT_DIR))))
 
 
 def read_truth(cfg: CfgNode, name: str) -> dict[str, Any]:

@@ -91,7 +91,8 @@ def score_curve(ranking: Ranking) -> dict[str, list[float | None]]:
 def best_threshold(ranking: Ranking) -> dict[str, Any]:
     """The threshold with the best F1; of several, the highest.
 
-    It lies halfway between the last score that it keeps and the next, since scores of other photos are a little off.
+    It lies halfway between the last score that it keeps and the next, since scores of other photos are a little off. If
+    it keeps all of them it is the last one: what the model finds below was in no evaluation.
 
     Returns:
         `threshold`, `f1`, `precision`, `recall` (None where there is none) and `reason` (why there is none, else None).
@@ -104,8 +105,7 @@ def best_threshold(ranking: Ranking) -> dict[str, Any]:
     figures = _figures(ranking, ends)
     best = int(figures["f1"].argmax())
     end = ends[best]
-    following = scores[end] if end < len(scores) else 0.0
-    threshold = float(scores[end - 1] + following) / 2
+    threshold = float(scores[end - 1] + scores[min(end, len(scores) - 1)]) / 2
     return {"threshold": threshold, **{name: float(each[best]) for name, each in figures.items()}, "reason": None}
 
 

@@ -70,7 +70,7 @@ def test_against_counting(seed):
     [
         ([0.9, 0.8, 0.4], [1, 1, 0], 2, 0.6, 1.0),  # halfway between 0.8 and 0.4
         ([0.9, 0.8, 0.8, 0.4], [1, 1, 0, 0], 2, 0.6, 0.8),  # equal scores stay together: 2 * 2 / (3 + 2)
-        ([0.9, 0.5, 0.3], [1, 0, 1], 2, 0.15, 0.8),  # all of them: halfway to 0
+        ([0.9, 0.5, 0.3], [1, 0, 1], 2, 0.3, 0.8),  # all of them: what is below 0.3 was not judged
         ([0.9, 0.6, 0.5, 0.4], [1, 0, 0, 1], 2, 0.75, 2 / 3),  # as good with all four, and the higher one counts
     ],
 )
@@ -104,6 +104,5 @@ def test_the_file(tmp_path):
 def test_a_file_that_cannot_be_used(content, tmp_path):
     if content is not None:
         (tmp_path / "thresholds.json").write_text(content)
-        assert content in ("{",) or json.loads(content) is not None
     with pytest.raises(ConfigError, match=r"thresholds.json: .*--eval-only"):
         read_thresholds(tmp_path)
