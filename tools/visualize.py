@@ -21,6 +21,8 @@ from campus_seg.inference.arguments import AUTO, GOES_ON, check_together, get_pa
 from campus_seg.inference.outputs import OUTPUTS, VIDEOS
 
 if TYPE_CHECKING:  # it needs Detectron2, whose absence `main` explains
+    from detectron2.config import CfgNode
+
     from campus_seg.inference.folder import Summary
     from campus_seg.inference.inputs import FoundPhotos
     from campus_seg.inference.selection import Selection
@@ -68,7 +70,7 @@ def run(args: argparse.Namespace, found: "FoundPhotos") -> None:
     stop_on_sigterm(f"stopped; {GOES_ON}")
     cfg = load_config(args.config_file, args.opts)
     use_run_weights(cfg, args.config_file, args.opts)
-    selection = chosen(args)
+    selection = chosen(args, cfg)
     if THRESHOLD_KEY not in args.opts[::2]:
         cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = selection.least
     cfg.freeze()
@@ -81,7 +83,7 @@ def run(args: argparse.Namespace, found: "FoundPhotos") -> None:
     if comm.is_main_process():
         what = f"photos: {len(found.photos)}" + (f", videos: {len(found.videos)}" if found.videos else "")
         print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}{tiles}, {what}")
-        if ("", AUTO) in args.confidence_threshold:
+        if ("", AUTO) in args.confidence_threshold and THRESHOLD_KEY not in args.opts[::2]:
             print(f"thresholds: {selection.told(predictor.class_names)}")
     options = {
         "videos": found.videos,
@@ -94,22 +96,22 @@ def run(args: argparse.Namespace, found: "FoundPhotos") -> None:
         report(summary, found.skipped, output, args.save)
 
 
-def chosen(args: argparse.Namespace) -> "Selection":
+def chosen(args: argparse.Namespace, cfg: "CfgNode") -> "Selection":
     """Which objects count; where the config's own key is given, that is the threshold."""
     from campus_seg.config import find_config_file
     from campus_seg.evaluation.thresholds import DEFAULT, read_thresholds
     from campus_seg.inference.selection import Selection
+    from campus_seg.modeling.weights_file import file_digest
 
     thresholds = {"": DEFAULT, **dict(args.confidence_threshold)}
     least = thresholds.pop("")
-    if least == AUTO:
-        best = read_thresholds(find_config_file(args.config_file).parent)
-        least, thresholds = (
-            DEFAULT,
-            {**{name: value for name, value in best.items() if value is not None}, **thresholds},
-        )
     if THRESHOLD_KEY in args.opts[::2]:
         least = 0.0
+    elif least == AUTO:
+        folder = find_config_file(args.config_file).parent
+        best = read_thresholds(folder, file_digest(cfg.MODEL.WEIGHTS), cfg.CAMPUS.CLASSES)
+        least = DEFAULT
+        thresholds = {**{name: value for name, value in best.items() if value is not None}, **thresholds}
     return Selection(least, thresholds, tuple(args.classes), args.min_area)
 
 

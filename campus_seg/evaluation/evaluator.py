@@ -39,6 +39,9 @@ class CampusEvaluator(COCOEvaluator):
     ):
         """Reads the labels. COCOEvaluator's own way would have pycocotools do so, which takes as long as all the rest.
 
+        So its `__init__` is not called, and what only its own arithmetic uses is not set: `_coco_api`,
+        `_do_evaluation`, `_kpt_oks_sigmas`, `_max_dets_per_image` and `_use_fast_impl`.
+
         Args:
             dataset_name: as registered; its metadata have `json_file` and `thing_classes`.
             tasks: what is compared; not guessed from the predictions, of which there may be none.

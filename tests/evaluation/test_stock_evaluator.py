@@ -73,6 +73,13 @@ def test_the_same_is_said(found, some, tmp_path, caplog, monkeypatch):
         assert written == stock_wrote
 
 
+def test_what_the_stock_evaluator_sets_and_ours_does_not(found):
+    """Its `__init__` is not called; another version of it may set more, which then has to be looked at."""
+    stock, ours = (set(vars(evaluator(NAME, distributed=False))) for evaluator in (COCOEvaluator, CampusEvaluator))
+    arithmetic = {"_coco_api", "_do_evaluation", "_kpt_oks_sigmas", "_max_dets_per_image", "_use_fast_impl"}
+    assert stock - ours == arithmetic and ours - stock == {"_truth", "_backend"}
+
+
 def test_it_can_evaluate_twice(found):
     evaluator = CampusEvaluator(NAME, distributed=False)
     evaluator._predictions = found
