@@ -1,7 +1,9 @@
 """The parts of a report, each as the page takes it: plain values and pictures."""
 
 import importlib.metadata
+import logging
 import platform
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -16,11 +18,11 @@ from campus_seg.config import CONFIG_FILE
 from campus_seg.data.datasets import dataset_name, register_datasets
 from campus_seg.data.mapper import CampusMapper
 from campus_seg.data.splits import SPLITS
+from campus_seg.errors import CampusError
 from campus_seg.evaluation import charts, run_charts
 from campus_seg.evaluation.loss_curves import read_losses
 from campus_seg.evaluation.matching import PhotoMatches
-from campus_seg.evaluation.pictures import Picture
-from campus_seg.evaluation.report_photos import Album, Drawing, object_sides, ranked_photos, shown_detections
+from campus_seg.evaluation.report_photos import SIDE, Album, Drawing, object_sides, ranked_photos, shown_detections
 from campus_seg.evaluation.run_files import RunFiles
 from campus_seg.evaluation.suspects import SuspectPhoto
 from campus_seg.inference.contact_sheet import evenly_spaced
@@ -28,6 +30,8 @@ from campus_seg.inference.labelled import draw_augmented
 from campus_seg.label_studio.report import ImportReport
 from campus_seg.metrics_file import METRICS_FILE
 from campus_seg.palette import class_colors
+
+logger = logging.getLogger(__name__)
 
 MOST_SUSPECTS = 100  # photos in the page; suspects.json has all
 PICTURED_SUSPECTS = 30
@@ -120,29 +124,27 @@ def suspects_section(
         thresholds: category id -> the score from which on a detection is drawn.
     """
     together = [(split, photo) for split, photos in found.items() for photo in photos]
-    together.sort(key=lambda each: -each[1].suspects[0].suspicion)
+    together.sort(key=lambda each: each[1].suspects[0].place)
     entries = []
     for split, suspect in together[:MOST_SUSPECTS]:
         image = suspect.photo.image
         said = [one.say(drawing.names) for one in suspect.suspects]
         entry = {"name": shown_name(image), "task": image.get("task"), "split": split, "said": said}
-        entries.append({**entry, "pictures": (None, None)})
-    album = Album(ROOM["suspects"])
-    draws, alts = [], []
+        entries.append({**entry, "pictures": ()})
+    draws = []
     for _, suspect in together[:PICTURED_SUSPECTS]:
         marks = [one.box for one in suspect.suspects]
         also = [one.found for one in suspect.suspects if one.found]
-        _draw_pair(run, suspect.photo, drawing, shown_detections(suspect.photo, thresholds, also), draws, alts, marks)
-    for entry, pair in zip(entries, _pairs(album, draws, alts), strict=False):
+        draws.append(_pair(run, suspect.photo, drawing, shown_detections(suspect.photo, thresholds, also), marks))
+    for entry, pair in zip(entries, Album(ROOM["suspects"]).add(draws), strict=False):
         entry["pictures"] = pair
     return {
-        "pictured": [entry for entry in entries if any(entry["pictures"])],
-        "listed": [entry for entry in entries if not any(entry["pictures"])],
+        "pictured": [entry for entry in entries if entry["pictures"]],
+        "listed": [entry for entry in entries if not entry["pictures"]],
         "more": len(together) - len(entries),
         "suspects": sum(len(photo.suspects) for _, photo in together),
         "all_photos": len(together),
         "searched": {split: len(run.truths[split]["images"]) for split in found},
-        "kinds": Counter(one.kind for _, photo in together for one in photo.suspects),
     }
 
 
@@ -151,7 +153,8 @@ def classes_section(
 ) -> list[dict[str, Any]]:
     """The worst and the best photos of each class, the class that comes off worst first."""
     album = Album(ROOM["classes"])
-    ranked = {number: ranked_photos(photos, thresholds, number) for number in drawing.names}
+    pairings = [photo.pair(least_scores=thresholds, across_classes=False) for photo in photos]
+    ranked = {number: ranked_photos(photos, pairings, number) for number in drawing.names}
     ranked = {number: rated for number, rated in ranked.items() if rated}
     worst = 4 if len(ranked) * 6 <= PAIRS else 2 if len(ranked) * 3 <= PAIRS else 1
     entries = []
@@ -159,14 +162,11 @@ def classes_section(
         rows = {"Worst": rated[:worst], "Best": rated[worst:][::-1][: max(1, worst // 2)]}
         entry = {"name": drawing.names[number], "rows": {}}
         for title, chosen in rows.items():
-            draws, alts = [], []
-            for _, photo in chosen:
-                _draw_pair(run, photo, drawing, shown_detections(photo, thresholds), draws, alts)
-            pairs = _pairs(album, draws, alts)
+            pairs = album.add([_pair(run, photo, drawing, shown_detections(photo, thresholds)) for _, photo in chosen])
             entry["rows"][title] = [
                 {"name": shown_name(photo.image), "quality": quality, "pictures": pair}
                 for (quality, photo), pair in zip(chosen, pairs, strict=True)
-                if pair[0] or pair[1]
+                if pair
             ]
         if any(entry["rows"].values()):
             entries.append(entry)
@@ -179,26 +179,16 @@ def shown_name(image: Mapping[str, Any]) -> str:
     return str(PurePath(*path.parts[-2:])) if path.is_absolute() else image["file_name"]
 
 
-def _draw_pair(
+def _pair(
     run: RunFiles,
     photo: PhotoMatches,
     drawing: Drawing,
     detections: Sequence[dict],
-    draws: list[Callable],
-    alts: list[str],
     marks: Sequence[Sequence[float]] = (),
-) -> None:
-    """Adds the two pictures of a photo, labels and detections, to what is to be drawn."""
-    path = run.photo(photo.image)
-    for said, entries in (("Labelled", [*photo.objects, *photo.crowds]), ("Found", detections)):
-        draws.append(partial(drawing.draw, path, entries, marks))
-        counts = Counter(drawing.names[entry["category_id"]] for entry in entries)
-        alts.append(f"{said}: {', '.join(f'{n} {name}' for name, n in counts.items()) or 'nothing'}")
-
-
-def _pairs(album: Album, draws: Sequence[Callable], alts: Sequence[str]) -> list[tuple[Picture | None, Picture | None]]:
-    pictures = album.add(draws, alts)
-    return list(zip(pictures[::2], pictures[1::2], strict=True))
+) -> Callable[[], list[tuple[np.ndarray, str]]]:
+    """What draws the two pictures of a photo, for an album: labels, and what was found."""
+    sides = {"Labelled": [*photo.objects, *photo.crowds], "Found": detections}
+    return partial(drawing.draw, run.photo(photo.image), sides, marks)
 
 
 def data_section(run: RunFiles, cfg: CfgNode) -> dict[str, Any]:
@@ -223,16 +213,28 @@ def data_section(run: RunFiles, cfg: CfgNode) -> dict[str, Any]:
     }
 
 
-def _augmented(run: RunFiles, cfg: CfgNode) -> list[Picture | None]:
-    """Some training photos as the model saw them in its first epoch."""
+def _augmented(run: RunFiles, cfg: CfgNode) -> dict[str, Any]:
+    """Some training photos as the model saw them in its first epoch: `pictures`, and the `album` that counted them."""
+    album = Album(ROOM["augmented"])
     register_datasets(run.folder, run.classes)
     photos = [photo for photo in DatasetCatalog.get(dataset_name("train")) if photo["annotations"]]
     photos = [photos[place] for place in evenly_spaced(len(photos), AUGMENTED)]
-    mapper, colors = CampusMapper(cfg, is_train=True), class_colors(len(run.classes))
-    mapped = [mapper({**photo, "epoch": 0}) for photo in photos]  # one by one, as its random state is one
-    draws = [partial(draw_augmented, each, cfg.INPUT.FORMAT, run.classes, colors) for each in mapped]
-    alts = [f"A training photo as augmented, with {len(photo['annotations'])} objects" for photo in photos]
-    return Album(ROOM["augmented"]).add(draws, alts)
+    try:
+        mapper = CampusMapper(cfg, is_train=True)
+    except CampusError as error:  # the pipeline's file is gone
+        logger.warning(f"The report goes without augmented photos: {error}")
+        album.unread = len(photos)
+        return {"pictures": [], "album": album}
+    colors, one_at_a_time = class_colors(len(run.classes)), threading.Lock()
+
+    def draw(photo: dict[str, Any]) -> list[tuple[np.ndarray, str]]:
+        with one_at_a_time:  # the mapper's random state is one
+            mapped = mapper({**photo, "epoch": 0})
+        said = f"A training photo as augmented, with {len(photo['annotations'])} objects"
+        return [(draw_augmented(mapped, cfg.INPUT.FORMAT, run.classes, colors, SIDE), said)]
+
+    shown = album.add(partial(draw, photo) for photo in photos)
+    return {"pictures": [picture for pictures in shown for picture in pictures], "album": album}
 
 
 def repeat_section(run: RunFiles, cfg: CfgNode) -> dict[str, Any]:

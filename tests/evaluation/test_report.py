@@ -12,11 +12,11 @@ import pytest
 from drawn import draw_export
 from judged_runs import ODD_CLASSES, odd_export, write_folder, write_judged_run
 
-from campus_seg.errors import EvaluationError
+from campus_seg.errors import EvaluationError, ExportError
 from campus_seg.evaluation import report, report_sections
 from campus_seg.evaluation.report import percent, points, report_run, share, signed, write_report
-from campus_seg.evaluation.report_photos import Album
-from campus_seg.evaluation.report_sections import best_iteration, shown_name
+from campus_seg.evaluation.report_photos import SIDE, Album
+from campus_seg.evaluation.report_sections import best_iteration, data_section, shown_name
 from campus_seg.evaluation.run_files import RunFiles
 from campus_seg.photos import PhotoError
 
@@ -83,39 +83,74 @@ def test_a_run_that_was_neither_trained_nor_evaluated_here_has_its_data(tmp_path
     Page(text)
 
 
+def copied(cfg, folder):
+    """The config of a copy of a run, to be changed."""
+    shutil.copytree(cfg.OUTPUT_DIR, folder, ignore=shutil.ignore_patterns("report"))
+    other = cfg.clone()
+    other.OUTPUT_DIR = str(folder)
+    return other
+
+
+def test_augmented_photos_are_small_and_do_without_what_has_moved(judged, tmp_path, caplog):
+    cfg = copied(judged[0], tmp_path / "run")
+    cfg.CAMPUS.INPUT_SIZE = 2 * SIDE
+    pictures = data_section(RunFiles(tmp_path / "run"), cfg)["augmented"]["pictures"]
+    assert len(pictures) == 8 and {max(picture.width, picture.height) for picture in pictures} == {SIDE}
+    truth = tmp_path / "run/import/campus_train.json"
+    content = json.loads(truth.read_text())
+    for image in content["images"][:-1]:
+        image["file_name"] = str(tmp_path / "moved" / Path(image["file_name"]).name)
+    truth.write_text(json.dumps(content))
+    text = write_report(cfg).read_text(encoding="utf-8")
+    assert "7 could not be drawn" in text and text.count('alt="A training photo as augmented') == 1
+    cfg.CAMPUS.AUGMENTATIONS = str(tmp_path / "moved.yaml")
+    augmented = data_section(RunFiles(tmp_path / "run"), cfg)["augmented"]
+    assert augmented["pictures"] == [] and augmented["album"].unread == 8
+    assert "without augmented photos" in caplog.text and "moved.yaml" in caplog.text
+
+
 def test_more_photos_make_no_larger_page(judged, monkeypatch, tmp_path):
     """Pictures have a room of their own, and a list has an end; what is left out is counted."""
     cfg, path = judged
     monkeypatch.setattr(report_sections, "ROOM", {"suspects": 40_000, "classes": 0, "augmented": 0})
     monkeypatch.setattr(report_sections, "MOST_SUSPECTS", 3)
     monkeypatch.setattr(report_sections, "PICTURED_SUSPECTS", 1)
-    for name in ("import", "inference", "classes.json", "split.json", "import_report.json"):
-        kept = Path(cfg.OUTPUT_DIR, name)
-        (shutil.copytree if kept.is_dir() else shutil.copy)(kept, tmp_path / name)
-    small = cfg.clone()
-    small.OUTPUT_DIR = str(tmp_path)
+    small = copied(cfg, tmp_path / "run")
     text = write_report(small).read_text(encoding="utf-8")
     assert 0 < sum(map(len, re.findall(r"data:image/jpeg;base64,([^\"]*)", text))) <= 40_000
-    photos = sum(len(each) for each in json.loads((tmp_path / "report/suspects.json").read_text()).values())
+    photos = sum(len(each) for each in json.loads((tmp_path / "run/report/suspects.json").read_text()).values())
     assert "2 more photos, without pictures" in text
     assert f"{photos - 3} more photos are in" in text
 
 
+def noise(seed):
+    """What draws a photo of which there are two pictures."""
+    pictures = np.random.default_rng(seed).integers(0, 256, (2, 40, 50, 3)).astype(np.uint8)
+    return lambda: [(pictures[0], f"{seed} left"), (pictures[1], f"{seed} right")]
+
+
+def unreadable(error):
+    def draw():
+        raise error
+
+    return draw
+
+
 def test_an_album_is_full_when_it_is_full(caplog):
-    def noise(seed):
-        return lambda: np.random.default_rng(seed).integers(0, 256, (40, 50, 3)).astype(np.uint8)
-
-    def gone():
-        raise PhotoError("photo.jpg: gone")
-
-    album = Album(10_000)
-    pictures = album.add([noise(0), gone, *(noise(seed) for seed in range(1, 9))], [f"picture {i}" for i in range(10)])
-    assert pictures[0].alt == "picture 0" and (pictures[0].width, pictures[0].height) == (50, 40)
-    assert pictures[1] is None and "photo.jpg: gone" in caplog.text
-    shown = [picture for picture in pictures if picture]
-    assert 1 < len(shown) < 9 and sum(len(picture.uri) - len("data:image/jpeg;base64,") for picture in shown) <= 10_000
-    assert pictures.index(None, 2) == len(shown) + 1  # the first ones are there
-    assert album.add([noise(9)], ["late"]) == [None]
+    gone = [unreadable(PhotoError("photo.jpg: gone")), unreadable(ExportError("other.jpg: of another size"))]
+    album = Album(18_000)
+    photos = album.add([noise(0), *gone, *(noise(seed) for seed in range(1, 9))])
+    assert [(picture.alt, picture.width, picture.height) for picture in photos[0]] == [
+        *(("0 left", 50, 40), ("0 right", 50, 40))
+    ]
+    assert photos[1:3] == [(), ()] and album.unread == 2
+    assert "photo.jpg: gone" in caplog.text and "other.jpg: of another size" in caplog.text
+    shown = [photo for photo in photos if photo]
+    assert all(len(photo) == 2 for photo in shown)
+    assert 1 < len(shown) < 9 and sum(len(picture.uri) for photo in shown for picture in photo) <= 18_000
+    assert photos.index((), 3) == len(shown) + 2  # the first ones are there
+    assert album.without == 9 - len(shown)
+    assert album.add([noise(9)]) == [()] and album.without == 10 - len(shown)
 
 
 @pytest.mark.parametrize(
