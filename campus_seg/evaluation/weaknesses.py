@@ -94,10 +94,13 @@ def _confused_with(name: str, confusion: Mapping[str, Any]) -> tuple[str, float]
 
 
 def _suspects_by_class(suspects: Iterable[SuspectPhoto], classes: Sequence[str]) -> Counter:
-    """How many labels of each class are likely wrong; a missing one counts for the class that was found."""
+    """How many labels of each class are likely wrong; a missing one counts for the class that was found.
+
+    Without those that the model never finds: of a weak class these say more of the model.
+    """
     counts: Counter = Counter()
     for photo in suspects:
         for suspect in photo.suspects:
             shape = suspect.label or suspect.found
-            counts[classes[shape["category_id"] - 1]] += 1
+            counts[classes[shape["category_id"] - 1]] += suspect.kind != "unseen"
     return counts

@@ -35,9 +35,9 @@ def of_car(figures, **changes):
     return changed
 
 
-def suspects(count, category=1):
+def suspects(count, category=1, kind="place"):
     label = {"category_id": category, "bbox": [0, 0, 1, 1], "id": 1}
-    return [SuspectPhoto(None, [Suspect("unseen", 0.9, None, label)] * count)]
+    return [SuspectPhoto(None, [Suspect(kind, 0.9, None, label)] * count)]
 
 
 def test_the_weakest_come_first_and_those_without_objects_not_at_all():
@@ -59,6 +59,7 @@ def test_the_weakest_come_first_and_those_without_objects_not_at_all():
         ({"quality": {"iou": None}}, LEARNED, [], "no single reason stands out"),
         ({}, LEARNED, suspects(20), "suspected label errors (20)"),
         ({}, LEARNED, suspects(20, category=2), "no single reason stands out"),  # of another class
+        ({}, LEARNED, suspects(20, kind="unseen"), "no single reason stands out"),  # what it misses is no label's fault
         ({"objects": 8}, LEARNED, [], "only 8 to judge by"),
     ],
 )
