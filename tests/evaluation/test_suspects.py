@@ -4,37 +4,10 @@ import numpy as np
 import pytest
 from planted import is_planted, plant_faults
 from pycocotools import mask as rle_tools
+from rectangles import HEIGHT, NAMES, WIDTH, coco, found, label, ring
 
 from campus_seg.evaluation.matching import match_photos
 from campus_seg.evaluation.suspects import find_suspects
-
-NAMES = {1: "car", 2: "dog", 3: "person"}
-WIDTH, HEIGHT = 200, 100
-
-
-def ring(x, y, w, h):
-    return [x, y, x + w, y, x + w, y + h, x, y + h]
-
-
-def label(number, category, *box, image=1, crowd=0):
-    shape = [ring(*box)]
-    if crowd:
-        shape = rle_tools.merge(rle_tools.frPyObjects(shape, HEIGHT, WIDTH))
-    entry = {"id": number, "image_id": image, "category_id": category, "bbox": list(box)}
-    return {**entry, "segmentation": shape, "area": box[2] * box[3], "iscrowd": crowd}
-
-
-def found(category, score, *box, image=1):
-    rle = rle_tools.frPyObjects([ring(*box)], HEIGHT, WIDTH)[0]
-    return {"image_id": image, "category_id": category, "score": score, "bbox": list(box), "segmentation": rle}
-
-
-def coco(*labels, images=1, **keys):
-    entries = [
-        {"id": i, "file_name": f"{i}.jpg", "width": WIDTH, "height": HEIGHT, **keys} for i in range(1, images + 1)
-    ]
-    categories = [{"id": i, "name": name} for i, name in NAMES.items()]
-    return {"images": entries, "annotations": list(labels), "categories": categories}
 
 
 def told(truth, *finds):
