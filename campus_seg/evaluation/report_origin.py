@@ -58,11 +58,11 @@ def data_section(run: RunFiles, cfg: CfgNode) -> dict[str, Any]:
         "defects": defects,
         "notes": run.import_report["notes"],
         "unused_labels": run.import_report["unused_labels"],
-        "augmented": _augmented(run, cfg),
+        "augmented": augmented_photos(run, cfg),
     }
 
 
-def _augmented(run: RunFiles, cfg: CfgNode) -> dict[str, Any]:
+def augmented_photos(run: RunFiles, cfg: CfgNode) -> dict[str, Any]:
     """Some training photos as the model saw them in its first epoch: `pictures`, and the `album` that counted them."""
     album = Album(ROOM)
     register_datasets(run.folder, run.classes)

@@ -15,7 +15,7 @@ from judged_runs import ODD_CLASSES, odd_export, write_folder, write_judged_run
 from campus_seg.errors import EvaluationError
 from campus_seg.evaluation import report, report_origin, report_sections
 from campus_seg.evaluation.report import percent, points, report_run, share, signed, write_report
-from campus_seg.evaluation.report_origin import data_section
+from campus_seg.evaluation.report_origin import augmented_photos
 from campus_seg.evaluation.report_photos import SIDE
 from campus_seg.evaluation.report_sections import shown_name
 from campus_seg.evaluation.run_files import RunFiles
@@ -83,7 +83,7 @@ def test_an_evaluation_in_a_folder_of_its_own_says_what_was_evaluated(judged, tm
     assert "This folder holds no training" in text and "config.yaml" not in text
     command = "tools/train_net.py --config-file evaluated.yaml --eval-only MODEL.WEIGHTS 'some where/model.pth'"
     assert html.unescape(text).count(command) == 2  # again, and on the training photos
-    assert "No validation photos chose thresholds" in text and "auto" not in text[: text.index("The whole conf")]
+    assert "No validation photos chose thresholds" in text and "--confidence-threshold auto" not in text
     assert "2 iterations.\n" in text and "No model is marked as the best" in text
 
 
@@ -119,7 +119,7 @@ def copied(cfg, folder):
 def test_augmented_photos_are_small_and_do_without_what_has_moved(judged, tmp_path, caplog):
     cfg = copied(judged[0], tmp_path / "run")
     cfg.CAMPUS.INPUT_SIZE = 2 * SIDE
-    pictures = data_section(RunFiles(tmp_path / "run"), cfg)["augmented"]["pictures"]
+    pictures = augmented_photos(RunFiles(tmp_path / "run"), cfg)["pictures"]
     assert len(pictures) == 8 and {max(picture.width, picture.height) for picture in pictures} == {SIDE}
     truth = tmp_path / "run/import/campus_train.json"
     content = json.loads(truth.read_text())
@@ -129,7 +129,7 @@ def test_augmented_photos_are_small_and_do_without_what_has_moved(judged, tmp_pa
     text = write_report(cfg).read_text(encoding="utf-8")
     assert "7 could not be drawn" in text and text.count('alt="A training photo as augmented') == 1
     cfg.CAMPUS.AUGMENTATIONS = str(tmp_path / "moved.yaml")
-    augmented = data_section(RunFiles(tmp_path / "run"), cfg)["augmented"]
+    augmented = augmented_photos(RunFiles(tmp_path / "run"), cfg)
     assert augmented["pictures"] == [] and augmented["album"].unread == 8
     assert "without augmented photos" in caplog.text and "moved.yaml" in caplog.text
 
@@ -148,7 +148,7 @@ def test_more_photos_make_no_larger_page(judged, monkeypatch, tmp_path):
     assert "2 more photos, without pictures" in text
     assert f"{photos - 3} more photos are in" in text
     classes = text[text.index('id="classes"') : text.index('id="training"')]
-    assert "<img" not in classes and all(html.escape(name) in classes for name in ODD_CLASSES.values())
+    assert "<img" not in classes and all(name in html.unescape(classes) for name in ODD_CLASSES.values())
     without = classes.count("without a picture")
     assert without >= 3 and f"no room for {without} more of these photos" in classes
     assert "no room for 8 more of these photos" in text[text.index('id="data"') :]
