@@ -4,7 +4,6 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from detectron2.config import CfgNode
@@ -13,13 +12,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from campus_seg.errors import CampusError, one_line
 from campus_seg.evaluation.matching import match_photos
+from campus_seg.evaluation.report_origin import data_section, repeat_section
 from campus_seg.evaluation.report_photos import Drawing
 from campus_seg.evaluation.report_sections import (
     chart_section,
     classes_section,
-    data_section,
     figures_section,
-    repeat_section,
     suspects_section,
     training_section,
 )
@@ -37,23 +35,29 @@ PAGE, SUSPECTS_FILE = Path("report", "index.html"), Path("report", "suspects.jso
 SPLIT_NAMES = {"test": "test", "val": "validation", "train": "training"}
 
 
-def report_run(cfg: CfgNode) -> None:
+def report_run(cfg: CfgNode) -> Path | None:
     """Writes the page of a run that was just trained or evaluated, in its main process; the others wait.
 
     Whatever is wrong with the page, the run has its model and its figures: it ends as it would without.
 
     Args:
         cfg: the run's; without CAMPUS.EVALUATION.REPORT there is no page.
+
+    Returns:
+        The page, in the main process; None where none was made.
     """
     if not cfg.CAMPUS.EVALUATION.REPORT:
-        return
+        return None
+    page = None
     if comm.is_main_process():
         try:
-            logger.info(f"What to look at first: {write_report(cfg)}")
+            page = write_report(cfg)
+            logger.info(f"What to look at first: {page}")
         except Exception as error:  # hours of training are not to end in a fault of a page
             reason = one_line(str(error)) if isinstance(error, CampusError) else f"{type(error).__name__}: {error}"
             logger.warning(f"No page was made ({one_line(reason)}); all else is whole. tools/report.py tries again")
     comm.synchronize()
+    return page
 
 
 def write_report(cfg: CfgNode) -> Path:
@@ -84,7 +88,7 @@ def write_report(cfg: CfgNode) -> Path:
         "repeat": repeat_section(run, cfg),
         "split_names": SPLIT_NAMES,
         "judge": judge,
-        "figures": {split: figures_section(analysis) for split, analysis in analyses.items()},
+        "figures": {split: figures_section(analysis, analyses.get("val")) for split, analysis in analyses.items()},
         "colors": {name: hex_color(drawing.colors[number]) for number, name in names.items()},
     }
     if judge:
@@ -135,7 +139,7 @@ def render(template: str, context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"points": points, "share": share, "percent": percent, "signed": signed, "quoted": quote}
+    environment.filters |= {"points": points, "share": share, "percent": percent, "signed": signed}
     return environment.get_template(template).render(context)
 
 

@@ -120,7 +120,8 @@ def test_a_training_leaves_a_page_and_the_tool_makes_it_anew(tmp_path, capsys):
     opts = ["SOLVER.MAX_ITER", 3, "CAMPUS.SPLIT", "[0.6, 0.2, 0.2]", "CAMPUS.EVALUATION.REPORT", True]
     train(draw_export(photos=10).write_zip(tmp_path / "e.zip"), output, *opts)
     page = output / "report/index.html"
-    assert "What to look at first: " + str(page) in (output / "log.txt").read_text()
+    log = (output / "log.txt").read_text()
+    assert f"What to look at first: {page}" in log and f"its figures and report/index.html lie in {output}." in log
     assert "Losses" in page.read_text(encoding="utf-8")
     page.unlink()
     analysis = output / "inference/campus_test/analysis.json"
