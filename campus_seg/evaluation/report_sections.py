@@ -93,7 +93,11 @@ def figures_section(analysis: Mapping[str, Any], validation: Mapping[str, Any] |
 
 
 def chart_section(analysis: Mapping[str, Any]) -> dict[str, Any]:
-    """The charts of one evaluated split: some of one size with their titles, and the confusion matrix."""
+    """The charts of one evaluated split.
+
+    Returns:
+        `titled`: those of one size by their titles; and the `confusion` matrix.
+    """
     colors = class_colors(len(analysis["classes"]))
     titled = {
         "Precision and recall": charts.precision_recall_chart(analysis, colors),
