@@ -29,7 +29,7 @@ def get_parser():
         type=Path,
         help="predictions.json of visualize.py or coco_instances_results.json: prints their figures instead of a page",
     )
-    parser.add_argument("--split", choices=SPLITS, help="the photos that --predictions are judged on (test)")
+    parser.add_argument("--split", choices=SPLITS, help="of --predictions; test, or as their folder says")
     parser.add_argument(
         "--output",
         metavar="FILE",
@@ -61,7 +61,8 @@ def main(argv=None):
         if args.compare:
             compare([Path(folder) for folder in args.compare], args.output)
         elif args.predictions:
-            judge(args.config_file, args.predictions, args.split or "test", args.output, args.opts)
+            split = args.split or evaluated_split(args.predictions)
+            judge(args.config_file, args.predictions, split, args.output, args.opts)
         else:
             report(args.config_file, args.opts)
 
@@ -81,6 +82,13 @@ def report(config_file, opts):
         cfg.DATASETS.TEST = tuple(f"campus_{split}" for split in run.evaluated)
         write_analyses(cfg)
     print(f"{write_report(cfg)} (open it in a browser)")
+
+
+def evaluated_split(predictions):
+    """The split in whose folder of an evaluation a file lies; else the one for testing."""
+    from campus_seg.data.datasets import dataset_name
+
+    return next((split for split in SPLITS if predictions.absolute().parent.name == dataset_name(split)), "test")
 
 
 def judge(config_file, predictions, split, output, opts):
@@ -115,9 +123,10 @@ def compare(folders, output):
     from campus_seg.evaluation.run_files import RunFiles
     from campus_seg.storage import check_output_folder
 
+    runs = [RunFiles(folder) for folder in folders]
     output = output or folders[-1] / "report" / "comparison.html"
     check_output_folder(output.parent)
-    compared = compare_runs([RunFiles(folder) for folder in folders])
+    compared = compare_runs(runs)
     print(f"Mask AP on the {compared.photos} {compared.split} photos that all runs were evaluated on")
     print(f"  {compared.overall[0].first:5.1f}  {compared.base.folder}")
     for run, difference in zip(compared.others, compared.overall, strict=True):

@@ -57,6 +57,8 @@ class Difference:
         """What to make of it, in words."""
         if self.photos < FEWEST:
             return f"too few photos to tell ({self.photos})"
+        if not (self.value or self.low or self.high):
+            return "no difference"
         if not self.exceeds_noise:
             return "within the noise"
         return "better" if self.value > 0 else "worse"

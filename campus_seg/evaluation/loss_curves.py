@@ -68,7 +68,7 @@ def loss_figure(
         axes.set_ylim(bottom=0)
         axes.set_ylabel("loss")
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(ncols=2, fontsize="small", loc="upper right")
+            axes.legend(ncols=2, fontsize="small", loc="upper right", frameon=True, framealpha=0.9, edgecolor="none")
     totals.set_title("Losses")
     parts.set_xlabel("iteration")
     return figure

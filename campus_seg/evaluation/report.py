@@ -32,6 +32,7 @@ from campus_seg.storage import replacing, write_json
 logger = logging.getLogger(__name__)
 
 PAGE, SUSPECTS_FILE = Path("report", "index.html"), Path("report", "suspects.json")  # in OUTPUT_DIR
+LEARNED = 10  # mask AP50 below which a model is no judge of anything
 SPLIT_NAMES = {"test": "test", "val": "validation", "train": "training"}
 
 
@@ -88,6 +89,7 @@ def write_report(cfg: CfgNode) -> Path:
         "repeat": repeat_section(run, cfg),
         "split_names": SPLIT_NAMES,
         "judge": judge,
+        "unlearned": bool(judge) and (analyses[judge]["figures"]["segm"]["AP50"] or 0.0) < LEARNED,
         "figures": {split: figures_section(analysis, analyses.get("val")) for split, analysis in analyses.items()},
         "colors": {name: hex_color(drawing.colors[number]) for number, name in names.items()},
     }

@@ -101,6 +101,8 @@ class RunFiles:
         try:
             return msgspec.json.decode(path.read_bytes(), type=kind)
         except OSError as error:
-            raise EvaluationError(f"{path}: cannot be read ({error.strerror}); give the folder of a run") from None
+            raise EvaluationError(
+                f"{path}: cannot be read ({error.strerror}); give the folder, or the config.yaml, of a run"
+            ) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise EvaluationError(f"{path}: damaged ({error}); give the folder of a whole run") from None

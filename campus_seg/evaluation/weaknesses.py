@@ -35,7 +35,7 @@ class Weakness:
 def weakest_classes(
     analysis: Mapping[str, Any], training: Mapping[str, int], suspects: Iterable[SuspectPhoto], most: int = 3
 ) -> list[Weakness]:
-    """The classes with the lowest mask AP; those without an object to judge by are none of them.
+    """The classes with the lowest mask AP, of equal ones that with most objects; none without an object to judge by.
 
     Args:
         analysis: of the photos that judge.
@@ -44,7 +44,7 @@ def weakest_classes(
         most: how many.
     """
     judged = [entry for entry in analysis["by_class"] if entry["figures"]["segm"]["AP"] is not None]
-    judged.sort(key=lambda entry: entry["figures"]["segm"]["AP"])
+    judged.sort(key=lambda entry: (entry["figures"]["segm"]["AP"], -entry["objects"]))
     wrong = _suspects_by_class(suspects, analysis["classes"])
     return [
         Weakness(entry["name"], entry["figures"]["segm"]["AP"], _reasons(entry, analysis, training, wrong))

@@ -105,6 +105,7 @@ def test_a_model_is_as_good_as_itself_and_every_comparison_comes_out_the_same():
     first = finds(truth, 1, 0.7)
     overall, by_class = difference(truth, first, first)
     assert (overall.value, overall.low, overall.high) == (0, 0, 0)
+    assert overall.verdict == "no difference"
     assert set(by_class) == {1, 2, 3} and not any(each.exceeds_noise for each in [overall, *by_class.values()])
     second = finds(truth, 2, 0.7)
     assert difference(truth, first, second) == difference(truth, first, second)

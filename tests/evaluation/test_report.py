@@ -103,7 +103,10 @@ def test_a_run_that_was_neither_trained_nor_evaluated_here_has_its_data(tmp_path
     cfg = write_judged_run(tmp_path / "run", drawn.write_zip(tmp_path / "e.zip"), trained=False)
     shutil.rmtree(tmp_path / "run/inference")
     text = write_report(cfg).read_text(encoding="utf-8")
-    assert "Not evaluated" in text and "not trained in its folder" in text and "Suspected" not in text
+    assert re.search(
+        "Not evaluated yet: <code>python tools/train_net.py --config-file .*--eval-only</code> does it", text
+    )
+    assert "not trained in its folder" in text and "Suspected" not in text
     assert not (tmp_path / "run/report/suspects.json").exists()
     Page(text)
 
@@ -132,6 +135,18 @@ def test_augmented_photos_are_small_and_do_without_what_has_moved(judged, tmp_pa
     augmented = augmented_photos(RunFiles(tmp_path / "run"), cfg)
     assert augmented["pictures"] == [] and augmented["album"].unread == 8
     assert "without augmented photos" in caplog.text and "moved.yaml" in caplog.text
+
+
+def test_a_model_that_has_learned_nothing_is_no_judge_of_labels(judged, tmp_path):
+    cfg = write_judged_run(tmp_path / "run", draw_export(photos=10).write_zip(tmp_path / "e.zip"), share=0.0)
+    told = (
+        "It has hardly learned anything yet.",
+        "the model is too weak to tell",
+        "has learned too little to judge labels",
+    )
+    text = write_report(cfg).read_text(encoding="utf-8")
+    assert all(words in text for words in told) and "Nothing is suspicious" not in text
+    assert not any(words in judged[1].read_text(encoding="utf-8") for words in told)
 
 
 def test_more_photos_make_no_larger_page(judged, monkeypatch, tmp_path):

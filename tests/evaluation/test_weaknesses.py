@@ -46,6 +46,9 @@ def test_the_weakest_come_first_and_those_without_objects_not_at_all():
     assert [(weak.name, weak.ap) for weak in weakest] == [("person", 30.0), ("car", 40.0)]
     assert weakest_classes(figures, LEARNED, [], most=1) == weakest[:1]
     assert weakest[0].reasons == ["no single reason stands out"]
+    figures = analysis(car=0.0, dog=0.0, person=0.0)
+    figures["by_class"][1]["objects"] = 300  # of equal ones that with most to lose
+    assert [weak.name for weak in weakest_classes(figures, LEARNED, [])] == ["dog", "car", "person"]
 
 
 @pytest.mark.parametrize(

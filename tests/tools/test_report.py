@@ -142,6 +142,8 @@ def test_predictions_in_a_file_are_judged_without_a_model(folders, tmp_path, cap
     shown = capsys.readouterr().out
     assert f"segm, {known['photos']} test photos, {known['objects']} objects:" in shown
     assert f"{known['figures']['segm']['AP']:.3f}" in shown and "car: mask AP " in shown
+    main([*arguments[:3], str(run / "inference/campus_val/coco_instances_results.json")])
+    assert f"{RunFiles(run).analysis('val')['figures']['segm']['AP']:.3f}" in capsys.readouterr().out
     val = RunFiles(run).results("val")
     (tmp_path / "p.json").write_text(json.dumps(val))
     main([*arguments[:3], str(tmp_path / "p.json"), "--split", "val"])
@@ -153,6 +155,10 @@ def test_predictions_in_a_file_are_judged_without_a_model(folders, tmp_path, cap
     [
         (["--compare", "run"], "--compare run: give two runs or more"),
         (["--compare", "absent", "gone"], "absent/classes.json: cannot be read (No such file or directory); give the"),
+        (
+            ["--compare", __file__, "gone"],
+            "test_report.py/classes.json: cannot be read (Not a directory); give the folder",
+        ),
         (["--config-file", "absent.yaml"], "absent.yaml: no such file"),
         (["--config-file", "mask_rcnn_mini_FPN.yaml"], "output/classes.json: cannot be read"),
         (["--config-file", "a.yaml", "--output", "b.html"], "--output b.html: is not for a run's page"),
