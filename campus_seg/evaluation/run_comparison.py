@@ -136,12 +136,13 @@ def against_run_before(run: RunFiles) -> RunComparison | None:
 
     Only one that was evaluated on some of the same photos counts; None where there is none.
     """
-    for folder in (_split_from(run.folder), *_older_beside(run.folder)):
-        if folder:
-            try:
-                return compare_runs([RunFiles(folder), run], FEWER_DRAWS)
-            except EvaluationError as error:  # of other photos, of an earlier version, without masks, or damaged
-                logger.info(f"Not compared with {folder}: {one_line(str(error))}")
+    split_from = _split_from(run.folder)
+    candidates = [*([split_from.resolve()] if split_from else []), *_older_beside(run.folder)]
+    for folder in dict.fromkeys(candidates):
+        try:
+            return compare_runs([RunFiles(folder), run], FEWER_DRAWS)
+        except EvaluationError as error:  # of other photos, of an earlier version, without masks, or damaged
+            logger.info(f"Not compared with {folder}: {one_line(str(error))}")
     return None
 
 
