@@ -61,7 +61,7 @@ def _copied_run(folder: Path, scratch: Path) -> CfgNode:
     shutil.copytree(folder, run, symlinks=True, ignore=shutil.ignore_patterns("*.pth", "masked", "report"))
     cfg = load_config(str(run / CONFIG_FILE), ["OUTPUT_DIR", str(run)])
     cfg.DATASETS.TEST = tuple(
-        name for name in cfg.DATASETS.TEST if (inference_folder(cfg, name) / RESULTS_FILE).is_file()
+        name for name in cfg.DATASETS.TEST if (inference_folder(cfg.OUTPUT_DIR, name) / RESULTS_FILE).is_file()
     )
     return cfg
 
@@ -73,7 +73,7 @@ def _drawn_run(export: Path, folder: Path, detections: int, seed: int) -> CfgNod
     cfg.DATASETS.TEST = (name := dataset_name("test"),)
     register_export(cfg)
     truth = msgspec.json.decode(coco_file(folder, "test").read_bytes())
-    results = inference_folder(cfg, name) / RESULTS_FILE
+    results = inference_folder(cfg.OUTPUT_DIR, name) / RESULTS_FILE
     results.parent.mkdir(parents=True)
     results.write_bytes(msgspec.json.encode(draw_detections(truth, detections, np.random.default_rng(seed))))
     (folder / CONFIG_FILE).write_text(cfg.dump(), encoding="utf-8")

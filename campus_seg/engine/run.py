@@ -36,6 +36,7 @@ from campus_seg.engine.resume import (
 from campus_seg.engine.schedule import Remark, photos_an_epoch, resolve_schedule
 from campus_seg.errors import ConfigError
 from campus_seg.evaluation.cocoeval import check_backend
+from campus_seg.evaluation.evaluator import inference_folder
 from campus_seg.evaluation.thresholds import THRESHOLDS_FILE
 from campus_seg.label_studio.export import Export, read_export
 from campus_seg.metrics_file import METRICS_FILE
@@ -126,7 +127,7 @@ def prepare_run(
 def _forget_earlier(output_dir: Path) -> None:
     """Removes what is not this run's: of one that stopped before its first checkpoint, or of other weights' figures."""
     names = METRICS_FILE, BEST_FILE, THRESHOLDS_FILE
-    evaluations = [path for split in SPLITS for path in (output_dir / "inference" / dataset_name(split)).glob("*")]
+    evaluations = [path for split in SPLITS for path in inference_folder(output_dir, dataset_name(split)).glob("*")]
     for path in (*(output_dir / name for name in names), *evaluations):
         if path.is_file():
             path.unlink()

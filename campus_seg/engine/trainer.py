@@ -33,7 +33,7 @@ from campus_seg.engine.replicas import check_same_weights, replicate, share_buff
 from campus_seg.engine.schedule import build_scheduler
 from campus_seg.engine.stopping import StopRequest, shield_workers
 from campus_seg.environment import keep_memory
-from campus_seg.errors import CampusError, one_line
+from campus_seg.errors import spared
 from campus_seg.evaluation.evaluator import build_evaluator, inference_folder, without_nan, write_metrics
 from campus_seg.evaluation.run_analysis import ANALYSIS_FILE, write_analyses
 from campus_seg.metrics_file import METRICS_FILE, read_metrics
@@ -150,7 +150,8 @@ class Trainer(DefaultTrainer):
                 results[name] = without_nan(results[name])
         # Evaluators of others need not leave predictions, and an analysis is about masks.
         if comm.is_main_process() and not evaluators and cfg.MODEL.MASK_ON:
-            _analyse(cfg)
+            with spared("analysis", logger):
+                write_analyses(cfg, cfg.MODEL.WEIGHTS)
         return results
 
     def build_hooks(self) -> list[HookBase]:
@@ -272,15 +273,7 @@ def evaluate(cfg: CfgNode) -> OrderedDict:
     check_same_weights(model, cfg.MODEL.WEIGHTS)
     with enough_room(cfg.OUTPUT_DIR, "the same command evaluates again"):
         results = Trainer.test(cfg, model)
-    analysed = all((inference_folder(cfg, name) / ANALYSIS_FILE).is_file() for name in results)
+    analysed = all((inference_folder(cfg.OUTPUT_DIR, name) / ANALYSIS_FILE).is_file() for name in results)
     files = "metrics.json and analysis.json" if analysed else "metrics.json"
-    logger.info(f"Done: the figures lie in {inference_folder(cfg, '<dataset>')}/{files}")
+    logger.info(f"Done: the figures lie in {inference_folder(cfg.OUTPUT_DIR, '<dataset>')}/{files}")
     return results
-
-
-def _analyse(cfg: CfgNode) -> None:
-    try:
-        write_analyses(cfg, cfg.MODEL.WEIGHTS)
-    except Exception as error:  # hours of training are not to end in a fault of an analysis
-        reason = str(error) if isinstance(error, CampusError) else f"{type(error).__name__}: {error}"
-        logger.warning(f"No analysis was made ({one_line(reason)}); all else is whole. tools/report.py tries again")

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from campus_seg.errors import EvaluationError
-from campus_seg.evaluation.matching import NONE, PhotoMatches
+from campus_seg.evaluation.matching import NONE, RECALLS, PhotoMatches
 
 IOUS = np.linspace(0.5, 0.95, 10)  # COCO's
-RECALLS = np.linspace(0, 1, 101)
-MOST = 100  # detections of a class in a photo, by falling score
 DRAWS = 1000
 SURE = 0.95  # share of the draws between the two ends of an interval
 ROUNDING = 1e-6  # of an AP
@@ -157,7 +155,7 @@ def _by_class(photos: Sequence[PhotoMatches], classes: Sequence[int]) -> dict[in
         states = np.array([np.where(each.object_of != NONE, 1, np.where(each.counts, 0, -1)) for each in pairings])
         for category in np.unique(photo.detected_classes).tolist():
             if category in owners:
-                own = np.flatnonzero(photo.detected_classes == category)[:MOST]
+                own = np.flatnonzero(photo.detected_classes == category)
                 owners[category].append(np.full(len(own), number))
                 scores[category].append(photo.scores[own])
                 kinds[category].append(states[:, own])

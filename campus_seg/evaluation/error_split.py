@@ -21,11 +21,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from campus_seg.evaluation.matching import NONE, Pairing, PhotoMatches
+from campus_seg.evaluation.matching import NONE, RECALLS, Pairing, PhotoMatches
 
 NEAR, RIGHT = 0.1, 0.5  # IoU: from which on a detection has to do with an object, and is of it
 KINDS = ("class", "place", "both", "double", "background", "missed")
-RECALLS = np.linspace(0, 1, 101)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from campus_seg.errors import EvaluationError
 
 NONE = -1  # stands for no object
 MOST = 100  # detections of a class in a photo, by falling score; COCOeval knows no others
+RECALLS = np.linspace(0, 1, 101)  # at which COCO's AP takes the precision
 
 
 @dataclass(frozen=True, eq=False)

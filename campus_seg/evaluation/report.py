@@ -8,9 +8,10 @@ from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.utils import comm
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from campus_seg.errors import CampusError, one_line
+from campus_seg.data.datasets import split_of
+from campus_seg.errors import spared
 from campus_seg.evaluation.matching import match_photos
 from campus_seg.evaluation.report_origin import data_section, repeat_section
 from campus_seg.evaluation.report_photos import Drawing
@@ -51,12 +52,9 @@ def report_run(cfg: CfgNode) -> Path | None:
         return None
     page = None
     if comm.is_main_process():
-        try:
+        with spared("page", logger):
             page = write_report(cfg)
             logger.info(f"What to look at first: {page}")
-        except Exception as error:  # hours of training are not to end in a fault of a page
-            reason = one_line(str(error)) if isinstance(error, CampusError) else f"{type(error).__name__}: {error}"
-            logger.warning(f"No page was made ({one_line(reason)}); all else is whole. tools/report.py tries again")
     comm.synchronize()
     return page
 
@@ -95,7 +93,7 @@ def write_report(cfg: CfgNode) -> Path:
     }
     if judge:
         thresholds = _thresholds(analyses[judge], names)
-        learned = sum((data["counts"][name.removeprefix("campus_")] for name in cfg.DATASETS.TRAIN), start=Counter())
+        learned = sum((data["counts"][split_of(name)] for name in cfg.DATASETS.TRAIN), start=Counter())
         context |= {
             "before": against_run_before(run),
             "charts": chart_section(analyses[judge]),
@@ -135,7 +133,12 @@ def write_comparison(compared: RunComparison, page: Path) -> None:
 def render(template: str, context: Mapping[str, Any]) -> str:
     """A page of report_page/: whatever comes from outside stands in it as text."""
     environment = Environment(
-        loader=PackageLoader("campus_seg.evaluation", "report_page"),
+        loader=ChoiceLoader(
+            [
+                PackageLoader("campus_seg.evaluation", "report_page"),
+                PackageLoader("campus_seg.inference", "gallery_page"),  # its colors.css
+            ]
+        ),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

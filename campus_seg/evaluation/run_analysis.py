@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 import msgspec
 from detectron2.config import CfgNode
 
-from campus_seg.data.datasets import coco_file, dataset_name, image_folder
+from campus_seg.data.datasets import coco_file, dataset_name, image_folder, split_of
 from campus_seg.errors import EvaluationError
 from campus_seg.evaluation.analysis import analyse
 from campus_seg.evaluation.evaluator import RESULTS_FILE, inference_folder
@@ -52,14 +52,14 @@ def write_analyses(cfg: CfgNode, weights: str = "") -> dict[str, dict[str, Any]]
         CampusError: a file of the run cannot be used. No analysis of an earlier evaluation is left then.
     """
     for name in cfg.DATASETS.TEST:
-        (inference_folder(cfg, name) / ANALYSIS_FILE).unlink(missing_ok=True)
+        (inference_folder(cfg.OUTPUT_DIR, name) / ANALYSIS_FILE).unlink(missing_ok=True)
     model = file_digest(weights) if weights else None
     analyses = {}
     for name in sorted(cfg.DATASETS.TEST, key=lambda name: name != VALIDATION):  # it comes first
         truth = read_truth(cfg, name)
-        results = read_predictions(inference_folder(cfg, name) / RESULTS_FILE, truth, check_masks=False)
+        results = read_predictions(inference_folder(cfg.OUTPUT_DIR, name) / RESULTS_FILE, truth, check_masks=False)
         analyses[name] = _analyse(cfg, name, truth, results, model)
-        write_json(inference_folder(cfg, name) / ANALYSIS_FILE, analyses[name], indent=None)
+        write_json(inference_folder(cfg.OUTPUT_DIR, name) / ANALYSIS_FILE, analyses[name], indent=None)
         if name == VALIDATION:
             best = {entry["name"]: entry["best"] for entry in analyses[name]["by_class"]}
             write_thresholds(Path(cfg.OUTPUT_DIR), name, best, model)
@@ -91,7 +91,7 @@ def read_truth(cfg: CfgNode, name: str) -> dict[str, Any]:
     Raises:
         EvaluationError: the run has no such file, or it is damaged.
     """
-    path = coco_file(Path(cfg.OUTPUT_DIR), name.removeprefix(dataset_name("")))
+    path = coco_file(Path(cfg.OUTPUT_DIR), split_of(name))
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Truth)
     except OSError as error:

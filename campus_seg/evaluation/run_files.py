@@ -10,7 +10,7 @@ from campus_seg.config import CLASSES_FILE, SPLIT_FILE
 from campus_seg.data.datasets import REPORT_FILE, coco_file, dataset_name, image_folder
 from campus_seg.data.splits import SPLITS
 from campus_seg.errors import EvaluationError
-from campus_seg.evaluation.evaluator import RESULTS_FILE
+from campus_seg.evaluation.evaluator import RESULTS_FILE, inference_folder
 from campus_seg.evaluation.predictions import read_predictions
 from campus_seg.evaluation.run_analysis import ANALYSIS_FILE
 from campus_seg.metrics_file import METRICS_FILE, read_metrics
@@ -94,7 +94,7 @@ class RunFiles:
         return list(listed.values()) if isinstance(listed, dict) else listed
 
     def _evaluation(self, split: str, name: str) -> Path:
-        return self.folder / "inference" / dataset_name(split) / name
+        return inference_folder(self.folder, dataset_name(split)) / name
 
     @staticmethod
     def _read(path: Path, kind: Any) -> Any:

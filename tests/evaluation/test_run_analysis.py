@@ -25,7 +25,7 @@ def cfg(tmp_path):
     for name, high in (("campus_val", 0.4), ("campus_test", 0.6)):
         annotations = json.loads(coco_file(tmp_path, name.removeprefix("campus_")).read_text())["annotations"]
         scores = [high if number % 2 else 0.3 for number in range(len(annotations))]
-        folder = inference_folder(cfg, name)
+        folder = inference_folder(cfg.OUTPUT_DIR, name)
         folder.mkdir(parents=True)
         results = [predicted(a, score) for a, score in zip(annotations, scores, strict=True)]
         (folder / "coco_instances_results.json").write_text(json.dumps(results))
@@ -40,7 +40,7 @@ def predicted(annotation, score):
 
 
 def written(cfg, name):
-    return json.loads((inference_folder(cfg, name) / "analysis.json").read_text())
+    return json.loads((inference_folder(cfg.OUTPUT_DIR, name) / "analysis.json").read_text())
 
 
 def test_thresholds_are_chosen_on_val_and_judged_on_test(cfg, tmp_path):
@@ -70,7 +70,7 @@ def test_from_predictions_alone(cfg, tmp_path):
     """Both forms of file; the same is said as with the run's own."""
     analyses = write_analyses(cfg)
     for name in ("campus_val", "campus_test"):
-        path = inference_folder(cfg, name) / "coco_instances_results.json"
+        path = inference_folder(cfg.OUTPUT_DIR, name) / "coco_instances_results.json"
         assert analyse_predictions(cfg, name, path) == analyses[name]
         truth = read_truth(cfg, name)
         whole = {**truth, "annotations": json.loads(path.read_text())}
@@ -96,10 +96,10 @@ def test_damaged_labels_are_named(content, cfg, tmp_path):
 @pytest.mark.parametrize("content", ["", '[{"image_id": 1', '[{"image_id": 1}]', "{}"])
 def test_damaged_predictions_are_named_and_no_earlier_analysis_is_left(content, cfg):
     write_analyses(cfg)
-    (inference_folder(cfg, "campus_val") / "coco_instances_results.json").write_text(content)
+    (inference_folder(cfg.OUTPUT_DIR, "campus_val") / "coco_instances_results.json").write_text(content)
     with pytest.raises(EvaluationError, match=r"coco_instances_results.json: no predictions"):
         write_analyses(cfg)
-    assert not (inference_folder(cfg, "campus_test") / "analysis.json").exists()
+    assert not (inference_folder(cfg.OUTPUT_DIR, "campus_test") / "analysis.json").exists()
 
 
 def test_an_unknown_backend_is_named(cfg):
