@@ -132,6 +132,8 @@ def find_config_file(name: str, kind: str = "") -> Path:
     shipped = CONFIG_DIR / kind / path.name
     if path.parent in (Path(), Path("configs"), Path("configs", kind)) and shipped.is_file():
         return shipped
+    if (path / CONFIG_FILE).is_file():
+        raise ConfigError(f"{name}: is a folder; give {path / CONFIG_FILE}")
     known = ", ".join(sorted(p.name for p in (CONFIG_DIR / kind).glob("*.yaml")))
     raise ConfigError(f"{name}: no such file; give a path, or one of those shipped: {known}")
 

@@ -1,11 +1,13 @@
 """Errors that are the input's fault: one clear line for the user, exit status 2, no traceback."""
 
+import contextlib
 import functools
+import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 
@@ -114,6 +116,23 @@ def exits_on_bad_input(main: Callable | None = None, *, advice: str = "") -> Cal
             raise SystemExit(130) from None  # as shells report an interrupt
 
     return wrapper
+
+
+@contextlib.contextmanager
+def spared(what: str, logger: logging.Logger) -> Iterator[None]:
+    """Turns whatever goes wrong with an extra, in the block, into one line in the log.
+
+    Hours of training are not to end in a fault of what only tells of them.
+
+    Args:
+        what: is not made then, such as "page".
+        logger: warns.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = str(error) if isinstance(error, CampusError) else f"{type(error).__name__}: {error}"
+        logger.warning(f"No {what} was made ({one_line(reason)}); all else is whole. tools/report.py tries again")
 
 
 def one_line(message: str) -> str:

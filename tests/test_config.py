@@ -34,6 +34,10 @@ def test_a_file_of_that_name_here_comes_before_the_shipped_one(tmp_path, monkeyp
     assert find_config_file("campus.yaml", "augmentations") == Path("campus.yaml")
     with pytest.raises(ConfigError, match="elsewhere/campus.yaml: no such file.*original_2023.yaml"):
         find_config_file("elsewhere/campus.yaml", "augmentations")
+    Path("run").mkdir()
+    Path("run/config.yaml").touch()
+    with pytest.raises(ConfigError, match="run: is a folder; give run/config.yaml"):
+        find_config_file("run")
 
 
 def test_a_runs_weights_lie_beside_its_config(tmp_path):

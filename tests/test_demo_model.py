@@ -95,4 +95,5 @@ def test_planted_label_faults_come_first_in_the_list_of_suspects():
         shares["photos"].append(np.mean([photo.photo.image["id"] in at_fault for photo in photos[:20]]))
     for name, values in shares.items():
         print(f"\nplanted among the first 20 {name}: {np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})")
-    assert min(shares["suspects"]) >= 0.7
+    assert np.mean(shares["suspects"]) >= 0.7  # 20 of a draw alone are too few to hold a model to
+    assert min(shares["photos"]) >= 0.7

@@ -85,3 +85,11 @@ def test_the_script_for_slurm_is_one():
     (script,) = re.findall(r"```sh\n(#!/bin/bash\n.*?)```", page, re.DOTALL)
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
     assert len(training_commands()) >= 5
+
+
+@pytest.mark.parametrize("name", ["README.md", "configs/README.md", "datasets/README.md", "tools/README.md"])
+def test_tables_are_whole(name):
+    """An empty line would cut one: what comes after it begins without a head."""
+    lines = (README.parent / name).read_text(encoding="utf-8").splitlines()
+    heads = [i for i, line in enumerate(lines) if line.startswith("|") and not lines[i - 1].startswith("|")]
+    assert [lines[i] for i in heads if not re.fullmatch(r"[|: -]+", lines[i + 1])] == []

@@ -45,6 +45,9 @@ evaluate: mask evaluations of drawn photos and detections, from the file of labe
 evaluator with each backend and by Detectron2's COCOEvaluator. Each side has a process of its own and they take turns.
 evaluate_vs_pycocotools is the seconds with pycocotools over those with hotcoco; all figures of all sides are compared.
 
+report: seconds and megabytes of a run's page, from what its evaluations left; without --config-file, of drawn photos
+and detections, with a run before to be compared with.
+
 overlay: overlays of a hundred objects from a model's output on, against Detectron2's Visualizer, one thread each.
 """
 
@@ -72,6 +75,7 @@ MODULES = {
     "recipes": "recipes",
     "rank": "ranking",
     "evaluate": "evaluating",
+    "report": "reporting",
     "overlay": "drawing",
 }
 
@@ -216,6 +220,11 @@ def get_parser() -> argparse.ArgumentParser:
         "--sides", nargs="+", choices=EVALUATE_SIDES, default=EVALUATE_SIDES, metavar="SIDE", help="only some of these"
     )
     last(evaluating)
+    reporting = commands.add_parser("report", help="the page of a run: what it takes and how large it is")
+    reporting.add_argument("--config-file", default="", metavar="FILE", help="a run's config.yaml; else one is drawn")
+    number(reporting, "--photos", 5_300, "to draw without --config-file; some 95 % of them are evaluated")
+    number(reporting, "--detections", 115_000, "likewise")
+    last(reporting)
     drawing = commands.add_parser("overlay", help="overlays against Detectron2's Visualizer")
     number(drawing, "--objects", 100, "in each photo")
     number(drawing, "--repeats", 5, "the median counts")

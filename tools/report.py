@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""Writes a run's page anew, or a page that puts several runs side by side.
+"""Writes a run's page anew, puts several runs side by side, or judges predictions in a file by a run's labels.
 
 Examples:
     tools/report.py --config-file output/campus/config.yaml
     tools/report.py --compare output/campus output/campus2
+    tools/report.py --config-file output/campus/config.yaml --predictions masked/predictions.json --split test
 
-Nothing is predicted: what the evaluations of the runs left in their folders is enough. Exit status 2 for bad input.
+Nothing is predicted: what evaluations and visualize.py left in files is enough. Exit status 2 for bad input.
 """
 
 import argparse
 from pathlib import Path
 
+from campus_seg.data.splits import SPLITS
 from campus_seg.environment import require_detectron2
 from campus_seg.errors import ConfigError, exits_on_bad_input
 
@@ -22,7 +24,17 @@ def get_parser():
     what.add_argument("--config-file", metavar="FILE", help="a run's config.yaml: writes report/index.html beside it")
     what.add_argument("--compare", nargs="+", metavar="RUN", help="folders of runs; the others with the first")
     parser.add_argument(
-        "--output", metavar="FILE", type=Path, help="the page of --compare; report/comparison.html in the last RUN"
+        "--predictions",
+        metavar="FILE",
+        type=Path,
+        help="predictions.json of visualize.py or coco_instances_results.json: prints their figures instead of a page",
+    )
+    parser.add_argument("--split", choices=SPLITS, help="of --predictions; test, or as their folder says")
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="the page of --compare (report/comparison.html in the last RUN); the figures of --predictions as JSON",
     )
     parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="give them last")
     return parser
@@ -34,13 +46,25 @@ def main(argv=None):
     args = get_parser().parse_args(argv)
     if args.compare and len(args.compare) < 2:
         raise ConfigError(f"--compare {args.compare[0]}: give two runs or more, the one to compare with first")
-    if args.output and not args.compare:
-        raise ConfigError(f"--output {args.output}: is for --compare; a run's page lies in its own folder")
+    if args.output and not (args.compare or args.predictions):
+        raise ConfigError(f"--output {args.output}: is not for a run's page, which lies in the run's own folder")
+    if (args.predictions or args.split) and not (args.config_file and args.predictions):
+        raise ConfigError("--predictions and --split: go with --config-file, the run whose labels they are judged by")
+    if args.output and args.output.is_dir():
+        raise ConfigError(f"--output {args.output}: is a folder; give a file")
+    if args.compare and args.opts:
+        raise ConfigError("--opts: go with --config-file; --compare takes no keys")
     require_detectron2()
-    if args.compare:
-        compare([Path(folder) for folder in args.compare], args.output)
-    else:
-        report(args.config_file, args.opts)
+    from campus_seg.storage import enough_room
+
+    with enough_room(args.output or "report", "run it again"):
+        if args.compare:
+            compare([Path(folder) for folder in args.compare], args.output)
+        elif args.predictions:
+            split = args.split or evaluated_split(args.predictions)
+            judge(args.config_file, args.predictions, split, args.output, args.opts)
+        else:
+            report(args.config_file, args.opts)
 
 
 def report(config_file, opts):
@@ -60,6 +84,38 @@ def report(config_file, opts):
     print(f"{write_report(cfg)} (open it in a browser)")
 
 
+def evaluated_split(predictions):
+    """The split in whose folder of an evaluation a file lies; else the one for testing."""
+    from campus_seg.data.datasets import dataset_name
+
+    return next((split for split in SPLITS if predictions.absolute().parent.name == dataset_name(split)), "test")
+
+
+def judge(config_file, predictions, split, output, opts):
+    """Prints what predictions in a file are worth by the labels of a run's photos; writes it as JSON where asked."""
+    from detectron2.utils.logger import create_small_table
+
+    from campus_seg.config import load_config
+    from campus_seg.data.datasets import dataset_name
+    from campus_seg.evaluation.run_analysis import analyse_predictions
+    from campus_seg.storage import check_output_folder, write_json
+
+    cfg = load_config(config_file, opts)
+    if output:
+        check_output_folder(output.parent)
+    analysis = analyse_predictions(cfg, dataset_name(split), predictions)
+    for task, figures in analysis["figures"].items():
+        known = {name: value for name, value in figures.items() if name.startswith("AP") and value is not None}
+        print(f"{task}, {analysis['photos']} {split} photos, {analysis['objects']} objects:")
+        print(create_small_table(known) if known else "no object to judge by")
+    for entry in analysis["by_class"]:
+        ap = entry["figures"]["segm"]["AP"]
+        print(f"  {entry['name']}: {entry['reason'] if ap is None else f'mask AP {ap:.1f}'}")
+    if output:
+        write_json(output, analysis, indent=None)
+        print(f"{output} has all figures")
+
+
 def compare(folders, output):
     """Prints how runs differ from the first, and writes it as a page."""
     from campus_seg.evaluation.report import write_comparison
@@ -67,15 +123,15 @@ def compare(folders, output):
     from campus_seg.evaluation.run_files import RunFiles
     from campus_seg.storage import check_output_folder
 
+    runs = [RunFiles(folder) for folder in folders]
     output = output or folders[-1] / "report" / "comparison.html"
     check_output_folder(output.parent)
-    compared = compare_runs([RunFiles(folder) for folder in folders])
+    compared = compare_runs(runs)
     print(f"Mask AP on the {compared.photos} {compared.split} photos that all runs were evaluated on")
     print(f"  {compared.overall[0].first:5.1f}  {compared.base.folder}")
     for run, difference in zip(compared.others, compared.overall, strict=True):
-        verdict = "exceeds the noise" if difference.exceeds_noise else "within the noise"
-        interval = f"{difference.value:+.1f}, 95 % of draws {difference.low:+.1f} to {difference.high:+.1f}: {verdict}"
-        print(f"  {difference.second:5.1f}  {run.folder} ({interval})")
+        interval = f"95 % of draws {difference.low:+.1f} to {difference.high:+.1f}"
+        print(f"  {difference.second:5.1f}  {run.folder} ({difference.value:+.1f}, {interval}: {difference.verdict})")
     if compared.left_out:
         print(f"  Left out, since not all runs know them: {', '.join(compared.left_out)}")
     write_comparison(compared, output)

@@ -95,10 +95,10 @@ def run(cfg, args, prepared):
         dry_run(trainer.model, cfg)
     write_config(cfg)
     results = trainer.train()
-    report_run(cfg)
+    lies = "the model, its figures and report/index.html lie" if report_run(cfg) else "the model and its figures lie"
     config = shlex.quote(str(output_dir / "config.yaml"))
     logger.info(
-        f"Done: the model, its figures and report/index.html lie in {output_dir}. To mask photos:\n"
+        f"Done: {lies} in {output_dir}. To mask photos:\n"
         f"  python tools/visualize.py --config-file {config} --input photos/ --output masked/"
     )
     return results

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace, found: "FoundPhotos") -> None:
     from detectron2.utils import comm
 
     from campus_seg.inference.folder import mask_photos
-    from campus_seg.inference.run_model import load_run_model
+    from campus_seg.inference.run_model import THRESHOLD_KEY, load_run_model
     from campus_seg.inference.tiles import TiledPredictor
 
     stop_on_sigterm(f"stopped; {GOES_ON}")
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace, found: "FoundPhotos") -> None:
     if comm.is_main_process():
         what = f"photos: {len(found.photos)}" + (f", videos: {len(found.videos)}" if found.videos else "")
         print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}{tiles}, {what}")
-        if ("", AUTO) in args.confidence_threshold:
+        if ("", AUTO) in args.confidence_threshold and THRESHOLD_KEY not in args.opts[::2]:
             print(f"thresholds: {selection.told(predictor.class_names)}")
     options = {
         "videos": found.videos,

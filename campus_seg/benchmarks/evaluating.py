@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import statistics
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,16 +61,23 @@ def measure_evaluate(args: argparse.Namespace) -> dict[str, Any]:
         if {"hotcoco", other} <= medians.keys():
             ratios[name] = medians[other] / medians["hotcoco"]
     first, *others = results.values()
-    apart = [np.nanmax(np.abs(np.array(list(other.values())) - list(first.values()))) for other in others]
     return {
         **counts,
         "repeats": args.repeats,
         "seconds": medians,
         "peak_mb": peaks,
         "AP": {side: result["AP"] for side, result in results.items()},
-        "largest_difference": float(max(apart, default=0.0)),
+        "largest_difference": float(max((furthest(first, other) for other in others), default=0.0)),
         "ratios": ratios,
     }
+
+
+def furthest(one: Mapping[str, float], other: Mapping[str, float]) -> float:
+    """How far two sides are apart in any figure; infinite where one of them lacks a figure, or it is NaN for one."""
+    values = [np.array([each[name] for name in sorted(each)], float) for each in (one, other)]
+    if one.keys() != other.keys() or not np.array_equal(*np.isnan(values)):
+        return np.inf
+    return float(np.nanmax(np.abs(values[0] - values[1]), initial=0.0))
 
 
 def _take_turns(

@@ -26,6 +26,11 @@ def dataset_name(split: str) -> str:
     return f"campus_{split}"
 
 
+def split_of(name: str) -> str:
+    """The split that is registered under a name."""
+    return name.removeprefix(dataset_name(""))
+
+
 def image_folder(output_dir: Path) -> Path:
     """The folder that the file names of a run's COCO files are relative to."""
     return output_dir / IMPORT_FOLDER / "images"

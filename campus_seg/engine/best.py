@@ -33,6 +33,8 @@ def check_best_keys(cfg: CfgNode) -> None:
             f"CAMPUS.BEST_METRIC {metric!r}: choose segm/AP, segm/AP50, segm/AP75, bbox/AP, bbox/AP50, bbox/AP75 or "
             f"{VALIDATION_LOSS}, all of them on the validation photos; those for testing choose no model"
         )
+    if metric.startswith("segm/") and not cfg.MODEL.MASK_ON:
+        raise ConfigError(f"CAMPUS.BEST_METRIC {metric}: with MODEL.MASK_ON False there are no masks; choose bbox/AP")
     if patience < 0:
         raise ConfigError(f"CAMPUS.PATIENCE {patience}: give a number of evaluations, 0 for no early stopping")
 

@@ -36,6 +36,8 @@ from campus_seg.engine.resume import (
 from campus_seg.engine.schedule import Remark, photos_an_epoch, resolve_schedule
 from campus_seg.errors import ConfigError
 from campus_seg.evaluation.cocoeval import check_backend
+from campus_seg.evaluation.evaluator import inference_folder
+from campus_seg.evaluation.thresholds import THRESHOLDS_FILE
 from campus_seg.label_studio.export import Export, read_export
 from campus_seg.metrics_file import METRICS_FILE
 from campus_seg.modeling.checkpoint import checkpoint_files
@@ -117,10 +119,18 @@ def prepare_run(
     if not eval_only:
         remove_leftovers(output_dir)
     write_datasets(export, splits, output_dir, cfg.CAMPUS.EXPORT, earlier)
-    # Of a run that stopped before its first checkpoint; its losses, and the best of it, are not this run's.
-    for name in () if eval_only or goes_on else (METRICS_FILE, BEST_FILE):
-        (output_dir / name).unlink(missing_ok=True)
+    if not (eval_only or goes_on):
+        _forget_earlier(output_dir)
     return Prepared(starts, remarks)
+
+
+def _forget_earlier(output_dir: Path) -> None:
+    """Removes what is not this run's: of one that stopped before its first checkpoint, or of other weights' figures."""
+    names = METRICS_FILE, BEST_FILE, THRESHOLDS_FILE
+    evaluations = [path for split in SPLITS for path in inference_folder(output_dir, dataset_name(split)).glob("*")]
+    for path in (*(output_dir / name for name in names), *evaluations):
+        if path.is_file():
+            path.unlink()
 
 
 def _check_keys(cfg: CfgNode, eval_only: bool, processes: int) -> None:

@@ -33,8 +33,9 @@ from campus_seg.engine.replicas import check_same_weights, replicate, share_buff
 from campus_seg.engine.schedule import build_scheduler
 from campus_seg.engine.stopping import StopRequest, shield_workers
 from campus_seg.environment import keep_memory
+from campus_seg.errors import spared
 from campus_seg.evaluation.evaluator import build_evaluator, inference_folder, without_nan, write_metrics
-from campus_seg.evaluation.run_analysis import write_analyses
+from campus_seg.evaluation.run_analysis import ANALYSIS_FILE, write_analyses
 from campus_seg.metrics_file import METRICS_FILE, read_metrics
 from campus_seg.modeling.checkpoint import CampusCheckpointer
 from campus_seg.modeling.cpu_training import quicken
@@ -123,6 +124,13 @@ class Trainer(DefaultTrainer):
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators=None) -> OrderedDict:
         """Evaluates on every dataset of `cfg.DATASETS.TEST` and writes each one's metrics.json and analysis.json.
 
+        Whatever is wrong with an analysis, the run has its model and its figures: it goes on without.
+
+        Args:
+            cfg: MODEL.WEIGHTS is the model's file, or empty where it has none.
+            model: to evaluate.
+            evaluators: one for each dataset; None = those of `build_evaluator`.
+
         Returns:
             Dataset -> COCOEvaluator's results, also where there is a single dataset; without the figures that have
             no ground truth to stand on, which the writers would put down as NaN.
@@ -142,7 +150,8 @@ class Trainer(DefaultTrainer):
                 results[name] = without_nan(results[name])
         # Evaluators of others need not leave predictions, and an analysis is about masks.
         if comm.is_main_process() and not evaluators and cfg.MODEL.MASK_ON:
-            write_analyses(cfg)
+            with spared("analysis", logger):
+                write_analyses(cfg, cfg.MODEL.WEIGHTS)
         return results
 
     def build_hooks(self) -> list[HookBase]:
@@ -212,15 +221,20 @@ class Trainer(DefaultTrainer):
 
     def evaluate_best(self) -> None:
         """Evaluates the best model, or the last one where none was chosen, and says which and why."""
+        cfg = self.cfg.clone()
+        cfg.defrost()
+        cfg.MODEL.WEIGHTS = ""
         if self._best.best.iteration is not None:
+            cfg.MODEL.WEIGHTS = str(self._best.path)
             comm.synchronize()  # the main process may still be writing it
             load_weights(self._trainer.model, str(self._best.path), self.cfg.CAMPUS.CLASSES)
             check_same_weights(self._trainer.model, str(self._best.path))
         share_buffers(self._trainer.model)
-        self._last_eval_results = self.test(self.cfg, self._trainer.model)
-        precision = {name: result.get("segm", {}).get("AP") for name, result in self._last_eval_results.items()}
+        self._last_eval_results = self.test(cfg, self._trainer.model)
+        task = "segm" if cfg.MODEL.MASK_ON else "bbox"
+        precision = {name: result.get(task, {}).get("AP") for name, result in self._last_eval_results.items()}
         shown = ", ".join(f"{name} {'undefined' if ap is None else f'{ap:.1f}'}" for name, ap in precision.items())
-        logger.info(f"The model evaluated is {self._best.verdict()}. Its segm/AP: {shown}")
+        logger.info(f"The model evaluated is {self._best.verdict()}. Its {task}/AP: {shown}")
 
     def start_from(self, checkpoint: dict[str, Any]) -> Transfer:
         """Begins a new training from a checkpoint of any classes; says, and returns, what was taken over."""
@@ -259,5 +273,7 @@ def evaluate(cfg: CfgNode) -> OrderedDict:
     check_same_weights(model, cfg.MODEL.WEIGHTS)
     with enough_room(cfg.OUTPUT_DIR, "the same command evaluates again"):
         results = Trainer.test(cfg, model)
-    logger.info(f"Done: the figures lie in {inference_folder(cfg, '<dataset>')}/metrics.json and analysis.json")
+    analysed = all((inference_folder(cfg.OUTPUT_DIR, name) / ANALYSIS_FILE).is_file() for name in results)
+    files = "metrics.json and analysis.json" if analysed else "metrics.json"
+    logger.info(f"Done: the figures lie in {inference_folder(cfg.OUTPUT_DIR, '<dataset>')}/{files}")
     return results

@@ -3,7 +3,8 @@
 AP and its kin, and what errors cost, are points of 0 … 100, as in metrics.json; scores, precision and the like are
 0 … 1. What cannot be said is null, and `reason` says why. All but COCO's figures is about masks at IoU 0.5.
 
-    dataset, photos, objects, detections, classes (names, in the order of their ids)
+    dataset, photos, objects, detections (of each class the 100 surest in a photo, as of COCOeval),
+    classes (names, in the order of their ids)
     figures          {"bbox" and "segm": {AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl}}
     accuracy         objects found as what they are, by detections of any score: {objects, found, share}
     thresholds       {chosen_on: a dataset, by_class: {name: the score from which on detections count below}}
@@ -97,7 +98,7 @@ def analyse(
         "dataset": dataset,
         "photos": len(photos),
         "objects": sum(len(photo.objects) for photo in photos),
-        "detections": len(results),
+        "detections": sum(len(photo.detections) for photo in photos),
         "classes": list(names.values()),
         "figures": {task: _points(FIGURES, each.stats) for task, each in figures.items()},
         "thresholds": {"chosen_on": chosen_on, "by_class": {names[label]: value for label, value in least.items()}},

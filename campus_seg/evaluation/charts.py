@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_NAMED = 12  # lines in a legend
-MOST_NUMBERED = 16  # classes of a confusion matrix whose cells have room for numbers
+MOST_NUMBERED = 17  # rows of a confusion matrix whose cells have room for numbers
 LINES = ("-", "--", "-.", ":")  # for those who cannot tell the colours
 
 
@@ -69,7 +69,7 @@ def confusion_chart(analysis: Mapping[str, Any]) -> Picture:
         axes.set_yticks(range(len(matrix)), [short_name(name) for name in confusion["rows"]])
         axes.set(xlabel="found as", ylabel="labelled")
         axes.grid(False)
-        if len(matrix) <= MOST_NUMBERED + 1:
+        if len(matrix) <= MOST_NUMBERED:
             for row, column in np.argwhere(matrix):
                 color = "white" if shares[row, column] > 0.55 else "black"
                 axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=color, fontsize=8.5)
@@ -77,19 +77,16 @@ def confusion_chart(analysis: Mapping[str, Any]) -> Picture:
 
 
 def _most_confused(confusion: Mapping[str, Any], matrix: np.ndarray) -> str:
-    rows, columns = confusion["rows"], confusion["columns"]
+    rows = confusion["rows"]
+    columns = [f"found as {name}" for name in confusion["columns"][:-1]] + ["missed"]
     mixed = matrix.copy()
     np.fill_diagonal(mixed, 0)
     order = np.argsort(-mixed, axis=None)[:3]
     most = [
         (row, column) for row, column in zip(*np.unravel_index(order, mixed.shape), strict=True) if mixed[row, column]
     ]
-    said = [f"{rows[row]} {mixed[row, column]} times {_found_as(columns[column])}" for row, column in most]
+    said = [f"{rows[row]} {mixed[row, column]} times {columns[column]}" for row, column in most]
     return f"Most often: {', '.join(said)}." if said else "Nothing is confused."
-
-
-def _found_as(column: str) -> str:
-    return column if column == "missed" else f"found as {column}"
 
 
 def size_chart(analysis: Mapping[str, Any]) -> Picture:

@@ -55,7 +55,11 @@ def coco_figures(
             there may be none.
         task: "bbox" or "segm".
         backend: one of BACKENDS.
+
+    Raises:
+        ConfigError: there is no such backend.
     """
+    check_backend(backend)
     annotations = [{**annotation, "id": number} for number, annotation in enumerate(truth["annotations"], start=1)]
     known = {"images": truth["images"], "categories": truth["categories"], "annotations": annotations}
     keys = ("image_id", "category_id", "score", SHAPES[task])

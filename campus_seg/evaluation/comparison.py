@@ -12,14 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from campus_seg.errors import EvaluationError
-from campus_seg.evaluation.matching import NONE, PhotoMatches
+from campus_seg.evaluation.matching import NONE, RECALLS, PhotoMatches
 
 IOUS = np.linspace(0.5, 0.95, 10)  # COCO's
-RECALLS = np.linspace(0, 1, 101)
-MOST = 100  # detections of a class in a photo, by falling score
 DRAWS = 1000
 SURE = 0.95  # share of the draws between the two ends of an interval
 ROUNDING = 1e-6  # of an AP
+FEWEST = 5  # photos with an object, below which draws of them say nothing of other photos
 AT_ONCE = 4_000_000  # numbers in a temporary array
 
 
@@ -32,12 +31,14 @@ class Difference:
         second: likewise.
         low: the lower end of the interval in which the difference lies in SURE of the draws.
         high: the upper end.
+        photos: that have an object to judge by.
     """
 
     first: float
     second: float
     low: float
     high: float
+    photos: int
 
     @property
     def value(self) -> float:
@@ -46,8 +47,19 @@ class Difference:
 
     @property
     def exceeds_noise(self) -> bool:
-        """Whether the difference has the same sign in nearly all draws."""
-        return self.low > ROUNDING or self.high < -ROUNDING
+        """Whether the difference has the same sign in nearly all draws, of photos that are not too few."""
+        return self.photos >= FEWEST and (self.low > ROUNDING or self.high < -ROUNDING)
+
+    @property
+    def verdict(self) -> str:
+        """What to make of it, in words."""
+        if self.photos < FEWEST:
+            return f"too few photos to tell ({self.photos})"
+        if not (self.value or self.low or self.high):
+            return "no difference"
+        if not self.exceeds_noise:
+            return "within the noise"
+        return "better" if self.value > 0 else "worse"
 
 
 class BootstrapAP:
@@ -55,6 +67,7 @@ class BootstrapAP:
 
     Attributes:
         classes: category ids that have an object, ascending; the others are in no mean.
+        objects_of: category id -> (N,) int, how many each photo has, photos in the order of their ids.
     """
 
     def __init__(self, photos: Sequence[PhotoMatches]):
@@ -64,8 +77,9 @@ class BootstrapAP:
         ordered = [photos[place] for place in self._photos]
         objects = [photo.object_classes for photo in ordered]
         self.classes = sorted({int(category) for each in objects for category in each})
-        self._objects = np.array([[(each == category).sum() for each in objects] for category in self.classes])
-        self._objects = self._objects.reshape(len(self.classes), len(ordered))
+        self.objects_of = {
+            category: np.array([(each == category).sum() for each in objects]) for category in self.classes
+        }
         self._found = _by_class(ordered, self.classes)
 
     def by_class(self, draws: np.ndarray) -> np.ndarray:
@@ -79,8 +93,7 @@ class BootstrapAP:
         """
         draws = draws[:, self._photos].astype(np.int32)
         columns = [
-            self._of_class(draws, self._objects[place], *self._found[category])
-            for place, category in enumerate(self.classes)
+            self._of_class(draws, self.objects_of[category], *self._found[category]) for category in self.classes
         ]
         return np.stack(columns, axis=1) if columns else np.zeros((len(draws), 0))
 
@@ -142,7 +155,7 @@ def _by_class(photos: Sequence[PhotoMatches], classes: Sequence[int]) -> dict[in
         states = np.array([np.where(each.object_of != NONE, 1, np.where(each.counts, 0, -1)) for each in pairings])
         for category in np.unique(photo.detected_classes).tolist():
             if category in owners:
-                own = np.flatnonzero(photo.detected_classes == category)[:MOST]
+                own = np.flatnonzero(photo.detected_classes == category)
                 owners[category].append(np.full(len(own), number))
                 scores[category].append(photo.scores[own])
                 kinds[category].append(states[:, own])
@@ -171,21 +184,23 @@ def compare(
         The difference of AP over all classes, and category id -> that of its AP, of those that have an object.
 
     Raises:
-        EvaluationError: there are no photos.
+        EvaluationError: there are no photos, or no objects in them.
     """
-    if not first:
-        raise EvaluationError("there is no photo on which both models were evaluated; evaluate them on the same ones")
+    if not any(len(photo.object_classes) for photo in first):
+        raise EvaluationError("no photo with an object that both models were evaluated on; evaluate them on the same")
     rng = np.random.default_rng(seed)
     everyone = np.ones((1, len(first)), int)
     drawn = rng.multinomial(len(first), np.full(len(first), 1 / len(first)), size=draws)
     counts = np.concatenate([everyone, drawn])
     models = [BootstrapAP(photos) for photos in (first, second)]
     figures = [model.by_class(counts) for model in models]
+    having = {category: int(np.count_nonzero(each)) for category, each in models[0].objects_of.items()}
     by_class = {
-        category: _difference(figures[0][:, place], figures[1][:, place])
+        category: _difference(figures[0][:, place], figures[1][:, place], having[category])
         for place, category in enumerate(models[0].classes)
     }
-    return _difference(*(_mean(values) for values in figures)), by_class
+    together = sum(len(photo.object_classes) > 0 for photo in first)
+    return _difference(*(_mean(values) for values in figures), together), by_class
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -195,10 +210,9 @@ def _mean(values: np.ndarray) -> np.ndarray:
     return np.divide(total, known.sum(axis=1), out=np.full(len(values), np.nan), where=known.any(axis=1))
 
 
-def _difference(first: np.ndarray, second: np.ndarray) -> Difference:
-    """Of figures of all photos, and then of each draw."""
-    change = (second - first)[1:]
-    change = change[~np.isnan(change)]
+def _difference(first: np.ndarray, second: np.ndarray, photos: int) -> Difference:
+    """Of figures of all photos, and then of each draw; one without an object shows no difference."""
+    change = np.nan_to_num((second - first)[1:])
     tail = (1 - SURE) / 2
-    low, high = np.quantile(change, (tail, 1 - tail)) if len(change) else (-100.0, 100.0)
-    return Difference(float(first[0]), float(second[0]), float(low), float(high))
+    low, high = np.quantile(change, (tail, 1 - tail))
+    return Difference(float(first[0]), float(second[0]), float(low), float(high), photos)

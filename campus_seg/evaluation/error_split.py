@@ -1,13 +1,14 @@
 """What kind of error costs how much: TIDE (Bolya et al. 2020, "TIDE: A General Toolbox for Identifying Object Detection
 Errors", ECCV, https://arxiv.org/abs/2008.08115, section 2).
 
-Each wrong detection has one kind, by the object that it overlaps most:
+Each wrong detection has one kind, the first of these that fits the IoU with the object of its class that it overlaps
+most, and with that of another class:
 
-    place       one of its class, by 0.1 … 0.5: the right thing, badly outlined
-    class       one of another class, by 0.5 or more
-    double      one of its class, by 0.5 or more, which a surer detection has already
-    background  none, by more than 0.1
-    both        what is left: one of another class, by 0.1 … 0.5
+    place       of its class 0.1 … 0.5: the right thing, badly outlined
+    class       of another class 0.5 or more
+    double      of its class 0.5 or more, and a surer detection has that object already
+    background  of neither more than 0.1
+    both        what is left: of another class 0.1 … 0.5
 
 and an object without detection is missed, unless a detection of kind place or class is meant for it. What a kind costs
 is how much AP at IoU 0.5 would grow if an oracle put its errors right: detections for an object that is still free
@@ -20,11 +21,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from campus_seg.evaluation.matching import NONE, Pairing, PhotoMatches
+from campus_seg.evaluation.matching import NONE, RECALLS, Pairing, PhotoMatches
 
 NEAR, RIGHT = 0.1, 0.5  # IoU: from which on a detection has to do with an object, and is of it
 KINDS = ("class", "place", "both", "double", "background", "missed")
-RECALLS = np.linspace(0, 1, 101)
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,6 +39,9 @@ class CampusEvaluator(COCOEvaluator):
     ):
         """Reads the labels. COCOEvaluator's own way would have pycocotools do so, which takes as long as all the rest.
 
+        So its `__init__` is not called, and what only its own arithmetic uses is not set: `_coco_api`,
+        `_do_evaluation`, `_kpt_oks_sigmas`, `_max_dets_per_image` and `_use_fast_impl`.
+
         Args:
             dataset_name: as registered; its metadata have `json_file` and `thing_classes`.
             tasks: what is compared; not guessed from the predictions, of which there may be none.
@@ -91,7 +94,7 @@ def build_evaluator(cfg: CfgNode, dataset_name: str, *, keep_files: bool = True)
         dataset_name,
         tasks=("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",),
         backend=cfg.CAMPUS.EVALUATION.BACKEND,
-        output_dir=str(inference_folder(cfg, dataset_name)) if keep_files else None,
+        output_dir=str(inference_folder(cfg.OUTPUT_DIR, dataset_name)) if keep_files else None,
     )
 
 
@@ -104,7 +107,7 @@ def write_metrics(cfg: CfgNode, dataset_name: str, results: dict[str, dict[str, 
         task: {name: None if math.isnan(value) else value for name, value in values.items()}
         for task, values in results.items()
     }
-    write_json(inference_folder(cfg, dataset_name) / METRICS_FILE, figures)
+    write_json(inference_folder(cfg.OUTPUT_DIR, dataset_name) / METRICS_FILE, figures)
 
 
 def without_nan(results: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -115,6 +118,6 @@ def without_nan(results: dict[str, dict[str, float]]) -> dict[str, dict[str, flo
     }
 
 
-def inference_folder(cfg: CfgNode, dataset_name: str) -> Path:
-    """Where the results of one dataset lie."""
-    return Path(cfg.OUTPUT_DIR, "inference", dataset_name)
+def inference_folder(output_dir: Path | str, dataset_name: str) -> Path:
+    """Where the results of one dataset lie in a run's folder."""
+    return Path(output_dir, "inference", dataset_name)

@@ -1,9 +1,9 @@
 """The losses of a run, out of its metrics.json, as curves."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from campus_seg.metrics_file import read_metrics
 from campus_seg.storage import replacing
@@ -18,18 +18,18 @@ PART_COLORS = ("#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#000000")
 SMOOTHING = 0.1  # of the line, as a share of all its points
 
 
-def read_losses(metrics: Path) -> dict[str, list[tuple[int, float]]]:
+def losses_of(lines: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple[int, float]]]:
     """Curves of a run's losses.
 
     Args:
-        metrics: metrics.json, one JSON object a line as Detectron2's JSONWriter writes it.
+        lines: those of metrics.json, as Detectron2's JSONWriter writes it.
 
     Returns:
         Name ("total_loss", "loss_cls" …, "val/total_loss" …, "test/…") -> (iteration, loss) in the order of the
         iterations.
     """
     points: dict[str, dict[int, float]] = {}
-    for values in read_metrics(metrics):
+    for values in lines:
         for name, value in values.items():
             kind = name.rpartition("/")[2]
             if kind == TOTAL or kind.startswith("loss_"):
@@ -39,7 +39,7 @@ def read_losses(metrics: Path) -> dict[str, list[tuple[int, float]]]:
 
 def plot_losses(metrics: Path, picture: Path, best: int | None = None) -> None:
     """Draws the loss curves of a metrics.json as a picture: above the totals, below their parts."""
-    figure = loss_figure(read_losses(metrics), best)
+    figure = loss_figure(losses_of(read_metrics(metrics)), best)
     with replacing(picture) as temporary:
         figure.savefig(temporary, dpi=120)
 
@@ -50,7 +50,7 @@ def loss_figure(
     """Loss curves: above the totals, below their parts, and the `best` iteration.
 
     Args:
-        curves: as `read_losses` gives them.
+        curves: as `losses_of` gives them.
         best: the iteration of the best model, None where there is none.
         size: width and height in inches.
     """
@@ -68,7 +68,7 @@ def loss_figure(
         axes.set_ylim(bottom=0)
         axes.set_ylabel("loss")
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(ncols=2, fontsize="small", loc="upper right")
+            axes.legend(ncols=2, fontsize="small", loc="upper right", frameon=True, framealpha=0.9, edgecolor="none")
     totals.set_title("Losses")
     parts.set_xlabel("iteration")
     return figure

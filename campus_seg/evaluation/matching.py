@@ -2,6 +2,9 @@
 
 Overlaps are taken once, of all detections of a photo with all its objects whatever their class. Who belongs to whom is
 then worked out anew for each IoU threshold and each least score that is asked for.
+
+hotcoco counts much of this, too. Its COCOeval returns counts, and what is said here needs the places of pairs, by the
+thresholds of each class; and `hotcoco.metrics`, which takes matches, is provisional by its own word.
 """
 
 from collections import defaultdict
@@ -15,6 +18,8 @@ from pycocotools import mask as rle_tools
 from campus_seg.errors import EvaluationError
 
 NONE = -1  # stands for no object
+MOST = 100  # detections of a class in a photo, by falling score; COCOeval knows no others
+RECALLS = np.linspace(0, 1, 101)  # at which COCO's AP takes the precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +53,8 @@ class Pairing:
 class PhotoMatches:
     """The detections and objects of one photo, and how far they overlap.
 
-    D detections stand by falling score, those of equal score as they were given; G objects and C crowds as in the
-    file. Classes are the file's category ids.
+    D detections, of each class at most MOST, stand by falling score, those of equal score as they were given; G objects
+    and C crowds as in the file. Classes are the file's category ids.
 
     Attributes:
         image: the photo's entry in the COCO file.
@@ -144,8 +149,15 @@ def match_photos(
     return [_match(image, objects[image["id"]], detections[image["id"]], iou_type) for image in truth["images"]]
 
 
-def check_ids(truth: Mapping[str, Any], predictions: Sequence[Mapping[str, Any]]) -> None:
+def check_ids(
+    truth: Mapping[str, Any], predictions: Sequence[Mapping[str, Any]], what: str = "the ground truth"
+) -> None:
     """Makes sure that predictions are of photos and classes that `truth` has.
+
+    Args:
+        truth: with `images` and `categories`.
+        predictions: with `image_id` and `category_id`.
+        what: `truth` is called.
 
     Raises:
         EvaluationError: one is not.
@@ -155,14 +167,19 @@ def check_ids(truth: Mapping[str, Any], predictions: Sequence[Mapping[str, Any]]
         unknown = sorted({prediction[key] for prediction in predictions} - known)
         if unknown:
             raise EvaluationError(
-                f"a prediction has {key} {unknown[0]}, which the ground truth does not have; give predictions of the "
-                "same photos and classes"
+                f"a prediction has {key} {unknown[0]}, which {what} does not have; give predictions of the same photos "
+                "and classes"
             )
 
 
 def _match(image: dict[str, Any], annotations: list[dict], predictions: list[dict], iou_type: str) -> PhotoMatches:
     scores = np.array([prediction["score"] for prediction in predictions], np.float64)
     order = np.argsort(-scores, kind="stable")
+    labels = _classes(predictions)[order]
+    kept = np.zeros(len(order), bool)
+    for label in np.unique(labels):
+        kept[np.flatnonzero(labels == label)[:MOST]] = True
+    order = order[kept]
     detections = [predictions[place] for place in order]
     crowd = np.array([bool(annotation.get("iscrowd")) for annotation in annotations], bool)
     overlaps = np.zeros((len(detections), len(annotations)))

@@ -47,6 +47,12 @@ class Picture:
 
 @contextlib.contextmanager
 def draw_axes(width: float = 5.4, height: float = 4.0) -> Iterator[tuple["Figure", "Axes"]]:
+    """A figure with one pair of axes, in STYLE as long as it is drawn and saved.
+
+    Args:
+        width: in inches.
+        height: likewise.
+    """
     import matplotlib as mpl  # slow to import, and only needed here
     from matplotlib.figure import Figure
 
@@ -56,6 +62,7 @@ def draw_axes(width: float = 5.4, height: float = 4.0) -> Iterator[tuple["Figure
 
 
 def svg_picture(figure: "Figure", alt: str) -> Picture:
+    """A figure as SVG, at its own size; `alt` is what it shows."""
     stream = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser's fonts will have it

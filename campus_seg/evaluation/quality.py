@@ -67,14 +67,17 @@ def boundary_iou(one: dict[str, Any], other: dict[str, Any]) -> float:
     height, width = one["size"]
     reach = max(1, round(BAND * float(np.hypot(height, width))))
     x, y, width, height = rle_tools.toBbox(rle_tools.merge([one, other])).astype(int).tolist()
-    window = slice(y, y + height), slice(x, x + width)
-    bands = [_band(np.ascontiguousarray(fast_masks.decode(rle)[window]), reach) for rle in (one, other)]
+    window = slice(x, x + width), slice(y, y + height)  # of masks on their sides, as they lie in memory
+    bands = [_band(fast_masks.decode(rle).T[window], reach) for rle in (one, other)]
     union = np.count_nonzero(bands[0] | bands[1])
     return np.count_nonzero(bands[0] & bands[1]) / union if union else 0.0
 
 
 def _band(mask: np.ndarray, reach: int) -> np.ndarray:
-    """The pixels of an (H, W) mask within `reach` pixels of its outside, which is all beyond the array."""
-    border = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
-    inside = cv2.erode(mask.view(np.uint8), np.ones((3, 3), np.uint8), iterations=reach, **border)
-    return mask != inside.view(bool)
+    """The pixels of a mask, (H, W) uint8, within `reach` pixels of its outside, which is all beyond the array.
+
+    Those farther inside have a full square about them. Its sum takes as long however large it is; an erosion does not.
+    """
+    side = 2 * reach + 1
+    sums = cv2.boxFilter(mask, cv2.CV_32S, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    return (mask != 0) & (sums < side**2)

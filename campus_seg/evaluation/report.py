@@ -4,27 +4,26 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.utils import comm
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from campus_seg.errors import CampusError, one_line
+from campus_seg.data.datasets import split_of
+from campus_seg.errors import spared
 from campus_seg.evaluation.matching import match_photos
+from campus_seg.evaluation.report_origin import data_section, repeat_section
 from campus_seg.evaluation.report_photos import Drawing
 from campus_seg.evaluation.report_sections import (
     chart_section,
     classes_section,
-    data_section,
     figures_section,
-    repeat_section,
     suspects_section,
     training_section,
 )
 from campus_seg.evaluation.run_charts import difference_chart
-from campus_seg.evaluation.run_comparison import RunComparison, compare_runs, run_before
+from campus_seg.evaluation.run_comparison import RunComparison, against_run_before
 from campus_seg.evaluation.run_files import RunFiles
 from campus_seg.evaluation.suspects import find_suspects
 from campus_seg.evaluation.weaknesses import percent, weakest_classes
@@ -34,26 +33,30 @@ from campus_seg.storage import replacing, write_json
 logger = logging.getLogger(__name__)
 
 PAGE, SUSPECTS_FILE = Path("report", "index.html"), Path("report", "suspects.json")  # in OUTPUT_DIR
+LEARNED = 10  # mask AP50 below which a model is no judge of anything
 SPLIT_NAMES = {"test": "test", "val": "validation", "train": "training"}
 
 
-def report_run(cfg: CfgNode) -> None:
+def report_run(cfg: CfgNode) -> Path | None:
     """Writes the page of a run that was just trained or evaluated, in its main process; the others wait.
 
     Whatever is wrong with the page, the run has its model and its figures: it ends as it would without.
 
     Args:
         cfg: the run's; without CAMPUS.EVALUATION.REPORT there is no page.
+
+    Returns:
+        The page, in the main process; None where none was made.
     """
     if not cfg.CAMPUS.EVALUATION.REPORT:
-        return
+        return None
+    page = None
     if comm.is_main_process():
-        try:
-            logger.info(f"What to look at first: {write_report(cfg)}")
-        except Exception as error:  # hours of training are not to end in a fault of a page
-            reason = one_line(str(error)) if isinstance(error, CampusError) else f"{type(error).__name__}: {error}"
-            logger.warning(f"No page was made ({one_line(reason)}); all else is whole. tools/report.py tries again")
+        with spared("page", logger):
+            page = write_report(cfg)
+            logger.info(f"What to look at first: {page}")
     comm.synchronize()
+    return page
 
 
 def write_report(cfg: CfgNode) -> Path:
@@ -84,14 +87,15 @@ def write_report(cfg: CfgNode) -> Path:
         "repeat": repeat_section(run, cfg),
         "split_names": SPLIT_NAMES,
         "judge": judge,
-        "figures": {split: figures_section(analysis) for split, analysis in analyses.items()},
+        "unlearned": bool(judge) and (analyses[judge]["figures"]["segm"]["AP50"] or 0.0) < LEARNED,
+        "figures": {split: figures_section(analysis, analyses.get("val")) for split, analysis in analyses.items()},
         "colors": {name: hex_color(drawing.colors[number]) for number, name in names.items()},
     }
     if judge:
         thresholds = _thresholds(analyses[judge], names)
-        learned = sum((data["counts"][name.removeprefix("campus_")] for name in cfg.DATASETS.TRAIN), start=Counter())
+        learned = sum((data["counts"][split_of(name)] for name in cfg.DATASETS.TRAIN), start=Counter())
         context |= {
-            "before": _against_run_before(run),
+            "before": against_run_before(run),
             "charts": chart_section(analyses[judge]),
             "weakest": weakest_classes(analyses[judge], learned, found[judge]),
             "suspects": suspects_section(run, found, drawing, thresholds),
@@ -107,11 +111,6 @@ def write_report(cfg: CfgNode) -> Path:
 
 def _thresholds(analysis: Mapping[str, Any], names: Mapping[int, str]) -> dict[int, float]:
     return {number: analysis["thresholds"]["by_class"][name] for number, name in names.items()}
-
-
-def _against_run_before(run: RunFiles) -> RunComparison | None:
-    before = run_before(run)
-    return compare_runs([before, run]) if before else None
 
 
 def write_comparison(compared: RunComparison, page: Path) -> None:
@@ -134,13 +133,18 @@ def write_comparison(compared: RunComparison, page: Path) -> None:
 def render(template: str, context: Mapping[str, Any]) -> str:
     """A page of report_page/: whatever comes from outside stands in it as text."""
     environment = Environment(
-        loader=PackageLoader("campus_seg.evaluation", "report_page"),
+        loader=ChoiceLoader(
+            [
+                PackageLoader("campus_seg.evaluation", "report_page"),
+                PackageLoader("campus_seg.inference", "gallery_page"),  # its colors.css
+            ]
+        ),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"points": points, "share": share, "percent": percent, "signed": signed, "quoted": quote}
+    environment.filters |= {"points": points, "share": share, "percent": percent, "signed": signed}
     return environment.get_template(template).render(context)
 
 

@@ -3,6 +3,7 @@
 import base64
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,14 +13,14 @@ from typing import Any
 import cv2
 import numpy as np
 
+from campus_seg.errors import CampusError
 from campus_seg.evaluation.matching import NONE, Pairing, PhotoMatches
 from campus_seg.evaluation.pictures import Picture
-from campus_seg.inference.labelled import annotation_mask, draw_objects
+from campus_seg.inference.labelled import annotation_mask, draw_objects, shrunk
 from campus_seg.photos import PhotoError, read_photo
 
 logger = logging.getLogger(__name__)
 
-ROOM = 5_500_000  # bytes of all photos as they stand in the page
 SIDE = 440  # pixels: the longest side of a photo
 QUALITY = 78
 MARK = (0, 255, 255), (0, 0, 0)  # of a place to look at: BGR of the line, and of what sets it off
@@ -32,47 +33,52 @@ class Album:
     Attributes:
         left: bytes.
         without: how many found no room.
+        unread: how many could not be drawn.
     """
 
-    def __init__(self, room: int = ROOM):
+    def __init__(self, room: int):
         """Called with the bytes that there are."""
         self.left = room
-        self.without = 0
+        self.without = self.unread = 0
 
-    def add(self, draws: Iterable[Callable[[], np.ndarray]], alts: Sequence[str]) -> list[Picture | None]:
-        """Draws pictures, two at a time, the first first.
+    def add(self, draws: Iterable[Callable[[], Sequence[tuple[np.ndarray, str]]]]) -> list[tuple[Picture, ...]]:
+        """Draws photos, two at a time, the first first.
 
         Args:
-            draws: give (H, W, 3) uint8, BGR.
-            alts: what each shows.
+            draws: give the pictures of a photo, (H, W, 3) uint8, BGR, each with what it shows.
 
         Returns:
-            One for each; None where the photo cannot be read, or there is no room left.
+            Those of each photo; none where it cannot be read, or there is no room left for all of them.
         """
-        pictures = []
         with ThreadPoolExecutor(WORKERS) as pool:
-            for content, alt in zip(pool.map(self._encode, draws), alts, strict=True):
-                pictures.append(None if content is None else self._place(*content, alt))
-        return pictures
+            return [self._place(pictures) for pictures in pool.map(self._draw, draws)]
 
-    def _encode(self, draw: Callable[[], np.ndarray]) -> tuple[bytes, int, int] | None:
+    def _draw(self, draw: Callable[[], Sequence[tuple[np.ndarray, str]]]) -> tuple[Picture, ...] | None:
         if self.left <= 0:
-            return b"", 0, 0
+            return ()
         try:
-            picture = draw()
-        except PhotoError as error:
+            return tuple(_jpeg(image, alt) for image, alt in draw())
+        except (PhotoError, CampusError) as error:
             logger.warning(f"The report goes without a photo: {error}")
             return None
-        _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        return base64.b64encode(encoded.tobytes()), picture.shape[1], picture.shape[0]
 
-    def _place(self, content: bytes, width: int, height: int, alt: str) -> Picture | None:
-        if len(content) > self.left or not content:
+    def _place(self, pictures: tuple[Picture, ...] | None) -> tuple[Picture, ...]:
+        if pictures is None:
+            self.unread += 1
+            return ()
+        size = sum(len(picture.uri) for picture in pictures)
+        if size > self.left or not pictures:
             self.left = 0  # no smaller one slips in where a larger one before it could not
             self.without += 1
-            return None
-        self.left -= len(content)
-        return Picture(f"data:image/jpeg;base64,{content.decode('ascii')}", alt, width, height)
+            return ()
+        self.left -= size
+        return pictures
+
+
+def _jpeg(image: np.ndarray, alt: str) -> Picture:
+    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    content = base64.b64encode(encoded.tobytes()).decode("ascii")
+    return Picture(f"data:image/jpeg;base64,{content}", alt, image.shape[1], image.shape[0])
 
 
 @dataclass(frozen=True)
@@ -83,17 +89,20 @@ class Drawing:
     colors: Mapping[int, tuple[int, int, int]]
 
     def draw(
-        self, path: Path, entries: Sequence[Mapping[str, Any]], marks: Sequence[Sequence[float]] = ()
-    ) -> np.ndarray:
-        """A small photo with objects.
+        self,
+        path: Path,
+        sides: Mapping[str, Sequence[Mapping[str, Any]]],
+        marks: Sequence[Sequence[float]] = (),
+    ) -> list[tuple[np.ndarray, str]]:
+        """A small photo with different objects on it, side by side.
 
         Args:
             path: of the photo.
-            entries: COCO annotations or results, with their masks.
+            sides: what they are, such as "Found" -> COCO annotations or results, with their masks.
             marks: boxes (XYWH, pixels of the photo) to look at, numbered from 1.
 
         Returns:
-            (h, w, 3) uint8, BGR, SIDE pixels at most.
+            For each side (h, w, 3) uint8, BGR, SIDE pixels at most, and what it shows.
 
         Raises:
             PhotoError: it cannot be read.
@@ -102,29 +111,41 @@ class Drawing:
             photo = read_photo(path)
         except PhotoError as error:
             raise PhotoError(f"{path}: {error}") from None
-        height, width = photo.shape[:2]
-        scale = min(1.0, SIDE / max(height, width))
-        small = (max(1, round(width * scale)), max(1, round(height * scale)))
-        picture = cv2.resize(photo, small, interpolation=cv2.INTER_AREA) if scale < 1 else photo
-        masks = (_small_mask(entry, (height, width), scale, small) for entry in entries)
+        size = photo.shape[:2]
+        photo = shrunk(photo, SIDE)
+        return [(self._side(photo, size, entries, marks), self._say(side, entries)) for side, entries in sides.items()]
+
+    def _side(
+        self,
+        small: np.ndarray,
+        size: tuple[int, int],
+        entries: Sequence[Mapping[str, Any]],
+        marks: Sequence[Sequence[float]],
+    ) -> np.ndarray:
+        """One picture; `size` is (height, width) of the photo, which `small` is at its own."""
+        scale = max(small.shape[:2]) / max(size)
+        masks = (_small_mask(entry, size, scale, small.shape[:2]) for entry in entries)
         labels = [self._label(entry) for entry in entries]
-        picture = draw_objects(picture, masks, labels, [self.colors[entry["category_id"]] for entry in entries])
+        picture = draw_objects(small, masks, labels, [self.colors[entry["category_id"]] for entry in entries])
         for number, box in enumerate(marks, start=1):
             _mark(picture, [value * scale for value in box], number)
         return picture
+
+    def _say(self, side: str, entries: Sequence[Mapping[str, Any]]) -> str:
+        counts = Counter(self.names[entry["category_id"]] for entry in entries)
+        return f"{side}: {', '.join(f'{n} {name}' for name, n in counts.items()) or 'nothing'}"
 
     def _label(self, entry: Mapping[str, Any]) -> str:
         name = self.names[entry["category_id"]]
         return f"{name} {100 * entry['score']:.0f}" if "score" in entry else name
 
 
-def _small_mask(entry: Mapping[str, Any], shape: tuple[int, int], scale: float, small: tuple[int, int]) -> np.ndarray:
-    """The mask of an entry at the size (w, h) of the small picture; outlines are shrunk before they are filled."""
+def _small_mask(entry: Mapping[str, Any], size: tuple[int, int], scale: float, small: tuple[int, int]) -> np.ndarray:
+    """The mask of an entry, (height, width) `small`; outlines are shrunk before they are filled."""
     segmentation = entry["segmentation"]
     if isinstance(segmentation, list):
-        return annotation_mask([(np.array(ring) * scale).tolist() for ring in segmentation], small[1], small[0])
-    mask = annotation_mask(segmentation, *shape)
-    return cv2.resize(mask, small, interpolation=cv2.INTER_NEAREST) if scale < 1 else mask
+        return annotation_mask([(np.array(ring) * scale).tolist() for ring in segmentation], *small)
+    return cv2.resize(annotation_mask(segmentation, *size), small[::-1], interpolation=cv2.INTER_NEAREST)
 
 
 def _mark(picture: np.ndarray, box: Sequence[float], number: int) -> None:
@@ -169,12 +190,20 @@ def photo_quality(photo: PhotoMatches, pairing: Pairing, category: int) -> float
 
 
 def ranked_photos(
-    photos: Sequence[PhotoMatches], thresholds: Mapping[int, float], category: int
+    photos: Sequence[PhotoMatches], pairings: Sequence[Pairing], category: int
 ) -> list[tuple[float, PhotoMatches]]:
-    """(Quality, photo) of the photos with an object of a class, the worst first, and of equal ones that with most."""
-    having = [photo for photo in photos if (photo.object_classes == category).any()]
-    pairings = (photo.pair(least_scores=thresholds, across_classes=False) for photo in having)
-    rated = [(photo_quality(photo, pairing, category), photo) for photo, pairing in zip(having, pairings, strict=True)]
+    """(Quality, photo) of the photos with an object of a class, the worst first, and of equal ones that with most.
+
+    Args:
+        photos: their overlaps.
+        pairings: of each photo, by the thresholds that count, within classes.
+        category: the class's id.
+    """
+    rated = [
+        (photo_quality(photo, pairing, category), photo)
+        for photo, pairing in zip(photos, pairings, strict=True)
+        if (photo.object_classes == category).any()
+    ]
     return sorted(rated, key=lambda each: (each[0], -int((each[1].object_classes == category).sum())))
 
 

@@ -1,63 +1,67 @@
-"""The parts of a report, each as the page takes it: plain values and pictures."""
+"""The parts of a report that say how good a run is, each as the page takes it: plain values and pictures."""
 
-import importlib.metadata
-import platform
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
 
-from campus_seg.config import CONFIG_FILE
-from campus_seg.data.datasets import dataset_name, register_datasets
-from campus_seg.data.mapper import CampusMapper
-from campus_seg.data.splits import SPLITS
+from campus_seg.config import RUN_WEIGHTS
+from campus_seg.data.datasets import dataset_name
+from campus_seg.errors import WeightsError
 from campus_seg.evaluation import charts, run_charts
-from campus_seg.evaluation.loss_curves import read_losses
+from campus_seg.evaluation.loss_curves import losses_of
 from campus_seg.evaluation.matching import PhotoMatches
-from campus_seg.evaluation.pictures import Picture
-from campus_seg.evaluation.report_photos import Album, Drawing, object_sides, ranked_photos, shown_detections
+from campus_seg.evaluation.report_photos import Album, Drawing, ranked_photos, shown_detections
 from campus_seg.evaluation.run_files import RunFiles
 from campus_seg.evaluation.suspects import SuspectPhoto
-from campus_seg.inference.contact_sheet import evenly_spaced
-from campus_seg.inference.labelled import draw_augmented
-from campus_seg.label_studio.report import ImportReport
-from campus_seg.metrics_file import METRICS_FILE
+from campus_seg.evaluation.thresholds import DEFAULT
+from campus_seg.modeling.weights_file import read_checkpoint
 from campus_seg.palette import class_colors
 
 MOST_SUSPECTS = 100  # photos in the page; suspects.json has all
 PICTURED_SUSPECTS = 30
-ROOM = {"suspects": 2_400_000, "classes": 2_600_000, "augmented": 600_000}  # bytes of photos in the page
+ROOM = {"suspects": 2_400_000, "classes": 2_600_000}  # bytes of photos in the page
 PAIRS = 36  # photos for all classes together: four bad and two good of each, or fewer
-AUGMENTED = 8
-PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "albumentations", "pycocotools", "hotcoco")
-DETECTRON2 = ("detectron2", "sal-detectron2")  # as upstream's build and the one of PyPI are called
 
 
 def training_section(run: RunFiles, cfg: CfgNode) -> dict[str, Any] | None:
-    """Losses, learning rate and time; None where the run was not trained in its folder."""
+    """Losses, learning rate and time; None where the run was not trained in its folder.
+
+    Returns:
+        The charts `losses` and `schedule`, the `best` iteration or None, `iterations`, `minutes` of steps, and seconds
+        of a `step`, None where none was timed.
+    """
     rates = [line for line in run.metrics if "lr" in line]
     if not rates:
         return None
-    best = best_iteration(run.metrics, cfg.CAMPUS.BEST_METRIC)
+    kept = run.folder / RUN_WEIGHTS[0]
+    best = kept_iteration(kept) if kept.is_file() else best_iteration(run.metrics, cfg.CAMPUS.BEST_METRIC)
     steps = np.diff([line["iteration"] for line in rates], prepend=-1)
     seconds = sum(max(0, step) * line.get("time", 0.0) for step, line in zip(steps.tolist(), rates, strict=True))
+    times = [line["time"] for line in rates if "time" in line]
     return {
-        "losses": run_charts.loss_chart(read_losses(run.folder / METRICS_FILE), best),
+        "losses": run_charts.loss_chart(losses_of(run.metrics), best),
         "schedule": run_charts.schedule_chart(rates),
         "best": best,
         "iterations": rates[-1]["iteration"] + 1,
-        "minutes": seconds / 60,
-        "step": float(np.median([line["time"] for line in rates if "time" in line] or [0.0])),
+        "minutes": round(seconds / 60),
+        "step": float(np.median(times)) if times else None,
     }
 
 
+def kept_iteration(path: Path) -> int | None:
+    """The iteration of a best model; None where the file cannot say."""
+    try:
+        return read_checkpoint(str(path)).get("iteration")
+    except WeightsError:
+        return None
+
+
 def best_iteration(lines: Sequence[Mapping[str, Any]], metric: str) -> int | None:
-    """The evaluation that was the best on the validation photos; the first of equal ones."""
+    """The evaluation that was the best on the validation photos, where its model is gone; the first of equal ones."""
     is_loss = metric == "val/total_loss"
     name = metric if is_loss else f"{dataset_name('val')}/{metric}"
     judged = {line["iteration"]: line[name] for line in lines if name in line}
@@ -66,18 +70,34 @@ def best_iteration(lines: Sequence[Mapping[str, Any]], metric: str) -> int | Non
     return min(judged, key=lambda iteration: (judged[iteration] * (1 if is_loss else -1), iteration))
 
 
-def figures_section(analysis: Mapping[str, Any]) -> dict[str, Any]:
-    """The tables of one evaluated split."""
+def figures_section(analysis: Mapping[str, Any], validation: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The tables of one evaluated split.
+
+    Args:
+        analysis: of the split.
+        validation: that of the validation photos, which chose the thresholds; None where they were not evaluated.
+
+    Returns:
+        `figures` and `accuracy` as in the analysis, `rows` by class, whether thresholds were `chosen`, and the classes
+        for which they could not be and that `fell_back`.
+    """
+    chosen = analysis["thresholds"]["chosen_on"] == dataset_name("val")
+    unknown = [each["name"] for each in (validation or {}).get("by_class", ()) if each["best"]["threshold"] is None]
     return {
         "figures": analysis["figures"],
         "accuracy": analysis["accuracy"],
         "rows": [_class_row(entry, place, analysis) for place, entry in enumerate(analysis["by_class"])],
-        "chosen_on": analysis["thresholds"]["chosen_on"],
+        "chosen": chosen,
+        "fell_back": [name for name in unknown if chosen and analysis["thresholds"]["by_class"].get(name) == DEFAULT],
     }
 
 
 def chart_section(analysis: Mapping[str, Any]) -> dict[str, Any]:
-    """The charts of one evaluated split: some of one size with their titles, and the confusion matrix."""
+    """The charts of one evaluated split.
+
+    Returns:
+        `titled`: those of one size by their titles; and the `confusion` matrix.
+    """
     colors = class_colors(len(analysis["classes"]))
     titled = {
         "Precision and recall": charts.precision_recall_chart(analysis, colors),
@@ -118,40 +138,54 @@ def suspects_section(
         found: split -> what `find_suspects` gave of it.
         drawing: of objects.
         thresholds: category id -> the score from which on a detection is drawn.
+
+    Returns:
+        Photos that are `pictured` and those that are only `listed` (`name`, `task`, `split`, `said`, `pictures`), how
+        many `more` there are, the number of `suspects`, of `all_photos` with one, and of those `searched` by split.
     """
     together = [(split, photo) for split, photos in found.items() for photo in photos]
-    together.sort(key=lambda each: -each[1].suspects[0].suspicion)
+    together.sort(key=lambda each: each[1].suspects[0].place)
     entries = []
     for split, suspect in together[:MOST_SUSPECTS]:
         image = suspect.photo.image
         said = [one.say(drawing.names) for one in suspect.suspects]
         entry = {"name": shown_name(image), "task": image.get("task"), "split": split, "said": said}
-        entries.append({**entry, "pictures": (None, None)})
-    album = Album(ROOM["suspects"])
-    draws, alts = [], []
+        entries.append({**entry, "pictures": ()})
+    draws = []
     for _, suspect in together[:PICTURED_SUSPECTS]:
         marks = [one.box for one in suspect.suspects]
         also = [one.found for one in suspect.suspects if one.found]
-        _draw_pair(run, suspect.photo, drawing, shown_detections(suspect.photo, thresholds, also), draws, alts, marks)
-    for entry, pair in zip(entries, _pairs(album, draws, alts), strict=False):
+        draws.append(_pair(run, suspect.photo, drawing, shown_detections(suspect.photo, thresholds, also), marks))
+    for entry, pair in zip(entries, Album(ROOM["suspects"]).add(draws), strict=False):
         entry["pictures"] = pair
     return {
-        "pictured": [entry for entry in entries if any(entry["pictures"])],
-        "listed": [entry for entry in entries if not any(entry["pictures"])],
+        "pictured": [entry for entry in entries if entry["pictures"]],
+        "listed": [entry for entry in entries if not entry["pictures"]],
         "more": len(together) - len(entries),
         "suspects": sum(len(photo.suspects) for _, photo in together),
         "all_photos": len(together),
         "searched": {split: len(run.truths[split]["images"]) for split in found},
-        "kinds": Counter(one.kind for _, photo in together for one in photo.suspects),
     }
 
 
 def classes_section(
     run: RunFiles, photos: Sequence[PhotoMatches], drawing: Drawing, thresholds: Mapping[int, float]
-) -> list[dict[str, Any]]:
-    """The worst and the best photos of each class, the class that comes off worst first."""
+) -> dict[str, Any]:
+    """The worst and the best photos of each class.
+
+    Args:
+        run: gives the photos.
+        photos: of the split that judges.
+        drawing: of objects.
+        thresholds: category id -> the score from which on a detection counts.
+
+    Returns:
+        `by_class`, the class that comes off worst first: `name`, and `rows` of photos (`name`, `quality`, `pictures`);
+        and the `album` that counted those without pictures.
+    """
     album = Album(ROOM["classes"])
-    ranked = {number: ranked_photos(photos, thresholds, number) for number in drawing.names}
+    pairings = [photo.pair(least_scores=thresholds, across_classes=False) for photo in photos]
+    ranked = {number: ranked_photos(photos, pairings, number) for number in drawing.names}
     ranked = {number: rated for number, rated in ranked.items() if rated}
     worst = 4 if len(ranked) * 6 <= PAIRS else 2 if len(ranked) * 3 <= PAIRS else 1
     entries = []
@@ -159,18 +193,13 @@ def classes_section(
         rows = {"Worst": rated[:worst], "Best": rated[worst:][::-1][: max(1, worst // 2)]}
         entry = {"name": drawing.names[number], "rows": {}}
         for title, chosen in rows.items():
-            draws, alts = [], []
-            for _, photo in chosen:
-                _draw_pair(run, photo, drawing, shown_detections(photo, thresholds), draws, alts)
-            pairs = _pairs(album, draws, alts)
+            pairs = album.add([_pair(run, photo, drawing, shown_detections(photo, thresholds)) for _, photo in chosen])
             entry["rows"][title] = [
                 {"name": shown_name(photo.image), "quality": quality, "pictures": pair}
                 for (quality, photo), pair in zip(chosen, pairs, strict=True)
-                if pair[0] or pair[1]
             ]
-        if any(entry["rows"].values()):
-            entries.append(entry)
-    return entries
+        entries.append(entry)
+    return {"by_class": entries, "album": album}
 
 
 def shown_name(image: Mapping[str, Any]) -> str:
@@ -179,74 +208,13 @@ def shown_name(image: Mapping[str, Any]) -> str:
     return str(PurePath(*path.parts[-2:])) if path.is_absolute() else image["file_name"]
 
 
-def _draw_pair(
+def _pair(
     run: RunFiles,
     photo: PhotoMatches,
     drawing: Drawing,
     detections: Sequence[dict],
-    draws: list[Callable],
-    alts: list[str],
     marks: Sequence[Sequence[float]] = (),
-) -> None:
-    """Adds the two pictures of a photo, labels and detections, to what is to be drawn."""
-    path = run.photo(photo.image)
-    for said, entries in (("Labelled", [*photo.objects, *photo.crowds]), ("Found", detections)):
-        draws.append(partial(drawing.draw, path, entries, marks))
-        counts = Counter(drawing.names[entry["category_id"]] for entry in entries)
-        alts.append(f"{said}: {', '.join(f'{n} {name}' for name, n in counts.items()) or 'nothing'}")
-
-
-def _pairs(album: Album, draws: Sequence[Callable], alts: Sequence[str]) -> list[tuple[Picture | None, Picture | None]]:
-    pictures = album.add(draws, alts)
-    return list(zip(pictures[::2], pictures[1::2], strict=True))
-
-
-def data_section(run: RunFiles, cfg: CfgNode) -> dict[str, Any]:
-    """What the model was taught and judged with."""
-    names = dict(enumerate(run.classes, start=1))
-    counts = {
-        split: Counter(names[entry["category_id"]] for entry in truth["annotations"])
-        for split, truth in run.truths.items()
-    }
-    photos = {split: len(truth["images"]) for split, truth in run.truths.items()}
-    defects = ImportReport(defects=run.import_report["defects"]).table()
-    return {
-        "photos": photos,
-        "objects": {split: counts[split].total() for split in SPLITS},
-        "counts": counts,
-        "by_class": run_charts.object_chart(counts, run.classes),
-        "sizes": run_charts.object_size_chart({split: object_sides(truth) for split, truth in run.truths.items()}),
-        "defects": defects,
-        "notes": run.import_report["notes"],
-        "unused_labels": run.import_report["unused_labels"],
-        "augmented": _augmented(run, cfg),
-    }
-
-
-def _augmented(run: RunFiles, cfg: CfgNode) -> list[Picture | None]:
-    """Some training photos as the model saw them in its first epoch."""
-    register_datasets(run.folder, run.classes)
-    photos = [photo for photo in DatasetCatalog.get(dataset_name("train")) if photo["annotations"]]
-    photos = [photos[place] for place in evenly_spaced(len(photos), AUGMENTED)]
-    mapper, colors = CampusMapper(cfg, is_train=True), class_colors(len(run.classes))
-    mapped = [mapper({**photo, "epoch": 0}) for photo in photos]  # one by one, as its random state is one
-    draws = [partial(draw_augmented, each, cfg.INPUT.FORMAT, run.classes, colors) for each in mapped]
-    alts = [f"A training photo as augmented, with {len(photo['annotations'])} objects" for photo in photos]
-    return Album(ROOM["augmented"]).add(draws, alts)
-
-
-def repeat_section(run: RunFiles, cfg: CfgNode) -> dict[str, Any]:
-    """What it takes to repeat the run."""
-    versions = {"Python": platform.python_version()}
-    for name in ("campus_seg", *DETECTRON2, *PACKAGES):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:  # Detectron2 under its other name
-            continue
-    return {
-        "export": run.import_report.get("export") or cfg.CAMPUS.EXPORT,
-        "config_file": str(run.folder / CONFIG_FILE),
-        "versions": versions,
-        "seed": cfg.SEED,
-        "config": cfg.dump(),
-    }
+) -> Callable[[], list[tuple[np.ndarray, str]]]:
+    """What draws the two pictures of a photo, for an album: labels, and what was found."""
+    sides = {"Labelled": [*photo.objects, *photo.crowds], "Found": detections}
+    return partial(drawing.draw, run.photo(photo.image), sides, marks)

@@ -36,20 +36,20 @@ def schedule_chart(lines: Sequence[Mapping[str, Any]]) -> Picture:
         lines: of metrics.json that have `lr`.
     """
     iterations = [line["iteration"] for line in lines]
-    rates, times = [line["lr"] for line in lines], [line.get("time", np.nan) for line in lines]
+    rates = [line["lr"] for line in lines]
+    timed = [(line["iteration"], line["time"]) for line in lines if "time" in line]
+    alt = f"Learning rate over iterations: at most {max(rates):.2g}, at the end {rates[-1]:.2g}."
     with draw_axes(5.8, 2.8) as (figure, rate):
         rate.plot(iterations, rates, color=COLORS["train"], linewidth=1.8)
         rate.set(xlabel="iteration", ylabel="learning rate", ylim=(0, None))
         rate.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3), useMathText=False)
-        seconds = rate.twinx()
-        seconds.plot(iterations, times, color=COLORS["val"], linewidth=1, linestyle="--")
-        seconds.set_ylabel("seconds a step (dashed)", color=COLORS["val"])
-        seconds.set_ylim(bottom=0)
-        seconds.grid(False)
-        alt = (
-            f"Learning rate over iterations: at most {max(rates):.2g}, at the end {rates[-1]:.2g}. Seconds a step, "
-            f"median {np.nanmedian(times):.2f}."
-        )
+        if timed:  # a run of a few steps has no time yet
+            seconds = rate.twinx()
+            seconds.plot(*zip(*timed, strict=True), color=COLORS["val"], linewidth=1, linestyle="--")
+            seconds.set_ylabel("seconds a step (dashed)", color=COLORS["val"])
+            seconds.set_ylim(bottom=0)
+            seconds.grid(False)
+            alt += f" Seconds a step, median {np.median([time for _, time in timed]):.2f}."
         return svg_picture(figure, alt)
 
 

@@ -1,5 +1,6 @@
 """Runs side by side: on the photos that all were evaluated on, with one set of labels."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +9,14 @@ from typing import Any
 import yaml
 
 from campus_seg.config import CLASSES_FILE, CONFIG_FILE, SPLIT_FILE
-from campus_seg.errors import EvaluationError
+from campus_seg.errors import EvaluationError, one_line
 from campus_seg.evaluation.comparison import DRAWS, Difference, compare
 from campus_seg.evaluation.matching import match_photos
 from campus_seg.evaluation.run_files import RunFiles
+
+logger = logging.getLogger(__name__)
+
+FEWER_DRAWS = 200  # for every page of a run
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,7 @@ class RunComparison:
         photos: how many are.
         classes: names of those that all runs know and of which the photos have an object.
         left_out: names of classes that not all runs know.
+        draws: of the bootstrap.
         overall: of each other run, the difference of mask AP.
         by_class: likewise, class -> difference.
     """
@@ -35,6 +41,7 @@ class RunComparison:
     photos: int
     classes: list[str]
     left_out: list[str]
+    draws: int
     overall: list[Difference]
     by_class: list[dict[str, Difference]]
 
@@ -50,7 +57,8 @@ def compare_runs(runs: Sequence[RunFiles], draws: int = DRAWS) -> RunComparison:
         draws: of the bootstrap.
 
     Raises:
-        EvaluationError: there is no photo that all were evaluated on, or no class that all know.
+        EvaluationError: there is no photo with an object that all were evaluated on, no class that all know, or the
+            files of a run are damaged or of a model without masks.
     """
     split = _shared_split(runs)
     identities = {run: run.identities(split) for run in runs}
@@ -83,6 +91,7 @@ def compare_runs(runs: Sequence[RunFiles], draws: int = DRAWS) -> RunComparison:
         photos=len(shared),
         classes=list(by_class[0]),
         left_out=sorted(everyone - set(known)),
+        draws=draws,
         overall=[overall for overall, _ in differences],
         by_class=by_class,
     )
@@ -122,20 +131,18 @@ def _renumbered(
     return images, kept
 
 
-def run_before(run: RunFiles) -> RunFiles | None:
-    """The run that another is measured by: whose split it has taken over, else the newest older one beside it.
+def against_run_before(run: RunFiles) -> RunComparison | None:
+    """How a run compares with the one whose split it has taken over, else with the newest older one beside it.
 
-    Only one that was evaluated on some of the same photos; None where there is none.
+    Only one that was evaluated on some of the same photos counts; None where there is none.
     """
-    folders = [folder for folder in (_split_from(run.folder), *_older_beside(run.folder)) if folder]
-    for folder in folders:
+    split_from = _split_from(run.folder)
+    candidates = [*([split_from.resolve()] if split_from else []), *_older_beside(run.folder)]
+    for folder in dict.fromkeys(candidates):
         try:
-            other = RunFiles(folder)
-            split = _shared_split([other, run])
-            if set(other.identities(split)) & set(run.identities(split)) and {*other.classes} & {*run.classes}:
-                return other
-        except (EvaluationError, KeyError):  # no whole run: of an earlier version, or damaged
-            continue
+            return compare_runs([RunFiles(folder), run], FEWER_DRAWS)
+        except EvaluationError as error:  # of other photos, of an earlier version, without masks, or damaged
+            logger.info(f"Not compared with {folder}: {one_line(str(error))}")
     return None
 
 

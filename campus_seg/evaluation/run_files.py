@@ -10,7 +10,8 @@ from campus_seg.config import CLASSES_FILE, SPLIT_FILE
 from campus_seg.data.datasets import REPORT_FILE, coco_file, dataset_name, image_folder
 from campus_seg.data.splits import SPLITS
 from campus_seg.errors import EvaluationError
-from campus_seg.evaluation.evaluator import RESULTS_FILE
+from campus_seg.evaluation.evaluator import RESULTS_FILE, inference_folder
+from campus_seg.evaluation.predictions import read_predictions
 from campus_seg.evaluation.run_analysis import ANALYSIS_FILE
 from campus_seg.metrics_file import METRICS_FILE, read_metrics
 
@@ -32,7 +33,7 @@ class RunFiles:
             EvaluationError: it is none.
         """
         self.folder = folder
-        self.classes: list[str] = self._read(folder / CLASSES_FILE)
+        self.classes = self._read(folder / CLASSES_FILE, list[str])
 
     @property
     def name(self) -> str:
@@ -42,7 +43,7 @@ class RunFiles:
     @cached_property
     def import_report(self) -> dict[str, Any]:
         """import_report.json."""
-        return self._read(self.folder / REPORT_FILE)
+        return self._read(self.folder / REPORT_FILE, dict[str, Any])
 
     @cached_property
     def metrics(self) -> list[dict[str, Any]]:
@@ -58,16 +59,20 @@ class RunFiles:
     @cached_property
     def truths(self) -> dict[str, dict[str, Any]]:
         """Split -> its COCO file."""
-        return {split: self._read(coco_file(self.folder, split)) for split in SPLITS}
+        return {split: self._read(coco_file(self.folder, split), dict[str, Any]) for split in SPLITS}
 
     def results(self, split: str) -> list[dict[str, Any]]:
-        """COCO results of an evaluated split."""
-        return self._read(self._evaluation(split, RESULTS_FILE))
+        """COCO results of an evaluated split.
+
+        Raises:
+            EvaluationError: they are damaged, or of a model without masks.
+        """
+        return read_predictions(self._evaluation(split, RESULTS_FILE), self.truths[split], check_masks=False)
 
     def analysis(self, split: str) -> dict[str, Any] | None:
         """analysis.json of an evaluated split; None where an earlier version evaluated it."""
         path = self._evaluation(split, ANALYSIS_FILE)
-        return self._read(path) if path.is_file() else None
+        return self._read(path, dict[str, Any]) if path.is_file() else None
 
     def photo(self, image: dict[str, Any]) -> Path:
         """The file of an entry of a COCO file's `images`."""
@@ -78,7 +83,8 @@ class RunFiles:
 
         In the order of the COCO file's `images`, which split.json has, too.
         """
-        listed = self._read(self.folder / SPLIT_FILE)[split]
+        splits = dict[str, list[str] | dict[str, str | dict[str, str]]]  # lists are of earlier versions
+        listed = self._read(self.folder / SPLIT_FILE, splits).get(split, [])
         images = self.truths[split]["images"]
         if len(listed) != len(images):
             raise EvaluationError(
@@ -88,13 +94,15 @@ class RunFiles:
         return list(listed.values()) if isinstance(listed, dict) else listed
 
     def _evaluation(self, split: str, name: str) -> Path:
-        return self.folder / "inference" / dataset_name(split) / name
+        return inference_folder(self.folder, dataset_name(split)) / name
 
     @staticmethod
-    def _read(path: Path) -> Any:
+    def _read(path: Path, kind: Any) -> Any:
         try:
-            return msgspec.json.decode(path.read_bytes())
+            return msgspec.json.decode(path.read_bytes(), type=kind)
         except OSError as error:
-            raise EvaluationError(f"{path}: cannot be read ({error.strerror}); give the folder of a run") from None
+            raise EvaluationError(
+                f"{path}: cannot be read ({error.strerror}); give the folder, or the config.yaml, of a run"
+            ) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise EvaluationError(f"{path}: damaged ({error}); give the folder of a whole run") from None

@@ -4,6 +4,7 @@ The model has learned from many labels at once, so that a single wrong one stand
 else. It is no judge: each of these is a place to look at.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +22,9 @@ KINDS = {  # kind -> what it means, for a label named {label} and a detection na
 }
 SAME = 0.5  # overlap from which on a detection and a label are of one object
 APART = 0.1  # overlap below which they have nothing to do with each other
-LEAST_SUSPICION = 0.5
+LEAST_SUSPICION = 0.5  # of all kinds but "unseen"
 LEAST_SCORE = 0.05  # of a detection that shows that the model sees something
+MOST_UNSEEN = 0.2  # labels of a class that may be "unseen"; beyond it the model is to blame
 # How often a label is of nothing, before anything is known of it; only the order of the list depends on it.
 LABEL_OF_NOTHING = 0.02
 
@@ -42,6 +44,11 @@ class Suspect:
     suspicion: float
     found: dict[str, Any] | None
     label: dict[str, Any] | None
+
+    @property
+    def place(self) -> tuple[bool, float]:
+        """Sorts suspects: the most suspicious first, and after all others what the model never finds."""
+        return self.kind == "unseen", -self.suspicion
 
     @property
     def box(self) -> list[float]:
@@ -88,32 +95,48 @@ class SuspectPhoto:
 
 
 def find_suspects(photos: Sequence[PhotoMatches]) -> list[SuspectPhoto]:
-    """The photos with labels that are likely wrong, those with the most suspicious one first.
+    """The photos with labels that are likely wrong, by their first suspect; see `Suspect.place`.
 
     - "missing": a detection that overlaps no label. As suspicious as it is sure.
     - "class": a label that a detection of another class overlaps by half or more. The more suspicious, the surer that
       one is than any detection of the label's own class there.
     - "place": a detection and a label of one class, next to each other, and no other detection or label there. The
       more suspicious, the surer it is and the less they overlap.
-    - "unseen": a label that no detection overlaps. The more suspicious, the more of the labels of its class are found.
+    - "unseen": a label that no detection overlaps, of a class of which nearly all are found. The more suspicious, the
+      more are.
 
     Args:
         photos: of `match_photos`, with masks.
     """
-    chances = _chances_of_nothing(photos)
+    overlaps = [np.maximum(photo.ious, _box_overlaps(photo.detections, photo.objects)) for photo in photos]
+    unseen = [
+        ~(each[photo.scores >= LEAST_SCORE] >= APART).any(axis=0) for photo, each in zip(photos, overlaps, strict=True)
+    ]
+    chances = _chances_of_nothing(photos, unseen)
     result = []
-    for photo in photos:
-        suspects = [one for one in _of_photo(photo, chances) if one.suspicion >= LEAST_SUSPICION]
+    for photo, *seen in zip(photos, overlaps, unseen, strict=True):
+        suspects = [*_of_photo(photo, *seen, chances)]
         if suspects:
-            suspects.sort(key=lambda one: -one.suspicion)
-            result.append(SuspectPhoto(photo, suspects))
-    return sorted(result, key=lambda one: -one.suspects[0].suspicion)
+            result.append(SuspectPhoto(photo, sorted(suspects, key=lambda one: one.place)))
+    return sorted(result, key=lambda one: one.suspects[0].place)
 
 
-def _of_photo(photo: PhotoMatches, chances: Mapping[int, float]) -> Iterator[Suspect]:
+def _of_photo(
+    photo: PhotoMatches, overlaps: np.ndarray, unseen: np.ndarray, chances: Mapping[int, float]
+) -> Iterator[Suspect]:
+    for suspect in _doubted(photo, overlaps):
+        if suspect.suspicion >= LEAST_SUSPICION:
+            yield suspect
+    for label in np.flatnonzero(unseen).tolist():
+        category = int(photo.object_classes[label])
+        if category in chances:
+            yield Suspect("unseen", chances[category], None, photo.objects[label])
+
+
+def _doubted(photo: PhotoMatches, overlaps: np.ndarray) -> Iterator[Suspect]:
+    """Where the model is more or less sure of something else."""
     pairing = photo.pair(SAME, across_classes=False)
     object_of, detection_of = pairing.object_of, pairing.detection_of(len(photo.objects))
-    overlaps = np.maximum(photo.ious, _box_overlaps(photo.detections, photo.objects))
     in_crowd = (photo.crowd_overlaps >= SAME).any(axis=1)
     told: set[int] = set()  # detections that need no further word
     for label in range(len(photo.objects)):
@@ -123,9 +146,6 @@ def _of_photo(photo: PhotoMatches, chances: Mapping[int, float]) -> Iterator[Sus
         if suspect:
             told.add(suspect[0])
             yield suspect[1]
-        elif not (overlaps[photo.scores >= LEAST_SCORE, label] >= APART).any():
-            found = chances[int(photo.object_classes[label])]
-            yield Suspect("unseen", found, None, photo.objects[label])
     alone = [d for d in np.flatnonzero(overlaps.max(axis=1, initial=0) < APART) if not in_crowd[d] and d not in told]
     for place in _strongest([photo.detections[d] for d in alone]):
         yield Suspect("missing", float(photo.scores[alone[place]]), photo.detections[alone[place]], None)
@@ -157,21 +177,22 @@ def _beside(photo: PhotoMatches, label: int, object_of: np.ndarray, overlaps: np
     return detection, Suspect("place", suspicion, photo.detections[detection], photo.objects[label])
 
 
-def _chances_of_nothing(photos: Iterable[PhotoMatches]) -> dict[int, float]:
+def _chances_of_nothing(photos: Iterable[PhotoMatches], unseen: Iterable[np.ndarray]) -> dict[int, float]:
     """Category id -> how likely a label at which nothing is found is of nothing, by Bayes' rule.
 
-    A label of an object is not found as often as its class is missed; one of nothing is never found.
+    A label of an object is not found as often as its class is missed; one of nothing is never found. Classes that are
+    missed more often than MOST_UNSEEN are left out.
     """
-    labels, found = {}, {}
-    for photo in photos:
-        seen = (photo.ious[photo.scores >= LEAST_SCORE] >= APART).any(axis=0)
-        for category, one in zip(photo.object_classes.tolist(), seen.tolist(), strict=True):
-            labels[category] = labels.get(category, 0) + 1
-            found[category] = found.get(category, 0) + one
-    missed = {category: (count - found[category] + 1) / (count + 2) for category, count in labels.items()}
+    labels: Counter = Counter()
+    lost: Counter = Counter()
+    for photo, gone in zip(photos, unseen, strict=True):
+        labels.update(photo.object_classes.tolist())
+        lost.update(photo.object_classes[gone].tolist())
+    missed = {category: (lost[category] + 1) / (count + 2) for category, count in labels.items()}
     return {
         category: LABEL_OF_NOTHING / (LABEL_OF_NOTHING + (1 - LABEL_OF_NOTHING) * share)
         for category, share in missed.items()
+        if share <= MOST_UNSEEN
     }
 
 

@@ -1,15 +1,16 @@
 """Precision, recall and F1 of each class over score thresholds, and the threshold with the best F1."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 import numpy as np
 
 from campus_seg.errors import ConfigError
 from campus_seg.evaluation.matching import NONE, Pairing, PhotoMatches
+from campus_seg.label_studio.raw import NO_JSON
 from campus_seg.storage import write_json
 
 THRESHOLDS_FILE = "thresholds.json"  # in OUTPUT_DIR
@@ -79,19 +80,20 @@ def score_curve(ranking: Ranking) -> dict[str, list[float | None]]:
     """Precision, recall and F1 at each threshold of GRID; detections count from the threshold on.
 
     Returns:
-        101 values each; None where there is nothing to take a share of.
+        101 values each; None where there is nothing to take a share of, and throughout where there is no object.
     """
     kept = np.searchsorted(-ranking.scores, -GRID, side="right")
     figures = _figures(ranking, kept)
     if not ranking.objects:
-        figures["f1"] = np.full(len(GRID), np.nan)
+        figures = dict.fromkeys(figures, np.full(len(GRID), np.nan))
     return {name: [None if np.isnan(value) else float(value) for value in each] for name, each in figures.items()}
 
 
 def best_threshold(ranking: Ranking) -> dict[str, Any]:
     """The threshold with the best F1; of several, the highest.
 
-    It lies halfway between the last score that it keeps and the next, since scores of other photos are a little off.
+    It lies halfway between the last score that it keeps and the next, since scores of other photos are a little off. If
+    it keeps all of them it is the last one: what the model finds below was in no evaluation.
 
     Returns:
         `threshold`, `f1`, `precision`, `recall` (None where there is none) and `reason` (why there is none, else None).
@@ -104,35 +106,63 @@ def best_threshold(ranking: Ranking) -> dict[str, Any]:
     figures = _figures(ranking, ends)
     best = int(figures["f1"].argmax())
     end = ends[best]
-    following = scores[end] if end < len(scores) else 0.0
-    threshold = float(scores[end - 1] + following) / 2
+    threshold = float(scores[end - 1] + scores[min(end, len(scores) - 1)]) / 2
     return {"threshold": threshold, **{name: float(each[best]) for name, each in figures.items()}, "reason": None}
 
 
-def write_thresholds(output_dir: Path, dataset_name: str, by_class: Mapping[str, Mapping[str, Any]]) -> None:
+class _Chosen(TypedDict):
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | None
+
+
+class _File(TypedDict):
+    classes: dict[str, _Chosen]
+    model: NotRequired[str | None]
+
+
+class OtherModelError(ConfigError):
+    """Thresholds that were chosen for another model."""
+
+
+def write_thresholds(
+    output_dir: Path, dataset_name: str, by_class: Mapping[str, Mapping[str, Any]], model: str | None = None
+) -> None:
     """Writes a run's thresholds.json.
 
     Args:
         output_dir: the run's folder.
         dataset_name: on whose photos they were chosen.
         by_class: class name -> what `best_threshold` returned.
+        model: for which they were chosen, as `file_digest` gives it; None where it is not known.
     """
-    write_json(output_dir / THRESHOLDS_FILE, {"dataset": dataset_name, "iou": 0.5, "classes": by_class})
+    content = {"dataset": dataset_name, "model": model, "iou": 0.5, "classes": by_class}
+    write_json(output_dir / THRESHOLDS_FILE, content)
 
 
-def read_thresholds(output_dir: Path) -> dict[str, float | None]:
+def read_thresholds(
+    output_dir: Path, model: str | None = None, classes: Collection[str] = ()
+) -> dict[str, float | None]:
     """A run's thresholds by class name; None for a class that has none.
 
+    Args:
+        output_dir: the run's folder.
+        model: that they are wanted for, as `file_digest` gives it; None = any.
+        classes: names that it knows; () = any.
+
     Raises:
+        OtherModelError: they were chosen for another model.
         ConfigError: the run has no such file, or something else stands in it.
     """
     path = output_dir / THRESHOLDS_FILE
     way_out = "evaluate the run on validation photos (train_net.py --config-file … --eval-only), or give numbers"
     try:
-        content = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        chosen = {name: entry["threshold"] for name, entry in content["classes"].items()}
-        return msgspec.convert(chosen, dict[str, float | None])
+        content = msgspec.json.decode(path.read_bytes(), type=_File)
     except OSError as error:
         raise ConfigError(f"{path}: the run's best thresholds cannot be read ({error.strerror}); {way_out}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
-        raise ConfigError(f"{path}: not what an evaluation writes; {way_out}") from None
+    except NO_JSON as error:
+        raise ConfigError(f"{path}: not what an evaluation writes ({error}); {way_out}") from None
+    if None not in (model, known := content.get("model")) and known != model:
+        raise OtherModelError(f"{path}: these thresholds were chosen for other weights; {way_out}")
+    unknown = [name for name in content["classes"] if classes and name not in classes]
+    if unknown:
+        raise ConfigError(f"{path}: has a class {unknown[0]}, the model knows {', '.join(classes)}; {way_out}")
+    return {name: chosen["threshold"] for name, chosen in content["classes"].items()}

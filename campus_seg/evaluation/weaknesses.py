@@ -8,6 +8,7 @@ from typing import Any
 from campus_seg.evaluation.suspects import SuspectPhoto
 
 FEW = 50  # objects to learn from; below it, and below half of what the middle class has
+FEWEST = 20  # below it whatever the others have
 SMALL_SHARE = 0.4  # of the objects
 CONFUSED_SHARE = 0.1  # of the objects, taken for one other class
 SUSPECT_SHARE = 0.15  # labels that are likely wrong, of all
@@ -34,7 +35,7 @@ class Weakness:
 def weakest_classes(
     analysis: Mapping[str, Any], training: Mapping[str, int], suspects: Iterable[SuspectPhoto], most: int = 3
 ) -> list[Weakness]:
-    """The classes with the lowest mask AP; those without an object to judge by are none of them.
+    """The classes with the lowest mask AP, of equal ones that with most objects; none without an object to judge by.
 
     Args:
         analysis: of the photos that judge.
@@ -43,7 +44,7 @@ def weakest_classes(
         most: how many.
     """
     judged = [entry for entry in analysis["by_class"] if entry["figures"]["segm"]["AP"] is not None]
-    judged.sort(key=lambda entry: entry["figures"]["segm"]["AP"])
+    judged.sort(key=lambda entry: (entry["figures"]["segm"]["AP"], -entry["objects"]))
     wrong = _suspects_by_class(suspects, analysis["classes"])
     return [
         Weakness(entry["name"], entry["figures"]["segm"]["AP"], _reasons(entry, analysis, training, wrong))
@@ -58,12 +59,12 @@ def _reasons(
     known = training.get(name, 0)
     middle = sorted(training.get(other, 0) for other in analysis["classes"])[len(analysis["classes"]) // 2]
     reasons = []  # (how far beyond what is normal, words)
-    if known < FEW and known < middle / 2:
+    if known < FEWEST or known < min(FEW, middle / 2):
         reasons.append((2 + (FEW - known) / FEW, f"few objects to learn from ({known})"))
     small = entry["sizes"]["small"]["objects"] / objects
     if small >= SMALL_SHARE:
         reasons.append((small / SMALL_SHARE, f"small objects ({percent(small)} below 32 x 32 pixels)"))
-    other, share = _confused_with(name, analysis["confusion"])
+    other, share = _confused_with(analysis["classes"].index(name), analysis["confusion"])
     if share >= CONFUSED_SHARE:
         reasons.append((share / CONFUSED_SHARE, f"confused with {other} ({percent(share)})"))
     suspicious = wrong.get(name, 0) / objects
@@ -85,19 +86,22 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.0f}\N{NO-BREAK SPACE}%"
 
 
-def _confused_with(name: str, confusion: Mapping[str, Any]) -> tuple[str, float]:
-    """The class that objects of another are most often taken for, and the share of them."""
-    row = confusion["matrix"][confusion["rows"].index(name)]
-    others = [(count, column) for count, column in zip(row, confusion["columns"], strict=True) if column != name]
-    count, other = max(others[:-1], default=(0, ""), key=lambda each: each[0])  # the last is "missed"
-    return other, count / sum(row) if sum(row) else 0.0
+def _confused_with(place: int, confusion: Mapping[str, Any]) -> tuple[str, float]:
+    """The class that objects of the one at a place are most often taken for, and the share of them."""
+    row = confusion["matrix"][place]
+    others = [(count, other) for other, count in enumerate(row[:-1]) if other != place]  # the last is "missed"
+    count, other = max(others, default=(0, 0), key=lambda each: each[0])
+    return confusion["columns"][other], count / sum(row) if sum(row) else 0.0
 
 
 def _suspects_by_class(suspects: Iterable[SuspectPhoto], classes: Sequence[str]) -> Counter:
-    """How many labels of each class are likely wrong; a missing one counts for the class that was found."""
+    """How many labels of each class are likely wrong; a missing one counts for the class that was found.
+
+    Without those that the model never finds: of a weak class these say more of the model.
+    """
     counts: Counter = Counter()
     for photo in suspects:
         for suspect in photo.suspects:
             shape = suspect.label or suspect.found
-            counts[classes[shape["category_id"] - 1]] += 1
+            counts[classes[shape["category_id"] - 1]] += suspect.kind != "unseen"
     return counts

@@ -62,6 +62,11 @@ def check_together(args: argparse.Namespace) -> None:
         raise ConfigError(f"--overlap {args.overlap:g} is for tiles: give --tile PIXELS too, for example 1024")
     if tiling := tiling_of(args):
         check_tiling(*tiling)
+    given = [f"{value}" for name, value in args.confidence_threshold if not name]
+    if len(given) > 1:
+        raise ConfigError(
+            f"--confidence-threshold {' '.join(given)}: give one for all classes, and CLASS=NUMBER for some"
+        )
     if not 0 <= args.machine_rank < args.num_machines:
         raise ConfigError(f"--machine-rank {args.machine_rank}: the machines' numbers are 0 to {args.num_machines - 1}")
     if args.num_machines > 1 and args.dist_url == "auto":

@@ -19,7 +19,8 @@ from campus_seg.storage import replacing
 THUMBNAILS = "thumbnails"  # below the output folder
 THUMBNAIL = (480, 360)  # pixels: twice what the page shows, for dense screens
 QUALITY = 80
-PARTS = {"/* page.css */": "page.css", "/* page.js */": "page.js"}  # of page.html: what stands where which file goes
+# Of page.html: what stands where which file goes. The report's page has the same colours.
+PARTS = {f"/* {name} */": name for name in ("colors.css", "page.css", "page.js")}
 
 
 def write_gallery(

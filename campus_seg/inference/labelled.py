@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from campus_seg.data.geometry import decode_rle, rasterise
@@ -36,7 +37,11 @@ def annotation_mask(segmentation: list | dict, height: int, width: int) -> np.nd
 
 
 def draw_augmented(
-    mapped: Mapping[str, Any], image_format: str, class_names: Sequence[str], colors: Sequence[Color]
+    mapped: Mapping[str, Any],
+    image_format: str,
+    class_names: Sequence[str],
+    colors: Sequence[Color],
+    side: int | None = None,
 ) -> np.ndarray:
     """What the mapper makes of a photo for training, with its objects.
 
@@ -45,9 +50,10 @@ def draw_augmented(
         image_format: of INPUT.FORMAT.
         class_names: in the order of the class numbers.
         colors: (r, g, b) of each.
+        side: the longest side of the picture, pixels; None = as the model sees it.
 
     Returns:
-        (H, W, 3) uint8, BGR, at the size the model sees.
+        (H, W, 3) uint8, BGR.
     """
     image = mapped["image"].numpy().transpose(1, 2, 0)
     image = np.ascontiguousarray(image if image_format == "BGR" else image[:, :, ::-1])
@@ -56,8 +62,22 @@ def draw_augmented(
         masks = [rasterise(rings, *image.shape[:2]) for rings in instances.gt_masks.polygons]
     else:
         masks = list(instances.gt_masks.tensor.numpy())
+    if side:
+        image = shrunk(image, side)
+        small = image.shape[1::-1]
+        masks = [cv2.resize(mask.astype(np.uint8), small, interpolation=cv2.INTER_NEAREST) for mask in masks]
     classes = instances.gt_classes.tolist()
     return draw_objects(image, masks, [class_names[i] for i in classes], [colors[i] for i in classes])
+
+
+def shrunk(image: np.ndarray, side: int) -> np.ndarray:
+    """A photo, (H, W, 3) uint8, of which the longest side is at most so many pixels."""
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return image
+    small = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(image, small, interpolation=cv2.INTER_AREA)
 
 
 def draw_objects(

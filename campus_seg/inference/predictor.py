@@ -9,7 +9,6 @@ from detectron2.config import CfgNode
 from detectron2.modeling import build_model
 from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Instances
-from detectron2.utils.file_io import PathManager
 
 from campus_seg.data.resize import check_input_keys, resize_photo, to_tensor
 from campus_seg.errors import ConfigError
@@ -17,6 +16,7 @@ from campus_seg.inference.engines import GPU_BATCH, apply_engine, choose_engine,
 from campus_seg.inference.parts import release_memory
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 from campus_seg.modeling.weights import load_weights
+from campus_seg.modeling.weights_file import file_digest
 from campus_seg.photos import LARGE, return_freed_memory
 
 
@@ -114,12 +114,6 @@ def checked_class_names(cfg: CfgNode) -> list[str]:
             f"MODEL.ROI_HEADS.NUM_CLASSES {outputs} outputs: {way_out}"
         )
     return names
-
-
-def file_digest(path: str) -> str:
-    """A short hash of a weights file's content."""
-    with open(PathManager.get_local_path(path), "rb") as file:  # noqa: PTH123 (it gives text)
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def settings_digest(cfg: CfgNode) -> str:

@@ -9,6 +9,7 @@ from campus_seg.evaluation.thresholds import DEFAULT, read_thresholds
 from campus_seg.inference.model_arguments import AUTO
 from campus_seg.inference.predictor import Predictor
 from campus_seg.inference.selection import Selection
+from campus_seg.modeling.weights_file import file_digest
 
 THRESHOLD_KEY = "MODEL.ROI_HEADS.SCORE_THRESH_TEST"
 
@@ -25,23 +26,22 @@ def load_run_model(args: argparse.Namespace) -> tuple[CfgNode, Predictor, Select
     """
     cfg = load_config(args.config_file, args.opts)
     use_run_weights(cfg, args.config_file, args.opts)
-    selection = chosen_objects(args)
+    selection = chosen_objects(args, cfg)
     if THRESHOLD_KEY not in args.opts[::2]:
         cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = selection.least
     cfg.freeze()
     return cfg, Predictor(cfg), selection
 
 
-def chosen_objects(args: argparse.Namespace) -> Selection:
+def chosen_objects(args: argparse.Namespace, cfg: CfgNode) -> Selection:
     """Which objects count; where the config's own key is given, that is the threshold."""
     thresholds = {"": DEFAULT, **dict(args.confidence_threshold)}
     least = thresholds.pop("")
-    if least == AUTO:
-        best = read_thresholds(find_config_file(args.config_file).parent)
-        least, thresholds = (
-            DEFAULT,
-            {**{name: value for name, value in best.items() if value is not None}, **thresholds},
-        )
     if THRESHOLD_KEY in args.opts[::2]:
         least = 0.0
+    elif least == AUTO:
+        folder = find_config_file(args.config_file).parent
+        best = read_thresholds(folder, file_digest(cfg.MODEL.WEIGHTS), cfg.CAMPUS.CLASSES)
+        least = DEFAULT
+        thresholds = {**{name: value for name, value in best.items() if value is not None}, **thresholds}
     return Selection(least, thresholds, tuple(args.classes), args.min_area)

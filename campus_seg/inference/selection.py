@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from detectron2.structures import Instances
 
@@ -15,7 +16,7 @@ class Selection:
     """Which objects count.
 
     Attributes:
-        threshold: the least score; an object has to be above it, as in Detectron2.
+        threshold: the least score, from which on an object counts, as in an evaluation.
         by_class: class name -> its own threshold.
         classes: names of those that are wanted; () = all.
         min_area: the least area in pixels of the photo.
@@ -38,8 +39,8 @@ class Selection:
 
     @property
     def least(self) -> float:
-        """The least threshold of all, which the model itself may take."""
-        return min([self.threshold, *self.by_class.values()])
+        """What the model itself may take, which keeps scores above it: just below the least threshold of all."""
+        return float(np.nextafter(np.float32(min([self.threshold, *self.by_class.values()])), np.float32(0)))
 
     def of(self, instances: Instances, class_names: Sequence[str]) -> Instances:
         """Those of a photo's instances whose class and score are wanted. Areas are known only when they are pasted."""
@@ -47,7 +48,8 @@ class Selection:
         if self.classes:
             wanted = set(self.classes)
             thresholds = [value if name in wanted else 2.0 for name, value in zip(class_names, thresholds, strict=True)]
-        return instances[instances.scores > torch.tensor(thresholds)[instances.pred_classes]]
+        least = torch.tensor(thresholds, dtype=torch.float64)  # in float32 a threshold between two scores may be one
+        return instances[instances.scores >= least[instances.pred_classes]]
 
     def told(self, class_names: Sequence[str]) -> str:
         """Each class's threshold in words."""

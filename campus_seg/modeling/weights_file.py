@@ -1,5 +1,6 @@
 """Weights files: the model zoo's pickles and torch's checkpoints, read without running any code in them."""
 
+import hashlib
 import pickle
 from pathlib import Path
 from typing import Any
@@ -77,12 +78,24 @@ def _read(path: str) -> tuple[Any, bool]:
             if head[:1] == b"\x80":
                 return ArrayUnpickler(f, encoding="latin1").load(), True
     except OSError as error:
-        way_out = _by_hand(path) if "://" in path and not path.startswith("file://") else HINT
-        raise WeightsError(f"{path}: the weights cannot be fetched ({error}); {way_out}") from None
+        raise _not_fetched(path, error) from None
     except UNREADABLE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise WeightsError(f"{path}: not a weights file that can be read safely ({reason}); {HINT}") from None
     raise WeightsError(f"{path}: neither a torch checkpoint nor a pickle of weights; {HINT}")
+
+
+def file_digest(path: str) -> str:
+    """A short hash of a weights file's content.
+
+    Raises:
+        WeightsError: it cannot be fetched.
+    """
+    try:
+        with _fetch(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise _not_fetched(path, error) from None
 
 
 def _fetch(path: str) -> Path:
@@ -93,6 +106,11 @@ def _fetch(path: str) -> Path:
     if local == path and "://" in path:  # Detectron2 takes what it does not know for a file's name
         raise OSError(f"addresses of {path.partition('://')[0]}:// are not fetched")
     return Path(local)
+
+
+def _not_fetched(path: str, error: OSError) -> WeightsError:
+    way_out = _by_hand(path) if "://" in path and not path.startswith("file://") else HINT
+    return WeightsError(f"{path}: the weights cannot be fetched ({error}); {way_out}")
 
 
 def _by_hand(path: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from pycocotools import mask as rle_tools
 
 from campus_seg.benchmarks import evaluating
-from campus_seg.benchmarks.evaluating import HEIGHT, OBJECTS, WIDTH, draw_set
+from campus_seg.benchmarks.evaluating import HEIGHT, OBJECTS, WIDTH, draw_set, furthest
 from campus_seg.tools.benchmark import main
 
 
@@ -25,6 +25,21 @@ def test_the_sides_are_compared(tmp_path, capfd):
         f"evaluate_vs_{side}": pytest.approx(seconds[side] / seconds["hotcoco"]) for side in sides[1:]
     }
     assert "evaluate_vs_pycocotools" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "other, apart",
+    [
+        ({"AP": 5.5, "APs": np.nan}, 0.5),
+        ({"APs": np.nan, "AP": 5.0}, 0.0),
+        ({"AP": np.nan, "APs": np.nan}, np.inf),
+        ({"AP": 5.0, "APs": 1.0}, np.inf),
+        ({"AP": 5.0}, np.inf),
+    ],
+)
+def test_how_far_apart_two_sides_are(other, apart):
+    assert furthest({"AP": 5.0, "APs": np.nan}, other) == apart
+    assert furthest(other, {"AP": 5.0, "APs": np.nan}) == apart
 
 
 def test_of_several_repeats_the_median_counts(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The choice of the best model, on scripted figures."""
 
+import contextlib
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -323,6 +324,13 @@ def test_patience(values, patience, last, tmp_path):
 def test_metrics_that_choose_no_model(metric):
     cfg = load_config("mask_rcnn_mini_FPN.yaml", ["CAMPUS.BEST_METRIC", metric])
     with pytest.raises(ConfigError, match="CAMPUS.BEST_METRIC '.*': choose segm/AP"):
+        check_best_keys(cfg)
+
+
+@pytest.mark.parametrize("metric, fits", [("segm/AP", False), ("bbox/AP", True), ("val/total_loss", True)])
+def test_a_model_without_masks_is_not_chosen_by_them(metric, fits):
+    cfg = load_config("mask_rcnn_mini_FPN.yaml", ["CAMPUS.BEST_METRIC", metric, "MODEL.MASK_ON", "False"])
+    with contextlib.nullcontext() if fits else pytest.raises(ConfigError, match="segm/AP: .*choose bbox/AP"):
         check_best_keys(cfg)
 
 

@@ -1,6 +1,7 @@
 """Whole runs: which model is the best, and that all figures and pictures are of that one."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -13,6 +14,7 @@ from campus_seg.engine.best import BestModel
 from campus_seg.engine.trainer import Trainer
 from campus_seg.modeling.cpu_training import QuickConv2d
 from campus_seg.modeling.mini_backbone import register_mini_backbone
+from campus_seg.modeling.weights_file import file_digest
 from campus_seg.tools.train_net import main
 from campus_seg.tools.visualize import main as visualize
 
@@ -37,6 +39,10 @@ def train(export, output, *opts, flags=()):
     main(["--config-file", "configs/mask_rcnn_mini_FPN.yaml", *flags, *SMALL_MODEL, *given])
 
 
+def thresholds_model(output):
+    return json.loads((output / "thresholds.json").read_text())["model"]
+
+
 def test_the_best_model_is_what_the_figures_and_the_tools_use(export, tmp_path, figures):
     output = tmp_path / "run"
     figures.update({9: 20.0, 19: 41.2, 24: 40.8})
@@ -51,12 +57,14 @@ def test_the_best_model_is_what_the_figures_and_the_tools_use(export, tmp_path, 
 
     splits = ("val", "test")
     written = {split: (output / f"inference/campus_{split}/metrics.json").read_bytes() for split in splits}
+    assert thresholds_model(output) == file_digest(str(output / "model_best.pth"))
     arguments = ["--config-file", str(output / "config.yaml")]
     for weights, same in [(None, True), ("model_best.pth", True), ("model_final.pth", False)]:
         shutil.rmtree(output / "inference")
         main([*arguments, "--eval-only", *(["MODEL.WEIGHTS", str(output / weights)] if weights else [])])
         again = {split: (output / f"inference/campus_{split}/metrics.json").read_bytes() for split in splits}
         assert (again == written) == same
+        assert (thresholds_model(output) == file_digest(str(output / "model_best.pth"))) == same
 
     predicted = []
     for opts in (
@@ -102,11 +110,19 @@ def test_early_stopping_ends_a_run_in_good_order(export, tmp_path, figures):
     assert not (output / "model_best_before.pth").exists()
 
 
-def test_without_validation_photos_the_last_model_counts(export, tmp_path):
+def test_without_validation_photos_the_last_model_counts(export, tmp_path, monkeypatch):
+    """And a fault of an analysis ends no training."""
+
+    def fails(*args):
+        raise ZeroDivisionError("one\nfault")
+
+    monkeypatch.setattr("campus_seg.engine.trainer.write_analyses", fails)
     output = tmp_path / "run"
     train(export, output, "SOLVER.MAX_ITER", 3, "CAMPUS.SPLIT", "[0.8, 0.0, 0.2]", "TEST.EVAL_PERIOD", 2)
     assert not (output / "model_best.pth").exists()
-    assert "is the last iteration's: no validation photos chose a best one" in (output / "log.txt").read_text()
+    log = (output / "log.txt").read_text()
+    assert "is the last iteration's: no validation photos chose a best one" in log
+    assert "No analysis was made (ZeroDivisionError: one fault); all else is whole" in log
     lines = [json.loads(line) for line in (output / "metrics.json").read_text().splitlines()]
     assert [line["iteration"] for line in lines if "test/total_loss" in line] == [1, 2]
     assert (output / "inference/campus_test/metrics.json").is_file()
@@ -127,13 +143,30 @@ def test_validation_photos_without_objects(tmp_path):
     assert "NaN" not in (output / "metrics.json").read_text()
 
 
+def test_a_model_without_masks(export, tmp_path):
+    """It has figures of boxes, and no analysis, which is about masks."""
+    output = tmp_path / "run"
+    opts = ["MODEL.MASK_ON", "False", "CAMPUS.BEST_METRIC", "bbox/AP"]
+    train(export, output, "SOLVER.MAX_ITER", 1, *opts)
+    main(["--config-file", str(output / "config.yaml"), "--eval-only"])
+    log = (output / "log.txt").read_text()
+    assert re.search(r"is the best, of iteration 0 with bbox/AP .* Its bbox/AP: campus_val \d", log)
+    assert re.search(r"Done: the figures lie in \S+/metrics.json$", log, re.MULTILINE)
+    assert list(json.loads((output / "inference/campus_test/metrics.json").read_text())) == ["bbox"]
+    assert not list(output.rglob("analysis.json")) and "WARNING" not in log
+
+
 def test_a_new_run_forgets_the_best_of_one_that_has_no_checkpoint(export, tmp_path):
     output = tmp_path / "run"
     output.mkdir()
     (output / "model_best.pth").write_bytes(b"of a run that was killed early")
     (output / "metrics.json").write_text('{"iteration": 1, "total_loss": 9.0}\n')
+    (output / "thresholds.json").write_text("{}")
+    (output / "inference/campus_val/kept").mkdir(parents=True)
+    (output / "inference/campus_val/coco_instances_results.json").write_text("[]")
     train(export, output, "SOLVER.MAX_ITER", 1, "DATASETS.TEST", "()")
-    assert not (output / "model_best.pth").exists()
+    assert not (output / "model_best.pth").exists() and not (output / "thresholds.json").exists()
+    assert [path.name for path in (output / "inference/campus_val").iterdir()] == ["kept"]
     assert [json.loads(line)["iteration"] for line in (output / "metrics.json").read_text().splitlines()] == [0]
 
 

@@ -105,6 +105,7 @@ def test_a_model_is_as_good_as_itself_and_every_comparison_comes_out_the_same():
     first = finds(truth, 1, 0.7)
     overall, by_class = difference(truth, first, first)
     assert (overall.value, overall.low, overall.high) == (0, 0, 0)
+    assert overall.verdict == "no difference"
     assert set(by_class) == {1, 2, 3} and not any(each.exceeds_noise for each in [overall, *by_class.values()])
     second = finds(truth, 2, 0.7)
     assert difference(truth, first, second) == difference(truth, first, second)
@@ -134,6 +135,36 @@ def test_one_photo_of_many_makes_no_progress_beyond_noise():
     assert overall.low == 0
 
 
-def test_without_photos_nothing_can_be_said():
-    with pytest.raises(EvaluationError, match="no photo on which both models were evaluated"):
-        compare([], [])
+@pytest.mark.parametrize("photos", [1, 2, 3, 4, 8])
+def test_a_class_in_few_photos_is_no_progress(photos):
+    """A draw may be without it, and then shows no difference; in fewer than five photos nothing can be said."""
+    truth = walk(4)
+    rare = {"category_id": 9, "bbox": [160, 50, 8, 8]}
+    truth["categories"].append({"id": 9, "name": "rare"})
+    first = finds(truth, 1, 0.7)
+    second = list(first)
+    for image in truth["images"][:photos]:
+        number = len(truth["annotations"]) + 1
+        truth["annotations"].append({**rare, "id": number, "image_id": image["id"], "area": 64, "iscrowd": 0})
+        second.append({**rare, "image_id": image["id"], "score": 0.9})
+    _, by_class = difference(truth, first, second)
+    assert (by_class[9].value, by_class[9].photos) == (100, photos)
+    assert by_class[9].exceeds_noise == (photos >= 5)
+    assert by_class[9].verdict == ("better" if photos >= 5 else f"too few photos to tell ({photos})")
+    if photos <= 3:  # in a draw in twenty, and more, there is none of them
+        assert by_class[9].low == 0
+
+
+def test_photos_without_an_object_are_none_to_judge_by():
+    truth = walk(5, photos=4)
+    truth["images"] += [{"id": n, "file_name": f"{n}.jpg", "width": 200, "height": 60} for n in range(5, 100)]
+    overall, _ = difference(truth, finds(truth, 1, 0.2), finds(truth, 2, 1.0))
+    assert overall.photos == 4 and overall.value > 20 and not overall.exceeds_noise
+
+
+@pytest.mark.parametrize("photos", [0, 3])
+def test_without_objects_nothing_can_be_said(photos):
+    truth = walk(0, photos)
+    truth["annotations"] = []
+    with pytest.raises(EvaluationError, match="no photo with an object that both models were evaluated on"):
+        difference(truth, [], [])

@@ -5,12 +5,13 @@ import math
 
 import pytest
 import torch
-from detectron2.data import DatasetCatalog
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import Boxes, Instances
 from drawn import SMALL_MODEL, add_polygon, draw_export, read_drawn
 
 from campus_seg.config import load_config
 from campus_seg.data.datasets import register_datasets, write_datasets
+from campus_seg.evaluation.cocoeval import coco_figures
 from campus_seg.evaluation.evaluator import build_evaluator, without_nan, write_metrics
 from campus_seg.tools.train_net import main
 
@@ -46,6 +47,27 @@ def evaluate(tmp_path, *objects, found=()):
         results
     )
     return results
+
+
+@pytest.mark.parametrize("backend", ["hotcoco", "pycocotools"])
+@pytest.mark.parametrize("masks", [True, False])
+def test_the_config_says_what_is_compared_and_by_which_backend(backend, masks, tmp_path, monkeypatch):
+    name = "nothing"
+    (tmp_path / "nothing.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    MetadataCatalog.get(name).set(json_file=str(tmp_path / "nothing.json"), thing_classes=[])
+    opts = ["CAMPUS.EVALUATION.BACKEND", backend, "MODEL.MASK_ON", str(masks), "OUTPUT_DIR", str(tmp_path)]
+    evaluator = build_evaluator(load_config("mask_rcnn_mini_FPN.yaml", opts), name)
+    taken = []
+
+    def figures(truth, results, task, by):
+        taken.append((task, by))
+        return coco_figures(truth, results, task, by)
+
+    monkeypatch.setattr("campus_seg.evaluation.evaluator.coco_figures", figures)
+    evaluator._predictions = [{"image_id": 1, "instances": []}]
+    evaluator.evaluate()
+    MetadataCatalog.remove(name)
+    assert taken == [(task, backend) for task in (["bbox", "segm"] if masks else ["bbox"])]
 
 
 OVERALL = {"AP", "AP50", "AP75"}

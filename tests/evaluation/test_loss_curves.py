@@ -3,7 +3,8 @@ import json
 import cv2
 import pytest
 
-from campus_seg.evaluation.loss_curves import plot_losses, read_losses, smoothed
+from campus_seg.evaluation.loss_curves import losses_of, plot_losses, smoothed
+from campus_seg.metrics_file import read_metrics
 
 
 @pytest.fixture
@@ -15,9 +16,9 @@ def metrics(tmp_path):
     return path
 
 
-def test_read_losses(metrics):
+def test_losses_of(metrics):
     """Losses and nothing else; where a run was resumed, the later line of an iteration counts."""
-    assert read_losses(metrics) == {
+    assert losses_of(read_metrics(metrics)) == {
         "total_loss": [(0, 3.0), (10, 9.0), (20, 1.0)],
         "loss_cls": [(0, 1.0), (10, 1.0), (20, 1.0)],
     }
@@ -30,11 +31,12 @@ def test_plot_losses(metrics, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["losses.png", "metrics.json"]
 
 
-def test_read_losses_of_other_photos_and_of_a_line_cut_off(tmp_path):
+def test_losses_of_other_photos_and_of_a_line_cut_off(tmp_path):
     path = tmp_path / "metrics.json"
     lines = [{"iteration": i, "val/total_loss": 2.0, "test/loss_cls": 1.0, "campus_val/segm/AP": 9.0} for i in (4, 9)]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"iteration": 14, "val/total_lo')
-    assert read_losses(path) == {"val/total_loss": [(4, 2.0), (9, 2.0)], "test/loss_cls": [(4, 1.0), (9, 1.0)]}
+    losses = losses_of(read_metrics(path))
+    assert losses == {"val/total_loss": [(4, 2.0), (9, 2.0)], "test/loss_cls": [(4, 1.0), (9, 1.0)]}
 
 
 @pytest.mark.parametrize("names", [(), ("total_loss",), ("val/total_loss", "test/total_loss")])

@@ -4,13 +4,16 @@ import contextlib
 import copy
 import io
 
+import numpy as np
 import pytest
 from brute_matching import by_brute_force
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from pycocotools.mask import encode
 from random_sets import random_set
 
 from campus_seg.errors import EvaluationError
+from campus_seg.evaluation.cocoeval import coco_figures
 from campus_seg.evaluation.matching import NONE, match_photos
 
 SEEDS = range(12)
@@ -36,8 +39,8 @@ def test_pairs_are_those_of_a_loop_over_pixels(seed, iou_type):
 
 def test_pairs_of_one_class_are_the_matches_of_cocoeval():
     count = 0
-    for seed in SEEDS:
-        truth, predictions = random_set(seed * 4 + 1)
+    for seed in (*(seed * 4 + 1 for seed in SEEDS), 4, 8, 12):  # the last have more than 100 detections of a class
+        truth, predictions = random_set(seed)
         for annotation in truth["annotations"]:
             annotation["id"] += 1  # with pycocotools, a match with 0 is none
         known = COCO()
@@ -60,6 +63,24 @@ def test_pairs_of_one_class_are_the_matches_of_cocoeval():
         assert pairs == expected
         count += len(pairs)
     assert count > 30
+
+
+def test_a_detection_after_the_surest_hundred_of_its_class_finds_nothing():
+    """As with COCOeval; one of another class does, however unsure."""
+    truth, predictions = random_set(1)
+    image, entry = truth["images"][0], predictions[0]
+    shape = {"image_id": image["id"], "segmentation": entry["segmentation"], "bbox": entry["bbox"]}
+    truth["categories"] = [{"id": label, "name": str(label)} for label in (1, 2)]
+    truth["annotations"] = [{**shape, "id": n, "category_id": n, "area": 99.0, "iscrowd": 0} for n in (1, 2)]
+    aside = {"size": shape["segmentation"]["size"], "counts": encode(np.zeros((120, 150), np.uint8, "F"))["counts"]}
+    found = [{**shape, "category_id": label, "score": 0.1} for label in (1, 2)]
+    for wrong, pairs in ((100, [2]), (99, [1, 2])):
+        others = [{**shape, "segmentation": aside, "category_id": 1, "score": 0.9}] * wrong
+        (photo,) = (each for each in match_photos(truth, [*found, *others]) if each.image is image)
+        places = photo.pair().pairs[:, 1].tolist()
+        assert sorted(photo.objects[place]["id"] for place in places) == pairs
+        stats = coco_figures(truth, [*found, *others], "segm").eval["precision"][0, :, :, 0, -1].mean(axis=0)
+        assert (stats > 0).tolist() == [1 in pairs, True]
 
 
 def test_a_photo_without_anything_is_there():

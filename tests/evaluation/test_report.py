@@ -1,5 +1,6 @@
 """The page of a run without a browser: that it is whole, small, and never at the cost of the run."""
 
+import html
 import json
 import logging
 import re
@@ -7,18 +8,17 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
 from drawn import draw_export
 from judged_runs import ODD_CLASSES, odd_export, write_folder, write_judged_run
 
 from campus_seg.errors import EvaluationError
-from campus_seg.evaluation import report, report_sections
+from campus_seg.evaluation import report, report_origin, report_sections
 from campus_seg.evaluation.report import percent, points, report_run, share, signed, write_report
-from campus_seg.evaluation.report_photos import Album
-from campus_seg.evaluation.report_sections import best_iteration, shown_name
+from campus_seg.evaluation.report_origin import augmented_photos
+from campus_seg.evaluation.report_photos import SIDE
+from campus_seg.evaluation.report_sections import shown_name
 from campus_seg.evaluation.run_files import RunFiles
-from campus_seg.photos import PhotoError
 
 VOID = {"meta", "img", "br", "link"}
 
@@ -46,7 +46,9 @@ def judged(tmp_path_factory):
     """A run with odd names and its page; not to be changed."""
     folder = tmp_path_factory.mktemp("judged")
     cfg = write_judged_run(folder / "run", write_folder(odd_export(20), folder / "export"))
-    return cfg, write_report(cfg)
+    evaluated = cfg.clone()
+    evaluated.MODEL.WEIGHTS = "elsewhere.pth"  # as with --eval-only MODEL.WEIGHTS …
+    return cfg, write_report(evaluated)
 
 
 def test_the_page_is_one_whole_file(judged):
@@ -55,11 +57,34 @@ def test_the_page_is_one_whole_file(judged):
     text = path.read_text(encoding="utf-8")
     page = Page(text)
     assert all(value.startswith(("data:image/", "#")) for value in page.loads)
-    assert len(text) < 8_000_000
     for title in ("Losses", "Learning rate and time", "Precision and recall", "F1 over the score threshold"):
         assert title in text
-    assert "The best model is that of iteration 79." in text and "100 iterations, 1 minutes of steps" in text
-    assert "CAMPUS:" in text and "polygons brought" not in text
+    assert (
+        "The best model is that of iteration 79." in text and "100 iterations, 1 minute of steps (0.50 s each)." in text
+    )
+    assert "those with the best F1 on the validation photos" in text and "could not be drawn" not in text
+    assert f"tools/train_net.py --config-file {cfg.OUTPUT_DIR}/config.yaml CAMPUS.EXPORT" in text
+    assert "CAMPUS:" in text and "elsewhere.pth" not in text  # the run's configuration, not the evaluation's
+
+
+def test_an_evaluation_in_a_folder_of_its_own_says_what_was_evaluated(judged, tmp_path):
+    """Without validation photos, too, and after two iterations, which have no time."""
+    cfg = copied(judged[0], tmp_path / "run")
+    cfg.MODEL.WEIGHTS = "some where/model.pth"
+    (tmp_path / "run/config.yaml").unlink()
+    shutil.rmtree(tmp_path / "run/inference/campus_val")
+    analysis = tmp_path / "run/inference/campus_test/analysis.json"
+    content = json.loads(analysis.read_text())
+    content["thresholds"]["chosen_on"] = ""
+    analysis.write_text(json.dumps(content))
+    (tmp_path / "run/metrics.json").write_text(json.dumps({"iteration": 1, "lr": 1e-3, "total_loss": 2.0}))
+    text = write_report(cfg).read_text(encoding="utf-8")
+    Page(text)
+    assert "This folder holds no training" in text and "config.yaml" not in text
+    command = "tools/train_net.py --config-file evaluated.yaml --eval-only MODEL.WEIGHTS 'some where/model.pth'"
+    assert html.unescape(text).count(command) == 2  # again, and on the training photos
+    assert "No validation photos chose thresholds" in text and "--confidence-threshold auto" not in text
+    assert "2 iterations.\n" in text and "No model is marked as the best" in text
 
 
 def test_all_suspects_are_there_for_programs(judged):
@@ -78,44 +103,70 @@ def test_a_run_that_was_neither_trained_nor_evaluated_here_has_its_data(tmp_path
     cfg = write_judged_run(tmp_path / "run", drawn.write_zip(tmp_path / "e.zip"), trained=False)
     shutil.rmtree(tmp_path / "run/inference")
     text = write_report(cfg).read_text(encoding="utf-8")
-    assert "Not evaluated" in text and "not trained in its folder" in text and "Suspected" not in text
+    assert re.search(
+        "Not evaluated yet: <code>python tools/train_net.py --config-file .*--eval-only</code> does it", text
+    )
+    assert "not trained in its folder" in text and "Suspected" not in text
     assert not (tmp_path / "run/report/suspects.json").exists()
     Page(text)
+
+
+def copied(cfg, folder):
+    """The config of a copy of a run, to be changed."""
+    shutil.copytree(cfg.OUTPUT_DIR, folder, ignore=shutil.ignore_patterns("report"))
+    other = cfg.clone()
+    other.OUTPUT_DIR = str(folder)
+    return other
+
+
+def test_augmented_photos_are_small_and_do_without_what_has_moved(judged, tmp_path, caplog):
+    cfg = copied(judged[0], tmp_path / "run")
+    cfg.CAMPUS.INPUT_SIZE = 2 * SIDE
+    pictures = augmented_photos(RunFiles(tmp_path / "run"), cfg)["pictures"]
+    assert len(pictures) == 8 and {max(picture.width, picture.height) for picture in pictures} == {SIDE}
+    truth = tmp_path / "run/import/campus_train.json"
+    content = json.loads(truth.read_text())
+    for image in content["images"][:-1]:
+        image["file_name"] = str(tmp_path / "moved" / Path(image["file_name"]).name)
+    truth.write_text(json.dumps(content))
+    text = write_report(cfg).read_text(encoding="utf-8")
+    assert "7 could not be drawn" in text and text.count('alt="A training photo as augmented') == 1
+    cfg.CAMPUS.AUGMENTATIONS = str(tmp_path / "moved.yaml")
+    augmented = augmented_photos(RunFiles(tmp_path / "run"), cfg)
+    assert augmented["pictures"] == [] and augmented["album"].unread == 8
+    assert "without augmented photos" in caplog.text and "moved.yaml" in caplog.text
+
+
+def test_a_model_that_has_learned_nothing_is_no_judge_of_labels(judged, tmp_path):
+    cfg = write_judged_run(tmp_path / "run", draw_export(photos=10).write_zip(tmp_path / "e.zip"), share=0.0)
+    told = (
+        "It has hardly learned anything yet.",
+        "the model is too weak to tell",
+        "has learned too little to judge labels",
+    )
+    text = write_report(cfg).read_text(encoding="utf-8")
+    assert all(words in text for words in told) and "Nothing is suspicious" not in text
+    assert not any(words in judged[1].read_text(encoding="utf-8") for words in told)
 
 
 def test_more_photos_make_no_larger_page(judged, monkeypatch, tmp_path):
     """Pictures have a room of their own, and a list has an end; what is left out is counted."""
     cfg, path = judged
-    monkeypatch.setattr(report_sections, "ROOM", {"suspects": 40_000, "classes": 0, "augmented": 0})
+    monkeypatch.setattr(report_sections, "ROOM", {"suspects": 40_000, "classes": 0})
+    monkeypatch.setattr(report_origin, "ROOM", 0)
     monkeypatch.setattr(report_sections, "MOST_SUSPECTS", 3)
     monkeypatch.setattr(report_sections, "PICTURED_SUSPECTS", 1)
-    for name in ("import", "inference", "classes.json", "split.json", "import_report.json"):
-        kept = Path(cfg.OUTPUT_DIR, name)
-        (shutil.copytree if kept.is_dir() else shutil.copy)(kept, tmp_path / name)
-    small = cfg.clone()
-    small.OUTPUT_DIR = str(tmp_path)
+    small = copied(cfg, tmp_path / "run")
     text = write_report(small).read_text(encoding="utf-8")
     assert 0 < sum(map(len, re.findall(r"data:image/jpeg;base64,([^\"]*)", text))) <= 40_000
-    photos = sum(len(each) for each in json.loads((tmp_path / "report/suspects.json").read_text()).values())
+    photos = sum(len(each) for each in json.loads((tmp_path / "run/report/suspects.json").read_text()).values())
     assert "2 more photos, without pictures" in text
     assert f"{photos - 3} more photos are in" in text
-
-
-def test_an_album_is_full_when_it_is_full(caplog):
-    def noise(seed):
-        return lambda: np.random.default_rng(seed).integers(0, 256, (40, 50, 3)).astype(np.uint8)
-
-    def gone():
-        raise PhotoError("photo.jpg: gone")
-
-    album = Album(10_000)
-    pictures = album.add([noise(0), gone, *(noise(seed) for seed in range(1, 9))], [f"picture {i}" for i in range(10)])
-    assert pictures[0].alt == "picture 0" and (pictures[0].width, pictures[0].height) == (50, 40)
-    assert pictures[1] is None and "photo.jpg: gone" in caplog.text
-    shown = [picture for picture in pictures if picture]
-    assert 1 < len(shown) < 9 and sum(len(picture.uri) - len("data:image/jpeg;base64,") for picture in shown) <= 10_000
-    assert pictures.index(None, 2) == len(shown) + 1  # the first ones are there
-    assert album.add([noise(9)], ["late"]) == [None]
+    classes = text[text.index('id="classes"') : text.index('id="training"')]
+    assert "<img" not in classes and all(name in html.unescape(classes) for name in ODD_CLASSES.values())
+    without = classes.count("without a picture")
+    assert without >= 3 and f"no room for {without} more of these photos" in classes
+    assert "no room for 8 more of these photos" in text[text.index('id="data"') :]
 
 
 @pytest.mark.parametrize(
@@ -132,25 +183,19 @@ def test_a_page_that_fails_costs_one_line(error, told, judged, monkeypatch, capl
     cfg = judged[0].clone()
     monkeypatch.setattr(report, "write_report", fail)
     caplog.set_level(logging.INFO)
-    report_run(cfg)  # CAMPUS.EVALUATION.REPORT is False
+    assert report_run(cfg) is None  # CAMPUS.EVALUATION.REPORT is False
     assert caplog.messages == []
     cfg.CAMPUS.EVALUATION.REPORT = True
-    report_run(cfg)
+    assert report_run(cfg) is None
     (message,) = caplog.messages
     assert message == f"{told}; all else is whole. tools/report.py tries again"
 
 
-@pytest.mark.parametrize(
-    "metric, values, best",
-    [
-        ("segm/AP", {9: {"campus_val/segm/AP": 3.0}, 19: {"campus_val/segm/AP": 5.0}}, 19),
-        ("segm/AP", {9: {"campus_val/segm/AP": 5.0}, 19: {"campus_val/segm/AP": 5.0}}, 9),  # the first of equal ones
-        ("val/total_loss", {9: {"val/total_loss": 3.0}, 19: {"val/total_loss": 5.0}}, 9),
-        ("bbox/AP", {9: {"campus_val/segm/AP": 3.0}}, None),
-    ],
-)
-def test_the_best_iteration(metric, values, best):
-    assert best_iteration([{"iteration": i, **line} for i, line in values.items()], metric) == best
+def test_a_page_that_is_made_is_named(judged, monkeypatch):
+    cfg = judged[0].clone()
+    cfg.CAMPUS.EVALUATION.REPORT = True
+    monkeypatch.setattr(report, "write_report", lambda cfg: Path(cfg.OUTPUT_DIR, "page.html"))
+    assert report_run(cfg) == Path(cfg.OUTPUT_DIR, "page.html")
 
 
 def test_numbers_and_names_for_people():

@@ -1,6 +1,7 @@
 """A run's analyses from the files that it left, and from predictions alone."""
 
 import json
+from pathlib import Path
 
 import pytest
 from drawn import draw_export, read_drawn
@@ -24,7 +25,7 @@ def cfg(tmp_path):
     for name, high in (("campus_val", 0.4), ("campus_test", 0.6)):
         annotations = json.loads(coco_file(tmp_path, name.removeprefix("campus_")).read_text())["annotations"]
         scores = [high if number % 2 else 0.3 for number in range(len(annotations))]
-        folder = inference_folder(cfg, name)
+        folder = inference_folder(cfg.OUTPUT_DIR, name)
         folder.mkdir(parents=True)
         results = [predicted(a, score) for a, score in zip(annotations, scores, strict=True)]
         (folder / "coco_instances_results.json").write_text(json.dumps(results))
@@ -39,7 +40,7 @@ def predicted(annotation, score):
 
 
 def written(cfg, name):
-    return json.loads((inference_folder(cfg, name) / "analysis.json").read_text())
+    return json.loads((inference_folder(cfg.OUTPUT_DIR, name) / "analysis.json").read_text())
 
 
 def test_thresholds_are_chosen_on_val_and_judged_on_test(cfg, tmp_path):
@@ -49,7 +50,7 @@ def test_thresholds_are_chosen_on_val_and_judged_on_test(cfg, tmp_path):
     val, test = analyses["campus_val"], analyses["campus_test"]
     chosen = read_thresholds(tmp_path)
     assert chosen.pop("bench") is None and set(chosen) == {"car", "dog", "person"}
-    assert all(0 < value < 0.3 for value in chosen.values())  # every detection is right: all of them count
+    assert set(chosen.values()) == {0.3, 0.4}  # every detection is right: down to the last one all of them count
     assert val["at_thresholds"]["share"] == test["at_thresholds"]["share"] == 1
     assert test["thresholds"] == {"chosen_on": "campus_val", "by_class": {**chosen, "bench": 0.5}}
     assert val["figures"]["segm"]["AP"] == pytest.approx(100)
@@ -69,7 +70,7 @@ def test_from_predictions_alone(cfg, tmp_path):
     """Both forms of file; the same is said as with the run's own."""
     analyses = write_analyses(cfg)
     for name in ("campus_val", "campus_test"):
-        path = inference_folder(cfg, name) / "coco_instances_results.json"
+        path = inference_folder(cfg.OUTPUT_DIR, name) / "coco_instances_results.json"
         assert analyse_predictions(cfg, name, path) == analyses[name]
         truth = read_truth(cfg, name)
         whole = {**truth, "annotations": json.loads(path.read_text())}
@@ -81,6 +82,43 @@ def test_a_run_without_labels(cfg, tmp_path):
     coco_file(tmp_path, "val").unlink()
     with pytest.raises(EvaluationError, match=r"campus_val.json: .*config.yaml"):
         read_truth(cfg, "campus_val")
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"images": []}', '{"images": 1, "annotations": [], "categories": []}']
+)
+def test_damaged_labels_are_named(content, cfg, tmp_path):
+    coco_file(tmp_path, "val").write_text(content)
+    with pytest.raises(EvaluationError, match=r"campus_val.json: damaged"):
+        write_analyses(cfg)
+
+
+@pytest.mark.parametrize("content", ["", '[{"image_id": 1', '[{"image_id": 1}]', "{}"])
+def test_damaged_predictions_are_named_and_no_earlier_analysis_is_left(content, cfg):
+    write_analyses(cfg)
+    (inference_folder(cfg.OUTPUT_DIR, "campus_val") / "coco_instances_results.json").write_text(content)
+    with pytest.raises(EvaluationError, match=r"coco_instances_results.json: no predictions"):
+        write_analyses(cfg)
+    assert not (inference_folder(cfg.OUTPUT_DIR, "campus_test") / "analysis.json").exists()
+
+
+def test_an_unknown_backend_is_named(cfg):
+    cfg.CAMPUS.EVALUATION.BACKEND = "fast"
+    with pytest.raises(ConfigError, match=r"CAMPUS.EVALUATION.BACKEND 'fast'"):
+        write_analyses(cfg)
+
+
+def test_thresholds_of_other_weights_judge_nothing(cfg, tmp_path):
+    one, other = (str(tmp_path / name) for name in ("model_best.pth", "other.pth"))
+    for path in (one, other):
+        Path(path).write_text(path)
+    chosen = write_analyses(cfg, one)["campus_val"]["thresholds"]["by_class"]
+    cfg.DATASETS.TEST = ("campus_test",)
+    by_class = dict.fromkeys(["car", "dog", "person", "bench"], 0.5)
+    assert write_analyses(cfg, other)["campus_test"]["thresholds"] == {"chosen_on": "", "by_class": by_class}
+    for weights in (one, ""):
+        found = write_analyses(cfg, weights)["campus_test"]["thresholds"]
+        assert found == {"chosen_on": "campus_val", "by_class": chosen}
 
 
 def test_damaged_thresholds_are_named(cfg, tmp_path):

@@ -4,37 +4,10 @@ import numpy as np
 import pytest
 from planted import is_planted, plant_faults
 from pycocotools import mask as rle_tools
+from rectangles import HEIGHT, NAMES, WIDTH, coco, found, label, ring
 
 from campus_seg.evaluation.matching import match_photos
 from campus_seg.evaluation.suspects import find_suspects
-
-NAMES = {1: "car", 2: "dog", 3: "person"}
-WIDTH, HEIGHT = 200, 100
-
-
-def ring(x, y, w, h):
-    return [x, y, x + w, y, x + w, y + h, x, y + h]
-
-
-def label(number, category, *box, image=1, crowd=0):
-    shape = [ring(*box)]
-    if crowd:
-        shape = rle_tools.merge(rle_tools.frPyObjects(shape, HEIGHT, WIDTH))
-    entry = {"id": number, "image_id": image, "category_id": category, "bbox": list(box)}
-    return {**entry, "segmentation": shape, "area": box[2] * box[3], "iscrowd": crowd}
-
-
-def found(category, score, *box, image=1):
-    rle = rle_tools.frPyObjects([ring(*box)], HEIGHT, WIDTH)[0]
-    return {"image_id": image, "category_id": category, "score": score, "bbox": list(box), "segmentation": rle}
-
-
-def coco(*labels, images=1, **keys):
-    entries = [
-        {"id": i, "file_name": f"{i}.jpg", "width": WIDTH, "height": HEIGHT, **keys} for i in range(1, images + 1)
-    ]
-    categories = [{"id": i, "name": name} for i, name in NAMES.items()]
-    return {"images": entries, "annotations": list(labels), "categories": categories}
 
 
 def told(truth, *finds):
@@ -89,12 +62,35 @@ def test_a_thin_object_of_which_the_mask_is_off_by_its_width_lies_where_it_shoul
     assert told(truth, {**found(1, 0.99, 12, 12, 36, 36), "segmentation": shape}) == []
 
 
-def test_a_label_that_is_never_found_is_suspicious_where_all_others_of_its_class_are():
-    """Of 200 cars 199 are found: missed are (1 + 1) / (200 + 2), so 0.02 / (0.02 + 0.98 * 2 / 202) = 0.673."""
+def test_a_label_that_is_never_found_is_suspicious_where_nearly_all_others_of_its_class_are():
+    """Of 72 cars 71 are found: missed are (1 + 1) / (72 + 2), so 0.02 / (0.02 + 0.98 * 2 / 74) = 0.430."""
+    labels = [label(i, 1, 10, 10, 40, 40, image=i) for i in range(1, 73)]
+    finds = [found(1, 0.9, 10, 10, 40, 40, image=i) for i in range(1, 72)]
+    truth = coco(*labels, images=72)
+    assert told(truth, *finds) == [(0.43, "nothing found at the label car")]
+    assert len(told(truth, *finds[:59])) == 13  # (13 + 1) / (72 + 2) = 0.19
+    assert told(truth, *finds[:58]) == []  # 15 / 74 = 0.203: the model does not know them well enough
+
+
+def test_what_is_never_found_comes_after_all_else():
+    """However suspicious: 0.02 / (0.02 + 0.98 * 2 / 202) = 0.673, and a dog found with 0.6 comes first."""
     labels = [label(i, 1, 10, 10, 40, 40, image=i) for i in range(1, 201)]
-    finds = [found(1, 0.9, 10, 10, 40, 40, image=i) for i in range(1, 200)]
-    assert told(coco(*labels, images=200), *finds) == [(0.673, "nothing found at the label car")]
-    assert told(coco(*labels, images=200), *finds[:100]) == []  # the model knows half of them
+    finds = [found(1, 0.9, 10, 10, 40, 40, image=i) for i in range(2, 201)]
+    finds += [found(2, 0.6, 100, 10, 40, 40, image=200)]
+    assert told(coco(*labels, images=200), *finds) == [
+        (0.6, "dog found where nothing is labelled (60 %)"),
+        (0.673, "nothing found at the label car"),
+    ]
+
+
+def test_a_thin_label_whose_box_is_found_counts_as_found():
+    """Frames of which the masks have nothing in common with what is found; one of 20 has no find at all: 2 / 22."""
+    outside, inside = ([ring(*box)] for box in ((10, 10, 40, 40), (12, 12, 36, 36)))
+    whole, hole = (rle_tools.decode(rle_tools.frPyObjects(shape, HEIGHT, WIDTH)[0]) for shape in (outside, inside))
+    frame = rle_tools.encode(np.asfortranarray(whole - hole))
+    labels = [{**label(i, 1, 10, 10, 40, 40, image=i), "segmentation": frame} for i in range(1, 21)]
+    finds = [found(1, 0.9, 12, 12, 36, 36, image=i) for i in range(1, 20)]
+    assert told(coco(*labels, images=20), *finds) == [(0.183, "nothing found at the label car")]
 
 
 def test_the_list_is_by_photo_and_names_task_and_label():

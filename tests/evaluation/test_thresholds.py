@@ -1,7 +1,5 @@
 """Precision, recall and F1 over thresholds, against counting the pairs at each of them anew."""
 
-import json
-
 import numpy as np
 import pytest
 from brute_matching import by_brute_force
@@ -13,6 +11,7 @@ from campus_seg.evaluation.thresholds import (
     GRID,
     NO_OBJECT,
     NONE_RIGHT,
+    OtherModelError,
     Ranking,
     best_threshold,
     rank,
@@ -48,7 +47,7 @@ def test_against_counting(seed):
         curve, best = score_curve(own), best_threshold(own)
         for place in (0, 30, 50, 85, 100):
             kept, right, objects = counted(truth, predictions, label, GRID[place])
-            assert curve["precision"][place] == (pytest.approx(right / kept) if kept else None)
+            assert curve["precision"][place] == (pytest.approx(right / kept) if kept and objects else None)
             assert curve["recall"][place] == (pytest.approx(right / objects) if objects else None)
             assert curve["f1"][place] == (pytest.approx(2 * right / (kept + objects)) if objects else None)
         scores = {p["score"] for p in predictions if p["category_id"] == label}
@@ -70,7 +69,7 @@ def test_against_counting(seed):
     [
         ([0.9, 0.8, 0.4], [1, 1, 0], 2, 0.6, 1.0),  # halfway between 0.8 and 0.4
         ([0.9, 0.8, 0.8, 0.4], [1, 1, 0, 0], 2, 0.6, 0.8),  # equal scores stay together: 2 * 2 / (3 + 2)
-        ([0.9, 0.5, 0.3], [1, 0, 1], 2, 0.15, 0.8),  # all of them: halfway to 0
+        ([0.9, 0.5, 0.3], [1, 0, 1], 2, 0.3, 0.8),  # all of them: what is below 0.3 was not judged
         ([0.9, 0.6, 0.5, 0.4], [1, 0, 0, 1], 2, 0.75, 2 / 3),  # as good with all four, and the higher one counts
     ],
 )
@@ -89,21 +88,40 @@ def test_a_class_without_a_best_threshold_says_why(scores, right, objects, reaso
     assert best_threshold(ranking) == {**nothing, "reason": reason}
     curve = score_curve(ranking)
     assert curve["recall"] == [0.0 if objects else None] * 101 and curve["f1"] == [0.0 if objects else None] * 101
-    assert curve["precision"] == ([0.0] * 91 + [None] * 10 if scores else [None] * 101)
+    assert curve["precision"] == ([0.0] * 91 + [None] * 10 if scores and objects else [None] * 101)
 
 
 def test_the_file(tmp_path):
     write_thresholds(tmp_path, "campus_val", {"car": {"threshold": 0.25}, "dog": {"threshold": None, "reason": "…"}})
-    assert read_thresholds(tmp_path) == {"car": 0.25, "dog": None}
+    assert read_thresholds(tmp_path, model="of which the file does not say") == {"car": 0.25, "dog": None}
+
+
+def test_thresholds_of_other_weights(tmp_path):
+    write_thresholds(tmp_path, "campus_val", {"car": {"threshold": 0.25}}, "0123")
+    assert read_thresholds(tmp_path) == read_thresholds(tmp_path, "0123", ["car"]) == {"car": 0.25}
+    with pytest.raises(
+        OtherModelError, match=r"thresholds.json: these .* other weights; evaluate the run .*--eval-only"
+    ):
+        read_thresholds(tmp_path, "4567")
+    with pytest.raises(ConfigError, match=r"thresholds.json: has a class car, the model knows dog, bench"):
+        read_thresholds(tmp_path, "0123", ["dog", "bench"])
 
 
 @pytest.mark.parametrize(
     "content",
-    [None, "{", "[]", '"x"', '{"classes": []}', '{"classes": {"car": 1}}', '{"classes": {"car": {"threshold": "x"}}}'],
+    [
+        None,
+        "{",
+        "[]",
+        '"x"',
+        '{"classes": []}',
+        '{"classes": {"car": 1}}',
+        '{"classes": {"car": {"threshold": "x"}}}',
+        '{"classes": {"car": {"threshold": 7}}}',
+    ],
 )
 def test_a_file_that_cannot_be_used(content, tmp_path):
     if content is not None:
         (tmp_path / "thresholds.json").write_text(content)
-        assert content in ("{",) or json.loads(content) is not None
     with pytest.raises(ConfigError, match=r"thresholds.json: .*--eval-only"):
         read_thresholds(tmp_path)

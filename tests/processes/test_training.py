@@ -59,6 +59,17 @@ def test_figures_and_losses_are_those_of_one_process(whole, tmp_path):
             assert ours.read_bytes() == one.read_bytes()
     assert '"AP": 0.0' not in (whole / "inference/campus_test/metrics.json").read_text()
 
+
+def test_the_page_comes_out_once(whole, tmp_path):
+    run(["cp", "-r", str(whole), str(tmp_path / "run")])
+    config = ["--config-file", str(tmp_path / "run/config.yaml"), "--eval-only", *map(str, TWO)]
+    done = run([*command("", "")[:2], *config, "CAMPUS.EVALUATION.REPORT", "True"])
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run/report/index.html").read_text(encoding="utf-8").count("</html>") == 1
+    logs = [path.read_text() for path in (tmp_path / "run").glob("log.txt*")]
+    assert len(logs) == 2 and "".join(logs).count("What to look at first: ") == 1
+    assert not any("No page was made" in log for log in logs)
+
     register_mini_backbone()
     cfg = load_config(str(whole / "config.yaml"))
     register_datasets(whole, cfg.CAMPUS.CLASSES)

@@ -35,6 +35,7 @@ def test_a_run_leaves_what_the_contract_says(run):
     splits = json.loads((run / "split.json").read_text())
     assert {split: len(names) for split, names in splits.items()} == {"train": 14, "val": 2, "test": 4}
     assert losses(run)[-1] < losses(run)[0]
+    assert f"Done: the model and its figures lie in {run}." in (run / "log.txt").read_text()  # no page was asked for
     assert "NaN" not in (run / "metrics.json").read_text()  # which is no JSON
     assert not list(run.rglob("*.part*"))
 

@@ -84,6 +84,8 @@ def text(tmp_path, name):
 NO_NETWORK = "http://127.0.0.1:9/model_final_f10217.pkl"
 BAD = {
     "no export": (lambda e, t: "", [], "CAMPUS.EXPORT"),
+    "backend": (no_change, ["CAMPUS.EVALUATION.BACKEND", "fast"], "BACKEND 'fast': choose hotcoco or pycocotools"),
+    "masks": (no_change, ["MODEL.MASK_ON", "False"], "CAMPUS.BEST_METRIC segm/AP: with MODEL.MASK_ON False"),
     "missing": (lambda e, t: t / "absent.zip", [], "absent.zip: no such file"),
     "empty": (empty, [], "export.zip: the file is empty"),
     "other json": (other_json, [], "export.json is other JSON"),

@@ -160,10 +160,12 @@ def test_auto_takes_the_thresholds_that_did_best_on_val(run, photos, tmp_path, c
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     everything = scores("0")
-    middle = {name: float(np.median(values)) for name, values in everything.items()}
+    middle = {name: float(np.median(sorted({*values})[:2])) for name, values in everything.items()}
     write_thresholds(copy, "campus_val", {name: {"threshold": value} for name, value in middle.items()})
     assert scores("auto") == {name: [s for s in everything[name] if s > middle[name]] for name in middle}
     assert f"thresholds: bench {middle['bench']:.2f}, car {middle['car']:.2f}\n" in capsys.readouterr().out
+    assert scores("auto", "--opts", "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.0") == everything
+    assert "thresholds: " not in capsys.readouterr().out
     assert scores("auto", "car=0") == {**scores("auto"), "car": everything["car"]}
     write_thresholds(copy, "campus_val", {"bench": {"threshold": 0.0}, "car": {"threshold": None}})
     assert scores("auto") == {"bench": everything["bench"], "car": [s for s in everything["car"] if s > 0.5]}
@@ -174,6 +176,25 @@ def test_auto_wants_a_run_that_was_evaluated(run, photos, capsys):
         visualize(run, photos, "--confidence-threshold", "auto")
     assert stopped.value.code == 2
     assert f"{run / 'thresholds.json'}: the run's best thresholds cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "given, model, said",
+    [
+        (["auto"], "0123", "thresholds.json: these thresholds were chosen for other weights; evaluate the run"),
+        (["auto"], None, "thresholds.json: has a class tree, the model knows bench, car; evaluate the run"),
+        (["auto", "0.3"], None, "--confidence-threshold auto 0.3: give one for all classes"),
+        (["0.3", "car=0.1", "auto"], None, "--confidence-threshold 0.3 auto: give one for all classes"),
+    ],
+)
+def test_thresholds_that_do_not_go_together(given, model, said, run, photos, tmp_path, capsys):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    write_thresholds(copy, "campus_val", {"tree": {"threshold": 0.4}}, model)
+    with pytest.raises(SystemExit) as stopped:
+        visualize(copy, photos, "--confidence-threshold", *given)
+    assert stopped.value.code == 2 and said in capsys.readouterr().err
+    assert not (tmp_path / "masked").exists()
 
 
 def test_an_unreadable_photo_gives_status_3_and_the_rest_is_masked(run, photos, capsys):
