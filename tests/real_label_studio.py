@@ -24,8 +24,9 @@ TOKEN = "c0ffee" * 6 + "c0ff"
 STARTS_WITHIN = 240  # seconds; an empty database takes some hundred migrations
 # It would ask the internet for news, and send what it does and where it fails.
 QUIET = {"COLLECT_ANALYTICS": "false", "LATEST_VERSION_CHECK": "false", "SENTRY_DSN": "", "FRONTEND_SENTRY_DSN": ""}
-# Without the last one it would not talk to a backend on its own machine.
-SETTINGS = {**QUIET, "DISABLE_SIGNUP_WITHOUT_LINK": "true", "ML_BLOCK_LOCAL_IP": "false"}
+# Without these it would not talk to a backend on its own machine.
+LOCAL = {"ML_BLOCK_LOCAL_IP": "false", "SSRF_PROTECTION_ENABLED": "false"}
+SETTINGS = {**QUIET, **LOCAL, "DISABLE_SIGNUP_WITHOUT_LINK": "true"}
 
 
 @dataclass
