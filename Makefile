@@ -73,7 +73,7 @@ format: install
 	$(BIN)/ruff check --fix .
 
 lock:
-	uv pip compile setup.py --extra dev --extra openvino --extra serve --python-version 3.11 --constraint constraints.txt --no-header --output-file requirements.lock
+	uv pip compile setup.py --all-extras --python-version 3.11 --constraint constraints.txt --no-header --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV) $(LABEL_STUDIO) output/demo  # and no run of yours

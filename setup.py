@@ -50,6 +50,7 @@ setup(
         "albumentations==2.0.8",  # the last MIT release
         "av>=18",  # FFmpeg, for videos
         "filelock>=3.12",
+        "fsspec>=2024.6",
         "hotcoco>=1.3,<2",
         "ImageHash>=4.3.1,<5",
         "Jinja2>=3.1",
@@ -66,13 +67,27 @@ setup(
         "urllib3>=2",
     ],
     extras_require={
-        "dev": ["hypothesis>=6", "playwright>=1.49", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.8", "wheel"],
+        "az": ["adlfs>=2024.4"],  # photos behind az:// and abfs://
+        "dev": [
+            "hypothesis>=6",
+            "moto[server]>=5",
+            "playwright>=1.49",
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "ruff>=0.8",
+            "wheel",
+        ],
+        "gs": ["gcsfs>=2024.6"],  # behind gs://
+        "http": ["fsspec[http]"],  # behind http:// and https://
         "openvino": ["openvino>=2025"],  # predicts faster on a CPU
+        "s3": ["s3fs>=2024.6"],  # behind s3://, of Amazon's or of any server that speaks its language
         "serve": ["waitress>=3"],  # the model as an ML backend of Label Studio
+        "sftp": ["sshfs>=2024.4"],  # behind sftp://
     },
     entry_points={
         "console_scripts": [
             "campus-label-studio = campus_seg.tools.label_studio:main",
+            "campus-photos = campus_seg.tools.photos:main",
             "campus-report = campus_seg.tools.report:main",
             "campus-train = campus_seg.tools.train_net:main",
             "campus-visualize = campus_seg.tools.visualize:main",
