@@ -61,6 +61,10 @@ class OutputError(CampusError):
     """A file that cannot be written."""
 
 
+class StorageError(CampusError):
+    """What a URI names cannot be read or written; the message says what to set."""
+
+
 class LostProcessError(CampusError):
     """One of several processes or machines that is gone or silent; no input is at fault, and the command can go on."""
 
