@@ -62,7 +62,15 @@ class OutputError(CampusError):
 
 
 class StorageError(CampusError):
-    """What a URI names cannot be read or written; the message says what to set."""
+    """What a URI names cannot be read or written; the message says what to set.
+
+    Attributes:
+        missing: there is no such file or folder, and nothing else is wrong.
+    """
+
+    def __init__(self, message: str, *, missing: bool = False):
+        super().__init__(message)
+        self.missing = missing
 
 
 class LostProcessError(CampusError):

@@ -62,7 +62,8 @@ FINAL_NAMES = {
     *("InvalidRegionError", "NoRegionError", "TokenRetrievalError", "UnauthorizedSSOTokenError", "SSOTokenLoadError"),
     *("HostKeyNotVerifiable", "PermissionDenied", "KeyImportError", "DefaultCredentialsError", "InvalidURL"),
 }
-NOT_FOUND_HERE = {"EndpointConnectionError", "ClientConnectorError", "ClientConnectorDNSError", "gaierror"}
+NO_BUCKET = {"NoSuchBucket", "InvalidBucketName", "ContainerNotFound"}
+UNREACHABLE = {"EndpointConnectionError", "ClientConnectorError", "ClientConnectorDNSError", "gaierror"}
 
 
 class ShortReadError(OSError):
@@ -206,17 +207,18 @@ def explained(uri: str) -> Iterator[None]:
     except Exception as error:
         if no_room(error):  # of this machine's disk, which `enough_room` explains
             raise
-        raise StorageError(f"{shown(uri)}: {reason(error, uri)}") from None
+        missing = isinstance(error, FileNotFoundError) and not _codes(error) & NO_BUCKET
+        raise StorageError(f"{shown(uri)}: {reason(error, uri)}", missing=missing) from None
 
 
 def reason(error: Exception, uri: str) -> str:
     """Why a URI cannot be used, and what to do about it, without an address of the library's, which may hold a key."""
     chain = list(_chain(error))
     names = set().union(*map(_names, chain))
-    codes = {str(_code(each)) for each in chain}
+    codes = _codes(error)
     kind = LIBRARIES[uri.partition("://")[0].lower()][0]
     place = "host" if kind in ("sshfs", "aiohttp") else "bucket"
-    if codes & {"NoSuchBucket", "InvalidBucketName", "ContainerNotFound"}:
+    if codes & NO_BUCKET:
         return "there is no such bucket; create it, or correct the name" + _endpoint(kind)
     if names & {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"}:
         return f"there are no credentials; {_set(uri)}"
@@ -224,17 +226,14 @@ def reason(error: Exception, uri: str) -> str:
         codes & {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
         or "ProfileNotFound" in names
     ):
-        return (
-            f"the key is refused ({', '.join(sorted(codes - {'None'})) or 'no such profile'}); {_set(uri)}"
-            + _endpoint(kind)
-        )
+        return f"the key is refused ({', '.join(sorted(codes)) or 'no such profile'}); {_set(uri)}" + _endpoint(kind)
     if "HostKeyNotVerifiable" in names:
         return "the host's key is not known; connect once with ssh, which writes it to ~/.ssh/known_hosts"
     if isinstance(error, PermissionError) or codes & {"401", "403"}:
         return f"access is refused; {_set(uri)}, and let that key read here, and write where results go"
     if isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError)) or "404" in codes:
         return f"there is no such file or folder; correct the name after the {place}" + _endpoint(kind)
-    if names & NOT_FOUND_HERE or isinstance(error, ConnectionRefusedError):
+    if names & UNREACHABLE or isinstance(error, ConnectionRefusedError):
         return "the server cannot be reached; see to the network and the name" + _endpoint(kind)
     if isinstance(error, TimeoutError) or any("Timeout" in name for name in names):
         return "the server does not answer; try again later, or give it more seconds with " + TIMEOUT_KEY
@@ -273,8 +272,13 @@ def _names(error: BaseException) -> set[str]:
     return {kind.__name__ for kind in type(error).__mro__}
 
 
-def _code(error: BaseException) -> Any:
-    response = getattr(error, "response", None)
-    if isinstance(response, dict):
-        return response.get("Error", {}).get("Code")
-    return getattr(error, "status", None) or getattr(error, "error_code", None)
+def _codes(error: BaseException) -> set[str]:
+    """What servers call an error, and those in whose handling it arose."""
+    found = set()
+    for each in _chain(error):
+        response = getattr(each, "response", None)
+        told = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+        found |= {
+            str(code) for code in (told, getattr(each, "status", None), getattr(each, "error_code", None)) if code
+        }
+    return found
