@@ -61,6 +61,18 @@ class OutputError(CampusError):
     """A file that cannot be written."""
 
 
+class StorageError(CampusError):
+    """What a URI names cannot be read or written; the message says what to set.
+
+    Attributes:
+        missing: there is no such file or folder, and nothing else is wrong.
+    """
+
+    def __init__(self, message: str, *, missing: bool = False):
+        super().__init__(message)
+        self.missing = missing
+
+
 class LostProcessError(CampusError):
     """One of several processes or machines that is gone or silent; no input is at fault, and the command can go on."""
 

@@ -21,11 +21,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
+from campus_seg.atomic_writes import replacing
 from campus_seg.environment import require_detectron2, share_cores
 from campus_seg.errors import CampusError, ConfigError, LostProcessError, Stopped, one_line
 from campus_seg.machines import Machines, free_port, interface_to
 from campus_seg.processes import compute_threads
-from campus_seg.storage import replacing
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STOPPING = b"\nstopping after the step under way; once more stops at once\n"

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from campus_seg.storage import replacing
+from campus_seg.atomic_writes import replacing
 
 METRICS_FILE = "metrics.json"  # in OUTPUT_DIR
 

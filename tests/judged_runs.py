@@ -9,10 +9,10 @@ from detectron2.config import CfgNode
 from drawn import SMALL_MODEL, DrawnExport, draw_export
 from pycocotools import mask as rle_tools
 
+from campus_seg.atomic_writes import write_json
 from campus_seg.config import load_config
 from campus_seg.data.datasets import register_export
 from campus_seg.evaluation.run_analysis import write_analyses
-from campus_seg.storage import write_json
 
 ODD_PHOTO = '<b>x</b>"&.jpg'
 ODD_CLASSES = {"car": '<b>x</b>"&', "dog": "$x$ <img src=x onerror=alert(1)>", "person": "_Ünï 人"}

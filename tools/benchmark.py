@@ -57,12 +57,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from campus_seg.atomic_writes import check_output_folder, write_json
 from campus_seg.benchmarks.evaluating import EVALUATE_SIDES
 from campus_seg.benchmarks.predicting import INFERENCE_SIDES
 from campus_seg.benchmarks.training import TRAIN_SIDES
 from campus_seg.environment import require_detectron2, take_large_pages
 from campus_seg.errors import exits_on_bad_input
-from campus_seg.storage import check_output_folder, write_json
 
 # Subcommand -> the module of campus_seg.benchmarks with its measure_<subcommand>.
 MODULES = {

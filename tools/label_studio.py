@@ -84,9 +84,9 @@ def run_on_export(args: argparse.Namespace) -> int:
 
 def run_pull(args: argparse.Namespace) -> int:
     """Brings a project here."""
+    from campus_seg.atomic_writes import check_output_folder
     from campus_seg.label_studio.client import connect
     from campus_seg.label_studio.pull import LABELS, pull_project
-    from campus_seg.storage import check_output_folder
 
     check_output_folder(args.output)
     pulled = pull_project(connect(args), args.output)

@@ -55,7 +55,7 @@ def main(argv=None):
     if args.compare and args.opts:
         raise ConfigError("--opts: go with --config-file; --compare takes no keys")
     require_detectron2()
-    from campus_seg.storage import enough_room
+    from campus_seg.atomic_writes import enough_room
 
     with enough_room(args.output or "report", "run it again"):
         if args.compare:
@@ -69,11 +69,11 @@ def main(argv=None):
 
 def report(config_file, opts):
     """Writes the page of a run, and first what an earlier version did not: the analyses of its evaluations."""
+    from campus_seg.atomic_writes import check_output_folder
     from campus_seg.config import load_config
     from campus_seg.evaluation.report import write_report
     from campus_seg.evaluation.run_analysis import write_analyses
     from campus_seg.evaluation.run_files import RunFiles
-    from campus_seg.storage import check_output_folder
 
     cfg = load_config(config_file, opts)
     check_output_folder(Path(cfg.OUTPUT_DIR))
@@ -95,10 +95,10 @@ def judge(config_file, predictions, split, output, opts):
     """Prints what predictions in a file are worth by the labels of a run's photos; writes it as JSON where asked."""
     from detectron2.utils.logger import create_small_table
 
+    from campus_seg.atomic_writes import check_output_folder, write_json
     from campus_seg.config import load_config
     from campus_seg.data.datasets import dataset_name
     from campus_seg.evaluation.run_analysis import analyse_predictions
-    from campus_seg.storage import check_output_folder, write_json
 
     cfg = load_config(config_file, opts)
     if output:
@@ -118,10 +118,10 @@ def judge(config_file, predictions, split, output, opts):
 
 def compare(folders, output):
     """Prints how runs differ from the first, and writes it as a page."""
+    from campus_seg.atomic_writes import check_output_folder
     from campus_seg.evaluation.report import write_comparison
     from campus_seg.evaluation.run_comparison import compare_runs
     from campus_seg.evaluation.run_files import RunFiles
-    from campus_seg.storage import check_output_folder
 
     runs = [RunFiles(folder) for folder in folders]
     output = output or folders[-1] / "report" / "comparison.html"

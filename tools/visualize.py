@@ -32,12 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = get_parser(__doc__).parse_args(argv)
     share_cores()
     require_detectron2()
+    from campus_seg.atomic_writes import check_output_folder
     from campus_seg.inference.inputs import find_photos
     from campus_seg.inference.tiles import check_number_of_tiles
     from campus_seg.launching import launch
     from campus_seg.machines import Machines
     from campus_seg.processes import check_processes
-    from campus_seg.storage import check_output_folder
 
     output = Path(args.output)
     check_together(args)

@@ -36,6 +36,7 @@ def main(argv=None):
     from detectron2.data import DatasetCatalog
     from tqdm import tqdm
 
+    from campus_seg.atomic_writes import check_output_folder
     from campus_seg.config import export_options, load_config
     from campus_seg.data.datasets import dataset_name, register_datasets, write_datasets
     from campus_seg.data.mapper import CampusMapper
@@ -43,7 +44,6 @@ def main(argv=None):
     from campus_seg.inference.labelled import draw_annotations, draw_augmented
     from campus_seg.label_studio.export import read_export
     from campus_seg.palette import class_colors
-    from campus_seg.storage import check_output_folder
 
     output = Path(args.output)
     check_output_folder(output)
@@ -88,7 +88,7 @@ def write(path, picture):
     """A JPEG of an (H, W, 3) uint8 BGR picture, whole or not at all; OutputError where the disk is full."""
     import cv2
 
-    from campus_seg.storage import enough_room, replacing
+    from campus_seg.atomic_writes import enough_room, replacing
 
     _, encoded = cv2.imencode(path.suffix, picture)  # raises cv2.error where it cannot, and imwrite says nothing
     with enough_room(path, "the same command draws again"), replacing(path) as temporary:

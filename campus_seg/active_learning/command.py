@@ -5,6 +5,7 @@ from pathlib import Path
 
 from campus_seg.active_learning.observer import Observer
 from campus_seg.active_learning.ranking import rank_tasks, write_ranking
+from campus_seg.atomic_writes import check_output_folder
 from campus_seg.config import load_config, use_run_weights
 from campus_seg.errors import ConfigError, ExportError
 from campus_seg.inference.predictor import Predictor
@@ -12,7 +13,6 @@ from campus_seg.label_studio.checking import naming_arguments, printable
 from campus_seg.label_studio.client import Client
 from campus_seg.label_studio.scores import push_scores
 from campus_seg.label_studio.tasks import Tasks, read_tasks
-from campus_seg.storage import check_output_folder
 
 FIRST = 10  # places that are printed
 

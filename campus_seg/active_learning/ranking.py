@@ -12,10 +12,10 @@ from tqdm import tqdm
 from campus_seg.active_learning.observer import Observer
 from campus_seg.active_learning.order import Place, order_photos
 from campus_seg.active_learning.uncertainty import Look
+from campus_seg.atomic_writes import replacing
 from campus_seg.inference.summary import harmless_path, harmless_text
 from campus_seg.label_studio.tasks import TaskPhoto, Tasks
 from campus_seg.photos import PhotoError
-from campus_seg.storage import replacing
 
 HEADER = ("place", "task", "photo", "score", "objects", "class_bits", "mask_bits", "distance", "found")
 LEAST_FOUND = 0.1  # objects of a class that are worth a word

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from campus_seg.atomic_writes import replacing
 from campus_seg.errors import ConfigError
-from campus_seg.storage import replacing
 
 CATEGORIES = ("animal", "bench", "bicycle", "car", "fire extinguisher", "horse", "person", "sign", "table", "tree")
 SIDES = (320, 240)  # pixels, of a photo that lies; every fourth one stands

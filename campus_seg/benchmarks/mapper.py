@@ -13,6 +13,7 @@ from detectron2.data import transforms as T  # noqa: N812
 from detectron2.data.datasets import load_coco_json
 from detectron2.structures import BoxMode
 
+from campus_seg.atomic_writes import write_json
 from campus_seg.benchmarks.timing import take_turns
 from campus_seg.config import load_config
 from campus_seg.data.geometry import Rings
@@ -22,7 +23,6 @@ from campus_seg.errors import ConfigError
 from campus_seg.label_studio.export import read_export
 from campus_seg.label_studio.options import ExportOptions
 from campus_seg.photos import read_photo
-from campus_seg.storage import write_json
 
 
 def draw_photos(folder: Path, count: int) -> list[dict[str, Any]]:

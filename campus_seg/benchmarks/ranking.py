@@ -23,6 +23,7 @@ from tqdm import tqdm
 from campus_seg.active_learning.observer import Observer
 from campus_seg.active_learning.order import order_photos
 from campus_seg.active_learning.uncertainty import Look
+from campus_seg.atomic_writes import check_output_folder, replacing, write_json
 from campus_seg.benchmarks.curves import Arm, as_json, draw_export, first_reached, prepare
 from campus_seg.benchmarks.training import CLASSES
 from campus_seg.benchmarks.transfer import SMALL, learn_known
@@ -32,7 +33,6 @@ from campus_seg.evaluation.loss_curves import COLORS
 from campus_seg.evaluation.pictures import draw_axes
 from campus_seg.inference.predictor import Predictor
 from campus_seg.modeling.mini_backbone import register_mini_backbone
-from campus_seg.storage import check_output_folder, replacing, write_json
 
 SAMPLE_SEED = 0  # of the drawing: that of `make demo`
 ENGINE = ["CAMPUS.INFERENCE.ENGINE", "eager"]  # a model looks at the photos once, which is no time to convert it

@@ -8,13 +8,13 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import load_coco_json
 
+from campus_seg.atomic_writes import write_json
 from campus_seg.config import CLASSES_FILE, SPLIT_FILE, export_options
 from campus_seg.data.groups import group_photos
 from campus_seg.data.split_file import Placed, absent_photos, read_split, write_split
 from campus_seg.data.splits import SPLITS, SplitPhoto, split_photos
 from campus_seg.label_studio.export import Export, read_export
 from campus_seg.palette import class_colors
-from campus_seg.storage import write_json
 
 # What an import leaves in a run's folder.
 IMPORT_FOLDER = "import"  # images/ and campus_<split>.json

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from campus_seg.atomic_writes import write_json
 from campus_seg.data.splits import SPLITS
 from campus_seg.errors import ConfigError
-from campus_seg.storage import write_json
 
 ABSENT = "absent"
 SHA256 = re.compile(r"[0-9a-f]{64}")

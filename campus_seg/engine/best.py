@@ -13,11 +13,11 @@ from detectron2.config import CfgNode
 from detectron2.engine import HookBase
 from detectron2.utils import comm
 
+from campus_seg.atomic_writes import replacing
 from campus_seg.engine.evaluation import is_evaluated
 from campus_seg.errors import ConfigError, WeightsError
 from campus_seg.modeling.checkpoint import FINAL, CampusCheckpointer, write_checkpoint
 from campus_seg.modeling.weights_file import read_checkpoint
-from campus_seg.storage import replacing
 
 logger = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 
+from campus_seg.atomic_writes import check_output_folder, remove_leftovers, replacing
 from campus_seg.config import CONFIG_FILE, SPLIT_FILE, export_options
 from campus_seg.data.datasets import REPORT_FILE, choose_splits, dataset_name, fit_config, write_datasets
 from campus_seg.data.groups import name_pattern
@@ -44,7 +45,6 @@ from campus_seg.modeling.checkpoint import checkpoint_files
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 from campus_seg.modeling.weights import load_weights
 from campus_seg.modeling.weights_file import read_checkpoint
-from campus_seg.storage import check_output_folder, remove_leftovers, replacing
 
 logger = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, EventWriter, JSONWriter, TensorboardXWriter
 from torch import nn
 
+from campus_seg.atomic_writes import enough_room
 from campus_seg.config import on_cpu
 from campus_seg.data.datasets import dataset_name
 from campus_seg.data.mapper import CampusMapper
@@ -40,7 +41,6 @@ from campus_seg.metrics_file import METRICS_FILE, read_metrics
 from campus_seg.modeling.checkpoint import CampusCheckpointer
 from campus_seg.modeling.cpu_training import quicken
 from campus_seg.modeling.weights import Transfer, load_weights, transfer
-from campus_seg.storage import enough_room
 
 logger = logging.getLogger(__name__)
 

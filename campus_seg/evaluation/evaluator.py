@@ -13,9 +13,9 @@ from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 from detectron2.evaluation import COCOEvaluator
 
+from campus_seg.atomic_writes import replacing, write_json
 from campus_seg.collector import collector_paused
 from campus_seg.evaluation.cocoeval import coco_figures
-from campus_seg.storage import replacing, write_json
 
 RESULTS_FILE, METRICS_FILE = "coco_instances_results.json", "metrics.json"  # in the folder of a dataset
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from campus_seg.atomic_writes import replacing
 from campus_seg.metrics_file import read_metrics
-from campus_seg.storage import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

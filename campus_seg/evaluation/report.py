@@ -10,6 +10,7 @@ from detectron2.config import CfgNode
 from detectron2.utils import comm
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from campus_seg.atomic_writes import replacing, write_json
 from campus_seg.data.datasets import split_of
 from campus_seg.errors import spared
 from campus_seg.evaluation.matching import match_photos
@@ -28,7 +29,6 @@ from campus_seg.evaluation.run_files import RunFiles
 from campus_seg.evaluation.suspects import find_suspects
 from campus_seg.evaluation.weaknesses import percent, weakest_classes
 from campus_seg.palette import class_colors, hex_color
-from campus_seg.storage import replacing, write_json
 
 logger = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 import msgspec
 from detectron2.config import CfgNode
 
+from campus_seg.atomic_writes import write_json
 from campus_seg.data.datasets import coco_file, dataset_name, image_folder, split_of
 from campus_seg.errors import EvaluationError
 from campus_seg.evaluation.analysis import analyse
@@ -21,7 +22,6 @@ from campus_seg.evaluation.thresholds import (
 )
 from campus_seg.label_studio.raw import NO_JSON
 from campus_seg.modeling.weights_file import file_digest
-from campus_seg.storage import write_json
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from typing import Annotated, Any, NotRequired, TypedDict
 import msgspec
 import numpy as np
 
+from campus_seg.atomic_writes import write_json
 from campus_seg.errors import ConfigError
 from campus_seg.evaluation.matching import NONE, Pairing, PhotoMatches
 from campus_seg.label_studio.raw import NO_JSON
-from campus_seg.storage import write_json
 
 THRESHOLDS_FILE = "thresholds.json"  # in OUTPUT_DIR
 DEFAULT = 0.5  # for a class that has no best one

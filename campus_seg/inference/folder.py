@@ -11,6 +11,7 @@ from detectron2.structures import Instances
 from detectron2.utils import comm
 from tqdm import tqdm
 
+from campus_seg.atomic_writes import enough_room, remove_leftovers
 from campus_seg.errors import ConfigError
 from campus_seg.inference.arguments import GOES_ON
 from campus_seg.inference.gallery import THUMBNAILS, write_gallery
@@ -26,7 +27,6 @@ from campus_seg.inference.summary import Counts, write_summary_csv
 from campus_seg.inference.video import mask_video, video_outputs
 from campus_seg.palette import class_colors
 from campus_seg.photos import PhotoError, pixel_count, read_photo
-from campus_seg.storage import enough_room, remove_leftovers
 
 Predict = Callable[[Sequence[np.ndarray]], list[Instances]]
 ALL = Selection()

@@ -12,9 +12,9 @@ from typing import Any, TextIO
 
 from PIL import Image
 
+from campus_seg.atomic_writes import replacing
 from campus_seg.palette import hex_color
 from campus_seg.photos import DAMAGED
-from campus_seg.storage import replacing
 
 THUMBNAILS = "thumbnails"  # below the output folder
 THUMBNAIL = (480, 360)  # pixels: twice what the page shows, for dense screens

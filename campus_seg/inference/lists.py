@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from campus_seg.atomic_writes import replacing, write_json
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.journal import Journal
 from campus_seg.palette import class_colors, hex_color
-from campus_seg.storage import replacing, write_json
 
 
 def write_lists(

@@ -18,8 +18,8 @@ from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from openvino.preprocess import PrePostProcessor
 from torch import Tensor, nn
 
+from campus_seg.atomic_writes import cache_folder, sync
 from campus_seg.inference.parts import Parts
-from campus_seg.storage import cache_folder, sync
 
 logger = logging.getLogger(__name__)
 

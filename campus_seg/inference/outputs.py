@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from campus_seg.atomic_writes import check_output_folder, replacing
 from campus_seg.inference import render
 from campus_seg.inference.gallery import THUMBNAILS, make_thumbnail
 from campus_seg.inference.inputs import InputPhoto
@@ -15,7 +16,6 @@ from campus_seg.inference.png import write_png
 from campus_seg.inference.regions import FoundObject, Region, row_bands
 from campus_seg.inference.scene import Scene
 from campus_seg.palette import class_colors
-from campus_seg.storage import check_output_folder, replacing
 
 # What --save chooses from. The lists (predictions.json, legend.json, failures.json) cost little and are always
 # written; "predictions" alone writes no pictures.

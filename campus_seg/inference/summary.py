@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from campus_seg.storage import replacing
+from campus_seg.atomic_writes import replacing
 
 HEADER = ("photo", "class", "instance_id", "score", "x", "y", "width", "height", "area", "share")
 # What spreadsheets take for the beginning of a formula, also in a CSV's quotes, and the wide forms that some of them

@@ -14,6 +14,7 @@ import numpy as np
 from detectron2.structures import Instances
 from tqdm import tqdm
 
+from campus_seg.atomic_writes import replacing
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.journal import Journal
 from campus_seg.inference.lists import write_coco
@@ -22,7 +23,6 @@ from campus_seg.inference.pipeline import Pipeline
 from campus_seg.inference.regions import FoundObject, Region
 from campus_seg.inference.summary import write_summary_csv
 from campus_seg.photos import PhotoError
-from campus_seg.storage import replacing
 from campus_seg.videos import Frame, VideoReader, VideoWriter
 
 

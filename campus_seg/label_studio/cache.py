@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 
-from campus_seg.storage import cache_folder
+from campus_seg.atomic_writes import cache_folder
 
 MAX_ROWS = 2_000_000  # some 400 MB
 SCHEMA = (

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from campus_seg.atomic_writes import check_output_folder, write_json
 from campus_seg.errors import CampusError, ConfigError, ExportError
 from campus_seg.label_studio.export import Export, read_export
 from campus_seg.label_studio.options import ExportOptions
-from campus_seg.storage import check_output_folder, write_json
 
 KEY = re.compile(r"CAMPUS\.([A-Z_]+)")
 WIDEST = 60  # letters of a column in the table of defects

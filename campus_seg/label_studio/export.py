@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from campus_seg.atomic_writes import replacing
 from campus_seg.collector import collector_paused
 from campus_seg.errors import ExportError
 from campus_seg.label_studio.entries import choose_annotator, group_by_photo, join_same_photos
@@ -22,7 +23,6 @@ from campus_seg.label_studio.options import ExportOptions
 from campus_seg.label_studio.photos import Photo, read_photos
 from campus_seg.label_studio.report import LONGEST, ImportReport
 from campus_seg.photos import PhotoError, photo_ending, upright_photo
-from campus_seg.storage import replacing
 
 BRUSH_NOTE = (
     "BRUSH_TO_COCO has brush masks part by part and without holes, and no photos without objects; an export as JSON "

@@ -13,12 +13,12 @@ import filelock
 import msgspec
 from tqdm import tqdm
 
+from campus_seg.atomic_writes import check_output_folder, enough_room, remove_leftovers, replacing, write_json
 from campus_seg.errors import ConfigError, LabelStudioError
 from campus_seg.label_studio.client import Client
 from campus_seg.label_studio.connection import AT_ONCE
 from campus_seg.label_studio.index import photo_path
 from campus_seg.photos import PhotoError
-from campus_seg.storage import check_output_folder, enough_room, remove_leftovers, replacing, write_json
 
 LABELS = "project.json"
 PHOTOS = "images"

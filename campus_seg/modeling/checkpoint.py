@@ -13,9 +13,9 @@ import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from torch import Tensor, nn
 
+from campus_seg.atomic_writes import enough_room, replacing
 from campus_seg.errors import WeightsError
 from campus_seg.modeling.weights_file import read_checkpoint
-from campus_seg.storage import enough_room, replacing
 
 logger = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ import sys
 import pytest
 from masked_folders import CLASSES, counted_as, draw, failures_of, files, mask, predict
 
+from campus_seg.atomic_writes import replacing
 from campus_seg.errors import ConfigError, OutputError
 from campus_seg.inference.folder import mask_photos
 from campus_seg.inference.inputs import find_photos
 from campus_seg.inference.selection import Selection
-from campus_seg.storage import replacing
 
 
 def test_a_picture_is_never_left_half_written(tmp_path, monkeypatch):

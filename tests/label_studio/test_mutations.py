@@ -17,10 +17,10 @@ from drawn import draw_export
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from campus_seg.atomic_writes import write_json
 from campus_seg.errors import ExportError
 from campus_seg.label_studio.export import Export, read_export
 from campus_seg.label_studio.options import ExportOptions
-from campus_seg.storage import write_json
 
 METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
 EXAMPLES = 340  # of each of the six forms

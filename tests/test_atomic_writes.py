@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from campus_seg.atomic_writes import check_output_folder, no_room, remove_leftovers, replacing, write_json
 from campus_seg.errors import ConfigError
-from campus_seg.storage import check_output_folder, no_room, remove_leftovers, replacing, write_json
 
 
 def below(folder):
