@@ -7,8 +7,9 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
 from campus_seg.atomic_writes import replacing
@@ -20,7 +21,17 @@ Result = TypeVar("Result")
 
 THREADS = 16  # they wait for a server; the more of them, the less for each
 MD5 = re.compile(r"[0-9a-f]{32}")  # what an ETag of S3's is, where the object was sent in one piece
-CHANGES = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "generation", "md5Hash")
+CHANGES = (
+    "ETag",
+    "etag",
+    "LastModified",
+    "Last-Modified",
+    "last_modified",
+    "mtime",
+    "updated",
+    "generation",
+    "md5Hash",
+)
 
 
 class Stat(NamedTuple):
@@ -49,7 +60,8 @@ def stat(uri: str) -> Stat | None:
         return fs.info(path)
 
     info = persistent(uri, ask)
-    return None if info.get("type") == "directory" else _stat(info)
+    # Over HTTP everything is a file; what a folder's address leads to ends with "/".
+    return None if info.get("type") == "directory" or info.get("url", "").endswith("/") else _stat(info)
 
 
 def exists(uri: str) -> bool:
@@ -231,8 +243,13 @@ def together(work: Callable[[Item], Result], items: Iterable[Item], threads: int
 def _stat(info: dict) -> Stat:
     size = info.get("size")
     etag = str(info.get("ETag") or info.get("etag") or "").strip('"')
-    stamps = [f"{info[key]}" for key in CHANGES if info.get(key)]
+    stamps = [f"{_as_number(info[key])}" for key in CHANGES if info.get(key)]
     return Stat(size, " ".join([f"{size}", *stamps]) if stamps else "", etag if MD5.fullmatch(etag) else "")
+
+
+def _as_number(value: Any) -> Any:
+    """A time as seconds, whatever its zone: a list and a single question have different ones."""
+    return value.timestamp() if isinstance(value, datetime) else value
 
 
 def _md5(path: Path) -> str:
