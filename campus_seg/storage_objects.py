@@ -20,6 +20,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 THREADS = 16  # they wait for a server; the more of them, the less for each
+WALKED = ("http", "https", "sftp")
 MD5 = re.compile(r"[0-9a-f]{32}")  # what an ETag of S3's is, where the object was sent in one piece
 CHANGES = (
     "ETag",
@@ -85,10 +86,12 @@ def listing(uri: str) -> dict[str, Stat]:
     Raises:
         StorageError: there is no such bucket, or it cannot be listed.
     """
+    scheme = uri.partition("://")[0].lower()
 
     def ask() -> dict[str, dict]:
         fs, path = filesystem(uri)
-        found = fs.find(path, detail=True)
+        # The walk that file systems without a find of their own get leaves out folders that fail.
+        found = fs.find(path, detail=True, **({"on_error": "raise"} if scheme in WALKED else {}))
         start = len(path.rstrip("/")) + 1
         return {name[start:]: info for name, info in found.items() if info.get("type") != "directory"}
 
