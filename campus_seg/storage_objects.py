@@ -5,7 +5,7 @@ import hashlib
 import re
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 
 from campus_seg.atomic_writes import replacing
 from campus_seg.errors import StorageError
-from campus_seg.storage import ShortReadError, base_name, filesystem, join, persistent, shown
+from campus_seg.storage import ShortReadError, base_name, filesystem, is_uri, join, persistent, shown
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -164,6 +164,23 @@ def read_bytes(uri: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="campus_seg-") as folder:
         fetch(uri, Path(folder, "content"))
         return Path(folder, "content").read_bytes()
+
+
+@contextlib.contextmanager
+def local_folder(folder: str, *names: str) -> Iterator[Path]:
+    """A folder, or one on this disk with some files of a URI's, those that are there, until the block ends.
+
+    Raises:
+        StorageError: one cannot be read.
+    """
+    if not is_uri(folder):
+        yield Path(folder)
+        return
+    with tempfile.TemporaryDirectory(prefix="campus_seg-") as scratch:
+        for name in names:
+            if exists(join(folder, name)):
+                fetch(join(folder, name), Path(scratch, name))
+        yield Path(scratch)
 
 
 def send(path: Path, uri: str) -> Stat:

@@ -16,6 +16,7 @@ from campus_seg.data.splits import SPLITS, SplitPhoto, split_photos
 from campus_seg.label_studio.export import Export, read_export
 from campus_seg.palette import class_colors
 from campus_seg.storage import is_uri
+from campus_seg.storage_cache import local_path
 
 # What an import leaves in a run's folder.
 IMPORT_FOLDER = "import"  # images/ and campus_<split>.json
@@ -120,7 +121,7 @@ def register_export(cfg: CfgNode) -> None:
     output_dir = Path(cfg.OUTPUT_DIR)
     own = output_dir / SPLIT_FILE
     split_file = cfg.CAMPUS.SPLIT_FILE or (own if own.is_file() else "")
-    earlier = read_split(Path(split_file)) if split_file else {}
+    earlier = read_split(local_path(split_file)) if split_file else {}
     export = read_export(cfg.CAMPUS.EXPORT, export_options(cfg))
     splits = choose_splits(export, list(cfg.CAMPUS.SPLIT), cfg.CAMPUS.SPLIT_SEED, earlier, cfg.CAMPUS.GROUP_BY)
     write_datasets(export, splits, output_dir, cfg.CAMPUS.EXPORT, earlier)

@@ -11,8 +11,7 @@ import torch
 from detectron2.utils.file_io import Detectron2Handler, PathManager
 
 from campus_seg.errors import WeightsError
-from campus_seg.storage import is_uri
-from campus_seg.storage_cache import local_path
+from campus_seg.path_handler import register_storage
 
 # All that a pickle of numpy arrays in plain containers needs; whatever else a pickle names could run code.
 SAFE_GLOBALS = {
@@ -103,10 +102,9 @@ def file_digest(path: str) -> str:
 
 def _fetch(path: str) -> Path:
     """The file on this disk, fetched where `path` is an address; OSError where that fails."""
-    if is_uri(path):
-        return local_path(path)
     if path.startswith("file://"):
         return Path(url2pathname(urlsplit(path).path))
+    register_storage()
     local = PathManager.get_local_path(path)
     if local == path and "://" in path:  # Detectron2 takes what it does not know for a file's name
         raise OSError(f"addresses of {path.partition('://')[0]}:// are not fetched")
