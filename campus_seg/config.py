@@ -11,6 +11,9 @@ from detectron2.config import CfgNode, get_cfg
 import campus_seg.configs
 from campus_seg.errors import ConfigError
 from campus_seg.label_studio.options import ExportOptions
+from campus_seg.storage import is_uri, join
+from campus_seg.storage_cache import local_path
+from campus_seg.storage_objects import exists, parent
 
 CONFIG_DIR = Path(campus_seg.configs.__file__).parent
 CONFIG_FILE, CLASSES_FILE, SPLIT_FILE = "config.yaml", "classes.json", "split.json"  # in OUTPUT_DIR
@@ -21,7 +24,8 @@ def add_campus_config(cfg: CfgNode) -> None:
     """Adds the keys of this project and their defaults to Detectron2's `cfg`, in place."""
     cfg.CAMPUS = CfgNode()
 
-    # The Label Studio export: a .zip, a folder or a .json.
+    # The Label Studio export: a .zip, a folder or a .json; like every path below, on this disk or a URI such as
+    # s3://bucket/export.zip. Credentials are no keys: what reaches the server comes from the environment.
     cfg.CAMPUS.EXPORT = ""
     # Where the photos lie, for an export that does not hold them. "" = inside or beside the export.
     cfg.CAMPUS.IMAGE_ROOT = ""
@@ -120,12 +124,14 @@ def find_config_file(name: str, kind: str = "") -> Path:
     """Path of a config: `name` itself where it exists, else the file of that name that the package carries.
 
     Args:
-        name: a path, or a name such as "configs/mask_rcnn_R_50_FPN.yaml" or "campus.yaml".
+        name: a path, a URI, whose file is then on this disk, or a name such as "configs/mask_rcnn_R_50_FPN.yaml" or "campus.yaml".
         kind: folder below configs/ to look in, for example "augmentations".
 
     Raises:
         ConfigError: there is no such file; the message lists what the package carries.
     """
+    if is_uri(name):
+        return local_path(name)
     path = Path(name)
     if path.is_file():
         return path
@@ -173,13 +179,26 @@ def load_config(config_file: str, opts: list[str] = ()) -> CfgNode:
         raise ConfigError(f"arguments {' '.join(opts)}: {_reason(error)}; check the KEY VALUE pairs") from None
     if "MODEL.DEVICE" not in opts[::2]:
         cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-    if (path.parent / CLASSES_FILE).is_file():  # a run's own config, wherever the run was moved to
+    if beside(config_file, CLASSES_FILE):  # a run's own config, wherever the run was moved to
         if "OUTPUT_DIR" not in opts[::2]:
-            cfg.OUTPUT_DIR = str(path.parent)
+            cfg.OUTPUT_DIR = run_folder(config_file)
         if "CAMPUS.SPLIT_FILE" not in opts[::2]:
-            split_file = path.parent / SPLIT_FILE
-            cfg.CAMPUS.SPLIT_FILE = str(split_file) if split_file.is_file() else ""
+            cfg.CAMPUS.SPLIT_FILE = beside(config_file, SPLIT_FILE)
     return cfg
+
+
+def run_folder(config_file: str) -> str:
+    """The folder that a config lies in, a path or a URI."""
+    return parent(config_file) if is_uri(config_file) else str(find_config_file(config_file).parent)
+
+
+def beside(config_file: str, name: str) -> str:
+    """The path or URI of a file beside a run's config.yaml; "" where there is none."""
+    if is_uri(config_file):
+        uri = join(parent(config_file), name)
+        return uri if exists(uri) else ""
+    path = Path(run_folder(config_file), name)
+    return str(path) if path.is_file() else ""
 
 
 def export_options(cfg: CfgNode) -> ExportOptions:
@@ -235,11 +254,10 @@ def use_run_weights(cfg: CfgNode, config_file: str, opts: list[str] = ()) -> Non
     """
     if "MODEL.WEIGHTS" in list(opts)[::2]:
         return
-    folder = find_config_file(config_file).parent
-    found = [folder / name for name in RUN_WEIGHTS if (folder / name).is_file()]
+    found = next(filter(None, (beside(config_file, name) for name in RUN_WEIGHTS)), "")
     if not found:
         raise ConfigError(
             f"{config_file}: no {' or '.join(RUN_WEIGHTS)} beside it; give a finished run's config.yaml, "
             "or the weights with MODEL.WEIGHTS FILE"
         )
-    cfg.MODEL.WEIGHTS = str(found[0])
+    cfg.MODEL.WEIGHTS = found

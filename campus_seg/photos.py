@@ -5,7 +5,7 @@ import io
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +13,9 @@ import cv2
 import numpy as np
 import pillow_heif
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from campus_seg.errors import StorageError
+from campus_seg.storage_cache import local_file
 
 # What Pillow may read here (MPO is read as JPEG): others of its formats start programs (EPS) or are no photos.
 Image.init()
@@ -62,13 +65,14 @@ class PhotoError(Exception):
     """A photo that cannot be read; the message is the reason, without the file's name."""
 
 
-def read_photo(path: Path, image_format: str = "BGR") -> np.ndarray:
+def read_photo(path: Path | str, image_format: str = "BGR") -> np.ndarray:
     """Reads a photo as it is meant to be looked at.
 
     Detectron2's `read_image` would turn TIFFs twice (Pillow turns them while loading) and clip 16-bit greys.
 
     Args:
-        path: a file that Pillow can read. Transparency is left out, of an animation the first frame is taken.
+        path: a file that Pillow can read, or the URI of one. Transparency is left out, of an animation the first frame
+            is taken.
         image_format: colour order, "BGR" or "RGB".
 
     Returns:
@@ -76,11 +80,12 @@ def read_photo(path: Path, image_format: str = "BGR") -> np.ndarray:
 
     Raises:
         PhotoError: missing, empty, damaged, cut short, too large or without a defined brightness.
+        StorageError: its server cannot be asked.
     """
-    with _named_errors():
-        if path.stat().st_size == 0:
+    with photo_file(path) as local, _named_errors():
+        if local.stat().st_size == 0:
             raise PhotoError("the file is empty")
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(local, formats=FORMATS) as image:
             _check_side(image)
             image.load()
             pixels = _upright_pixels(image, image_format)
@@ -88,6 +93,24 @@ def read_photo(path: Path, image_format: str = "BGR") -> np.ndarray:
     if pixels.nbytes > LARGE:
         return_freed_memory()
     return pixels
+
+
+@contextmanager
+def photo_file(path: Path | str) -> Iterator[Path]:
+    """A photo or video as a file on this disk until the block ends; a path is one already.
+
+    Raises:
+        PhotoError: there is none behind the URI.
+        StorageError: its server cannot be asked.
+    """
+    with ExitStack() as stack:
+        try:
+            local = stack.enter_context(local_file(path))
+        except StorageError as error:
+            if not error.missing:
+                raise
+            raise PhotoError("cannot be read: there is no such file behind the URI") from None
+        yield local
 
 
 def return_freed_memory() -> None:
@@ -128,13 +151,13 @@ def photo_size(stream: BinaryIO) -> tuple[int, int, int]:
         return (height, width, orientation) if orientation >= 5 else (width, height, orientation)
 
 
-def pixel_count(path: Path) -> int:
+def pixel_count(path: Path | str) -> int:
     """Pixels of a photo by its header; 0 where that cannot be read."""
     try:
-        with _named_errors():
-            if path.stat().st_size == 0:  # also a pipe, whose first byte may never come
+        with photo_file(path) as local, _named_errors():
+            if local.stat().st_size == 0:  # also a pipe, whose first byte may never come
                 return 0
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(local, formats=FORMATS) as image:
                 return image.width * image.height
     except PhotoError:
         return 0

@@ -12,6 +12,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -45,6 +46,7 @@ SECRETS = re.compile(r"(.*[-_])?(signature|sig|token|password|secret|credential|
 TIMEOUT = 20.0  # seconds without a byte
 TIMEOUT_KEY = "CAMPUS_STORAGE_TIMEOUT"
 ATTEMPTS = 8  # of what fails for a passing reason
+ATTEMPTS_TO_REACH = 2  # a server that refuses connections or has no address
 PATIENCE = 120.0  # seconds after which nothing is tried once more
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds between two attempts
 REQUESTS = 5  # attempts at one request, where the library makes them by itself: a long list takes many requests
@@ -113,6 +115,11 @@ def join(uri: str, name: str) -> str:
     return f"{uri.rstrip('/')}/{name}" if name else uri
 
 
+def place(folder: Path, name: str) -> Path | str:
+    """Where a file lies that is called by a URI, an absolute path, or a path below a folder."""
+    return name if is_uri(name) else folder / name
+
+
 def base_name(uri: str) -> str:
     """The last part of a URI's path."""
     return uri.rstrip("/").rpartition("/")[2]
@@ -174,7 +181,8 @@ def persistent(uri: str, work: Callable[[], Result]) -> Result:
             try:
                 return work()
             except Exception as error:
-                if attempt == ATTEMPTS - 1 or is_final(error) or time.monotonic() - began > PATIENCE:
+                attempts = ATTEMPTS_TO_REACH if _names(_root(error)) & UNREACHABLE else ATTEMPTS
+                if attempt + 1 >= attempts or is_final(error) or time.monotonic() - began > PATIENCE:
                     raise
                 time.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2**attempt) * random.uniform(0.5, 1.0))
     raise AssertionError
@@ -182,6 +190,7 @@ def persistent(uri: str, work: Callable[[], Result]) -> Result:
 
 def is_final(error: Exception) -> bool:
     """Whether an error of a library, while it reads or writes, is one that no further attempt changes."""
+    error = _root(error)
     status = getattr(error, "status", None)
     if isinstance(status, int) and 400 <= status < 500:  # aiohttp's
         return status not in (408, 425, 429)
@@ -207,14 +216,14 @@ def explained(uri: str) -> Iterator[None]:
     except Exception as error:
         if no_room(error):  # of this machine's disk, which `enough_room` explains
             raise
-        missing = isinstance(error, FileNotFoundError) and not _codes(error) & NO_BUCKET
+        missing = isinstance(_root(error), FileNotFoundError) and not _codes(error) & NO_BUCKET
         raise StorageError(f"{shown(uri)}: {reason(error, uri)}", missing=missing) from None
 
 
 def reason(error: Exception, uri: str) -> str:
     """Why a URI cannot be used, and what to do about it, without an address of the library's, which may hold a key."""
-    chain = list(_chain(error))
-    names = set().union(*map(_names, chain))
+    error = _root(error)
+    names = set().union(*map(_names, _chain(error)))
     codes = _codes(error)
     kind = LIBRARIES[uri.partition("://")[0].lower()][0]
     place = "host" if kind in ("sshfs", "aiohttp") else "bucket"
@@ -266,6 +275,15 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _root(error: Exception) -> Exception:
+    """The error itself; of fsspec's for HTTP, to which every failure is a missing file, what really happened."""
+    cause = error.__cause__
+    over_http = type(cause).__module__.startswith("aiohttp") or isinstance(cause, TimeoutError)
+    if isinstance(error, FileNotFoundError) and over_http and getattr(cause, "status", 0) not in (404, 410):
+        return cause
+    return error
 
 
 def _names(error: BaseException) -> set[str]:

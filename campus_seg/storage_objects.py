@@ -5,22 +5,34 @@ import hashlib
 import re
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
 from campus_seg.atomic_writes import replacing
 from campus_seg.errors import StorageError
-from campus_seg.storage import ShortReadError, base_name, filesystem, join, persistent, shown
+from campus_seg.storage import ShortReadError, base_name, filesystem, is_uri, join, persistent, shown
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 THREADS = 16  # they wait for a server; the more of them, the less for each
+WALKED = ("http", "https", "sftp")
 MD5 = re.compile(r"[0-9a-f]{32}")  # what an ETag of S3's is, where the object was sent in one piece
-CHANGES = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "generation", "md5Hash")
+CHANGES = (
+    "ETag",
+    "etag",
+    "LastModified",
+    "Last-Modified",
+    "last_modified",
+    "mtime",
+    "updated",
+    "generation",
+    "md5Hash",
+)
 
 
 class Stat(NamedTuple):
@@ -49,7 +61,8 @@ def stat(uri: str) -> Stat | None:
         return fs.info(path)
 
     info = persistent(uri, ask)
-    return None if info.get("type") == "directory" else _stat(info)
+    # Over HTTP everything is a file; what a folder's address leads to ends with "/".
+    return None if info.get("type") == "directory" or info.get("url", "").endswith("/") else _stat(info)
 
 
 def exists(uri: str) -> bool:
@@ -73,10 +86,12 @@ def listing(uri: str) -> dict[str, Stat]:
     Raises:
         StorageError: there is no such bucket, or it cannot be listed.
     """
+    scheme = uri.partition("://")[0].lower()
 
     def ask() -> dict[str, dict]:
         fs, path = filesystem(uri)
-        found = fs.find(path, detail=True)
+        # The walk that file systems without a find of their own get leaves out folders that fail.
+        found = fs.find(path, detail=True, **({"on_error": "raise"} if scheme in WALKED else {}))
         start = len(path.rstrip("/")) + 1
         return {name[start:]: info for name, info in found.items() if info.get("type") != "directory"}
 
@@ -149,6 +164,23 @@ def read_bytes(uri: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="campus_seg-") as folder:
         fetch(uri, Path(folder, "content"))
         return Path(folder, "content").read_bytes()
+
+
+@contextlib.contextmanager
+def local_folder(folder: str, *names: str) -> Iterator[Path]:
+    """A folder, or one on this disk with some files of a URI's, those that are there, until the block ends.
+
+    Raises:
+        StorageError: one cannot be read.
+    """
+    if not is_uri(folder):
+        yield Path(folder)
+        return
+    with tempfile.TemporaryDirectory(prefix="campus_seg-") as scratch:
+        for name in names:
+            if exists(join(folder, name)):
+                fetch(join(folder, name), Path(scratch, name))
+        yield Path(scratch)
 
 
 def send(path: Path, uri: str) -> Stat:
@@ -231,8 +263,13 @@ def together(work: Callable[[Item], Result], items: Iterable[Item], threads: int
 def _stat(info: dict) -> Stat:
     size = info.get("size")
     etag = str(info.get("ETag") or info.get("etag") or "").strip('"')
-    stamps = [f"{info[key]}" for key in CHANGES if info.get(key)]
+    stamps = [f"{_as_number(info[key])}" for key in CHANGES if info.get(key)]
     return Stat(size, " ".join([f"{size}", *stamps]) if stamps else "", etag if MD5.fullmatch(etag) else "")
+
+
+def _as_number(value: Any) -> Any:
+    """A time as seconds, whatever its zone: a list and a single question have different ones."""
+    return value.timestamp() if isinstance(value, datetime) else value
 
 
 def _md5(path: Path) -> str:

@@ -13,6 +13,7 @@ from campus_seg.label_studio.checking import naming_arguments, printable
 from campus_seg.label_studio.client import Client
 from campus_seg.label_studio.scores import push_scores
 from campus_seg.label_studio.tasks import Tasks, read_tasks
+from campus_seg.storage import base_name
 
 FIRST = 10  # places that are printed
 
@@ -48,7 +49,7 @@ def rank_export(args: argparse.Namespace, client: Client | None) -> int:
         )
     write_ranking(args.output, ranking.tasks, predictor.class_names)
     for number, each in enumerate(ranking.tasks[:FIRST], start=1):
-        print(printable(f"{number:>3}  task {each.task.id}  {each.task.path.name}"))
+        print(printable(f"{number:>3}  task {each.task.id}  {base_name(str(each.task.path))}"))
     print(f"{len(ranking.tasks)} tasks in {args.output}")
     if client:
         version = push_scores(client, {each.task.id: each.score for each in ranking.tasks})

@@ -15,6 +15,8 @@ from campus_seg.data.split_file import Placed, absent_photos, read_split, write_
 from campus_seg.data.splits import SPLITS, SplitPhoto, split_photos
 from campus_seg.label_studio.export import Export, read_export
 from campus_seg.palette import class_colors
+from campus_seg.storage import is_uri
+from campus_seg.storage_cache import local_path
 
 # What an import leaves in a run's folder.
 IMPORT_FOLDER = "import"  # images/ and campus_<split>.json
@@ -119,7 +121,7 @@ def register_export(cfg: CfgNode) -> None:
     output_dir = Path(cfg.OUTPUT_DIR)
     own = output_dir / SPLIT_FILE
     split_file = cfg.CAMPUS.SPLIT_FILE or (own if own.is_file() else "")
-    earlier = read_split(Path(split_file)) if split_file else {}
+    earlier = read_split(local_path(split_file)) if split_file else {}
     export = read_export(cfg.CAMPUS.EXPORT, export_options(cfg))
     splits = choose_splits(export, list(cfg.CAMPUS.SPLIT), cfg.CAMPUS.SPLIT_SEED, earlier, cfg.CAMPUS.GROUP_BY)
     write_datasets(export, splits, output_dir, cfg.CAMPUS.EXPORT, earlier)
@@ -148,7 +150,7 @@ def register_datasets(output_dir: Path, classes: list[str]) -> None:
         if name in DatasetCatalog:
             DatasetCatalog.remove(name)
             MetadataCatalog.remove(name)
-        DatasetCatalog.register(name, lambda f=json_file, r=image_root, n=name: load_coco_json(f, r, n))
+        DatasetCatalog.register(name, lambda f=json_file, r=image_root, n=name: _load(f, r, n))
         MetadataCatalog.get(name).set(
             json_file=json_file,
             image_root=image_root,
@@ -156,3 +158,13 @@ def register_datasets(output_dir: Path, classes: list[str]) -> None:
             thing_classes=list(classes),
             thing_colors=class_colors(len(classes)),
         )
+
+
+def _load(json_file: str, image_root: str, name: str) -> list[dict]:
+    """Detectron2's own reader, which takes a URI for a path below `image_root`."""
+    records = load_coco_json(json_file, image_root, name)
+    for record in records:
+        below = record["file_name"].removeprefix(f"{image_root}/")
+        if is_uri(below):
+            record["file_name"] = below
+    return records

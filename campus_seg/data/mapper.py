@@ -13,6 +13,7 @@ from campus_seg.data.geometry import Rings, decode_rle, rasterise
 from campus_seg.data.resize import check_input_keys, resize_photo, to_tensor
 from campus_seg.errors import ExportError
 from campus_seg.photos import PhotoError, read_photo
+from campus_seg.storage import place
 
 
 class CampusMapper:
@@ -160,7 +161,7 @@ class CampusMapper:
 
 def _read(file_name: str) -> np.ndarray:
     try:
-        return read_photo(Path(file_name), "RGB")
+        return read_photo(place(Path(), file_name), "RGB")
     except PhotoError as error:
         raise ExportError(f"{file_name}: {error}; replace the photo, or leave it out of the export") from None
 

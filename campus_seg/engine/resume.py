@@ -16,6 +16,7 @@ from campus_seg.engine.optimizer import build_optimizer, check_state
 from campus_seg.engine.schedule import SOURCES, Remark
 from campus_seg.errors import ConfigError
 from campus_seg.modeling.checkpoint import check_weights, latest_checkpoint
+from campus_seg.storage import base_name, is_uri
 
 # What a run was trained and judged by, beside all of SOLVER and the sources of the schedule.
 KEPT = (
@@ -98,7 +99,7 @@ def take_earlier_import(cfg: CfgNode, output_dir: Path) -> list[dict]:
     """
     report = read_json(output_dir / REPORT_FILE)
     given, earlier = cfg.CAMPUS.EXPORT, report.get("export", "")
-    if given and Path(given).name != Path(earlier).name:
+    if given and base_name(given) != base_name(earlier):
         raise ConfigError(f"{output_dir}: was imported from {earlier}; for {given} give another OUTPUT_DIR")
     classes = read_json(output_dir / CLASSES_FILE)
     if cfg.CAMPUS.CLASSES and list(cfg.CAMPUS.CLASSES) != classes:
@@ -125,9 +126,12 @@ def training_splits(cfg: CfgNode) -> list[str]:
 
 
 def _check_photos(output_dir: Path, names: list[str]) -> None:
-    """The photos of an import that was no zip lie elsewhere, and may have been moved since."""
+    """The photos of an import that was no zip lie elsewhere, and may have been moved since.
+
+    Those behind URIs are not asked for one by one: whoever reads one says what is wrong with it.
+    """
     folder = image_folder(output_dir)
-    gone = [name for name in names if not (folder / name).is_file()]
+    gone = [name for name in names if not is_uri(name) and not (folder / name).is_file()]
     if gone:
         raise ConfigError(
             f"{folder / gone[0]}: is gone, and {len(gone) - 1} more of the run's {len(names)} photos; put "

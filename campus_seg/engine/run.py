@@ -45,6 +45,7 @@ from campus_seg.modeling.checkpoint import checkpoint_files
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 from campus_seg.modeling.weights import load_weights
 from campus_seg.modeling.weights_file import read_checkpoint
+from campus_seg.storage_cache import local_path
 
 logger = logging.getLogger(__name__)
 
@@ -100,9 +101,9 @@ def prepare_run(
         if goes_on:
             remove_leftovers(output_dir)
         return Prepared(remarks=remarks)
-    own_split = output_dir / SPLIT_FILE if goes_on and (output_dir / SPLIT_FILE).is_file() else ""
+    own_split = str(output_dir / SPLIT_FILE) if goes_on and (output_dir / SPLIT_FILE).is_file() else ""
     split_file = cfg.CAMPUS.SPLIT_FILE or own_split
-    earlier = read_split(Path(split_file)) if split_file else {}
+    earlier = read_split(local_path(split_file)) if split_file else {}
     export = read_export(cfg.CAMPUS.EXPORT, export_options(cfg))
     splits = choose_splits(export, list(cfg.CAMPUS.SPLIT), cfg.CAMPUS.SPLIT_SEED, earlier, cfg.CAMPUS.GROUP_BY)
     fit_config(cfg, export.classes, splits)

@@ -20,6 +20,7 @@ from torch import nn
 from campus_seg.atomic_writes import enough_room
 from campus_seg.config import on_cpu
 from campus_seg.data.datasets import dataset_name
+from campus_seg.data.loading import ReadAhead
 from campus_seg.data.mapper import CampusMapper
 from campus_seg.data.sampler import EpochDataset, EpochSampler, repeat_factors, upright_photos
 from campus_seg.engine.best import BestModel
@@ -41,6 +42,7 @@ from campus_seg.metrics_file import METRICS_FILE, read_metrics
 from campus_seg.modeling.checkpoint import CampusCheckpointer
 from campus_seg.modeling.cpu_training import quicken
 from campus_seg.modeling.weights import Transfer, load_weights, transfer
+from campus_seg.storage import is_uri
 
 logger = logging.getLogger(__name__)
 
@@ -97,8 +99,11 @@ class Trainer(DefaultTrainer):
             upright=upright_photos(cfg, dicts),
             batch=batch,
         )
+        dataset = EpochDataset(dicts, sampler.copies)
+        if any(is_uri(photo["file_name"]) for photo in dicts):
+            dataset, sampler = ReadAhead(dataset, sampler, batch // comm.get_world_size()), None
         loader = build_detection_train_loader(
-            EpochDataset(dicts, sampler.copies),
+            dataset,
             mapper=CampusMapper(cfg, is_train=True),
             sampler=sampler,
             total_batch_size=batch,

@@ -13,6 +13,7 @@ from campus_seg.errors import EvaluationError
 from campus_seg.evaluation.matching import check_ids
 from campus_seg.label_studio.masks import checked_rle
 from campus_seg.label_studio.raw import NO_JSON
+from campus_seg.storage import place
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ def _photo_ids(images: Sequence[_Image], known: Sequence[Mapping[str, Any]], pho
             by_name[Path(image["file_name"]).name].append(image)
     ids = {}
     for image in known:
-        name, path = Path(image["file_name"]).name, photo_folder / image["file_name"]
+        name, path = Path(image["file_name"]).name, place(photo_folder, image["file_name"])
         nearest = _nearest(image, found[name])
         back = _nearest(nearest[0], wanted[name]) if nearest else []
         if image not in back:

@@ -90,7 +90,7 @@ class Drawing:
 
     def draw(
         self,
-        path: Path,
+        path: Path | str,
         sides: Mapping[str, Sequence[Mapping[str, Any]]],
         marks: Sequence[Sequence[float]] = (),
     ) -> list[tuple[np.ndarray, str]]:

@@ -20,6 +20,7 @@ from campus_seg.evaluation.suspects import SuspectPhoto
 from campus_seg.evaluation.thresholds import DEFAULT
 from campus_seg.modeling.weights_file import read_checkpoint
 from campus_seg.palette import class_colors
+from campus_seg.storage import is_uri
 
 MOST_SUSPECTS = 100  # photos in the page; suspects.json has all
 PICTURED_SUSPECTS = 30
@@ -205,7 +206,7 @@ def classes_section(
 def shown_name(image: Mapping[str, Any]) -> str:
     """What a photo is called in the page: of one that lies elsewhere, its name and that of its folder."""
     path = PurePath(image["file_name"])
-    return str(PurePath(*path.parts[-2:])) if path.is_absolute() else image["file_name"]
+    return str(PurePath(*path.parts[-2:])) if path.is_absolute() or is_uri(image["file_name"]) else image["file_name"]
 
 
 def _pair(

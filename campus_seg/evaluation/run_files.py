@@ -14,6 +14,7 @@ from campus_seg.evaluation.evaluator import RESULTS_FILE, inference_folder
 from campus_seg.evaluation.predictions import read_predictions
 from campus_seg.evaluation.run_analysis import ANALYSIS_FILE
 from campus_seg.metrics_file import METRICS_FILE, read_metrics
+from campus_seg.storage import place
 
 JUDGED = ("test", "val", "train")  # splits by how much their figures say
 
@@ -74,9 +75,9 @@ class RunFiles:
         path = self._evaluation(split, ANALYSIS_FILE)
         return self._read(path, dict[str, Any]) if path.is_file() else None
 
-    def photo(self, image: dict[str, Any]) -> Path:
-        """The file of an entry of a COCO file's `images`."""
-        return image_folder(self.folder) / image["file_name"]
+    def photo(self, image: dict[str, Any]) -> Path | str:
+        """The file of an entry of a COCO file's `images`, or its URI."""
+        return place(image_folder(self.folder), image["file_name"])
 
     def identities(self, split: str) -> list[str]:
         """What tells the photos of a split from all others, also in other runs: SHA-256 of their bytes, or names.

@@ -12,6 +12,7 @@ from campus_seg.inference.regions import Region
 from campus_seg.inference.render import Color, overlay
 from campus_seg.inference.scene import Scene
 from campus_seg.photos import read_photo
+from campus_seg.storage import place
 
 
 def draw_annotations(photo: Mapping[str, Any], class_names: Sequence[str], colors: Sequence[Color]) -> np.ndarray:
@@ -25,7 +26,7 @@ def draw_annotations(photo: Mapping[str, Any], class_names: Sequence[str], color
     Returns:
         (H, W, 3) uint8, BGR, in the photo's own upright pixels.
     """
-    image = read_photo(Path(photo["file_name"]))
+    image = read_photo(place(Path(), photo["file_name"]))
     masks = (annotation_mask(annotation["segmentation"], *image.shape[:2]) for annotation in photo["annotations"])
     classes = [annotation["category_id"] for annotation in photo["annotations"]]
     return draw_objects(image, masks, [class_names[i] for i in classes], [colors[i] for i in classes])

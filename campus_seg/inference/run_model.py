@@ -4,12 +4,13 @@ import argparse
 
 from detectron2.config import CfgNode
 
-from campus_seg.config import find_config_file, load_config, use_run_weights
-from campus_seg.evaluation.thresholds import DEFAULT, read_thresholds
+from campus_seg.config import load_config, run_folder, use_run_weights
+from campus_seg.evaluation.thresholds import DEFAULT, THRESHOLDS_FILE, read_thresholds
 from campus_seg.inference.model_arguments import AUTO
 from campus_seg.inference.predictor import Predictor
 from campus_seg.inference.selection import Selection
 from campus_seg.modeling.weights_file import file_digest
+from campus_seg.storage_objects import local_folder
 
 THRESHOLD_KEY = "MODEL.ROI_HEADS.SCORE_THRESH_TEST"
 
@@ -40,8 +41,8 @@ def chosen_objects(args: argparse.Namespace, cfg: CfgNode) -> Selection:
     if THRESHOLD_KEY in args.opts[::2]:
         least = 0.0
     elif least == AUTO:
-        folder = find_config_file(args.config_file).parent
-        best = read_thresholds(folder, file_digest(cfg.MODEL.WEIGHTS), cfg.CAMPUS.CLASSES)
+        with local_folder(run_folder(args.config_file), THRESHOLDS_FILE) as folder:
+            best = read_thresholds(folder, file_digest(cfg.MODEL.WEIGHTS), cfg.CAMPUS.CLASSES)
         least = DEFAULT
         thresholds = {**{name: value for name, value in best.items() if value is not None}, **thresholds}
     return Selection(least, thresholds, tuple(args.classes), args.min_area)

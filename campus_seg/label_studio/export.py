@@ -16,13 +16,15 @@ from campus_seg.collector import collector_paused
 from campus_seg.errors import ExportError
 from campus_seg.label_studio.entries import choose_annotator, group_by_photo, join_same_photos
 from campus_seg.label_studio.facts import Header, PhotoFacts, Unreadable
-from campus_seg.label_studio.files import ExportFiles, FolderFiles, OneFile, open_export
+from campus_seg.label_studio.files import ExportFiles, FolderFiles, open_export
 from campus_seg.label_studio.index import PhotoIndex
 from campus_seg.label_studio.labels import find_labels
 from campus_seg.label_studio.options import ExportOptions
 from campus_seg.label_studio.photos import Photo, read_photos
+from campus_seg.label_studio.remote_files import RemoteFiles
 from campus_seg.label_studio.report import LONGEST, ImportReport
 from campus_seg.photos import PhotoError, photo_ending, upright_photo
+from campus_seg.storage import checked_uri, is_uri
 
 BRUSH_NOTE = (
     "BRUSH_TO_COCO has brush masks part by part and without holes, and no photos without objects; an export as JSON "
@@ -50,7 +52,7 @@ class Export:
         return self.facts.hashes(photo.name for photo in self.photos)
 
     def place_photos(self, folder: Path, *, copy: bool = False) -> dict[str, str]:
-        """Makes every photo a file on disk; those inside an archive are unpacked to `folder`.
+        """Makes every photo a file with a place of its own; those inside an archive are unpacked to `folder`.
 
         Args:
             folder: made where it is missing.
@@ -58,7 +60,7 @@ class Export:
                 saved anew, upright, for programs that do not look at the EXIF orientation.
 
         Returns:
-            name -> COCO file_name: relative to `folder` where written there, else the absolute path.
+            name -> COCO file_name: relative to `folder` where written there, else the absolute path or the URI.
 
         Raises:
             ExportError: a photo is gone, or damaged behind its header.
@@ -204,13 +206,22 @@ def _classes(used: set[str], frozen: Sequence[str], source: str) -> list[str]:
 
 def photo_places(files: ExportFiles, image_root: str) -> list[ExportFiles]:
     """Where to look for photos: among the export's own files, then in IMAGE_ROOT."""
-    root = Path(image_root) if image_root else None
-    if root and not os.path.isdir(root):  # noqa: PTH112 - unlike Path's, it takes any text
-        raise ExportError(f"{root}: no such folder; CAMPUS.IMAGE_ROOT must be the folder with the photos")
-    given = [FolderFiles(root)] if root else []
-    if isinstance(files, OneFile):  # what lies beside a .json may be anything, so it comes last
+    given = [_image_root(image_root)] if image_root else []
+    if files.bare:  # what lies beside a .json may be anything, so it comes last
         return [*given, files.beside()]
     return [files, *given]
+
+
+def _image_root(image_root: str) -> ExportFiles:
+    if is_uri(image_root):
+        files = RemoteFiles(checked_uri(image_root))
+        there = bool(files.names)
+    else:
+        there = os.path.isdir(image_root)  # noqa: PTH112 - unlike Path's, it takes any text
+        files = FolderFiles(Path(image_root)) if there else None
+    if not there:
+        raise ExportError(f"{image_root}: no such folder; CAMPUS.IMAGE_ROOT must be the folder with the photos")
+    return files
 
 
 def _readable(headers: dict[str, Header | Unreadable], report: ImportReport) -> dict[str, Header]:

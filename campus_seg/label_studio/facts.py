@@ -16,6 +16,7 @@ from campus_seg.photos import PhotoError, photo_size
 
 CHUNK = 64  # photos that a thread takes at once
 MAX_THREADS = 8  # they wait for a disk; more of them wait for each other
+REMOTE_CHUNK, REMOTE_THREADS = 4, 16  # of photos that a server has to send
 BLOCK = 2**20  # bytes that are hashed at once
 SMALL = 64 * 1024  # bytes of a file whose end is read for its header's sake anyhow, so that its hash costs little
 
@@ -83,8 +84,9 @@ class PhotoFacts:
         known = self._cache.get(kind, dict(stamps.values()))
         result: dict[str, str | Unreadable] = {name: known[p] for name, (p, _) in stamps.items() if p in known}
         missing = [name for name in stamps if name not in result]
-        chunks = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
-        threads = min(MAX_THREADS, 2 * (os.cpu_count() or 1), len(chunks))
+        size, most = (REMOTE_CHUNK, REMOTE_THREADS) if self._index.is_remote else (CHUNK, MAX_THREADS)
+        chunks = [missing[i : i + size] for i in range(0, len(missing), size)]
+        threads = min(most if self._index.is_remote else 2 * (os.cpu_count() or 1), most, len(chunks))
         with (
             ThreadPoolExecutor(threads or 1) as pool,
             tqdm(total=len(missing), desc=f"photos, {kind}", unit="photo", disable=None if missing else True) as bar,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from campus_seg.errors import ExportError
+from campus_seg.storage import is_uri
 
 # A zip that claims to hold more than this many times its own size, and more than the allowance, is no export:
 # photos do not shrink, and JSON shrinks to a tenth.
@@ -33,10 +34,11 @@ class ExportFiles(ABC):
     """Names (relative, "/" between parts) and bytes of the files below one place."""
 
     names: list[str]  # in alphabetical order
+    bare = False  # whether it is a single file of labels
 
-    def __init__(self, place: Path):
-        self.place = place
-        self.absolute = place.absolute().as_posix()
+    def __init__(self, place: Path | str):
+        self.place = place  # a str is a URI
+        self.absolute = place if isinstance(place, str) else place.absolute().as_posix()
 
     @abstractmethod
     def open(self, name: str) -> BinaryIO:
@@ -59,8 +61,16 @@ class ExportFiles(ABC):
         with self.open(name) as stream:
             return stream.read()
 
-    def path(self, name: str) -> Path | None:
-        """Where the file lies on disk by itself; None inside an archive."""
+    def path(self, name: str) -> Path | str | None:
+        """Where the file lies by itself, on disk or behind a URI; None inside an archive."""
+        return None
+
+    def full_name(self, name: str) -> str:
+        """The name with the place in front."""
+        return f"{self.place}/{name}" if isinstance(self.place, str) else (self.place / name).as_posix()
+
+    def beside(self) -> "ExportFiles | None":
+        """Of a bare file of labels, what lies beside it and below images/; other folders there may be anything."""
         return None
 
 
@@ -122,19 +132,21 @@ class FolderFiles(ExportFiles):
 class ZipFiles(ExportFiles):
     """The files inside a zip. Their names are keys and lead to no file outside it."""
 
-    def __init__(self, archive: Path):
-        super().__init__(archive)
+    def __init__(self, archive: Path, shown: str = ""):
+        """Called with the archive, and with its URI where it was fetched."""
+        super().__init__(shown or archive)
+        shown = shown or str(archive)
         try:
             self._zip = zipfile.ZipFile(archive)
             self._stamp = _stamp_of(os.fstat(self._zip.fp.fileno()))  # of what was opened, whatever lies there now
             size = archive.stat().st_size
         except (*DAMAGED, OSError) as error:
-            raise ExportError(f"{archive}: cannot be opened as a zip ({error}); export it again") from None
+            raise ExportError(f"{shown}: cannot be opened as a zip ({error}); export it again") from None
         infos = [info for info in self._zip.infolist() if not info.is_dir() and _is_text(info.filename)]
         unpacked = sum(info.file_size for info in infos)
         if unpacked > MAX_RATIO * size + ALLOWANCE:
             raise ExportError(
-                f"{archive}: claims to hold {unpacked / 2**30:.0f} GiB in {size / 2**20:.1f} MiB, which no export "
+                f"{shown}: claims to hold {unpacked / 2**30:.0f} GiB in {size / 2**20:.1f} MiB, which no export "
                 "does; unpack it by other means and give the folder"
             )
         self._infos: dict[str, zipfile.ZipInfo] = {}
@@ -204,12 +216,14 @@ class _Entry(io.BufferedIOBase):
 class OneFile(FolderFiles):
     """A bare file of labels."""
 
+    bare = True
+
     def __init__(self, file: Path):
         super().__init__(file.parent, below=())
         self.names = [file.name]
 
     def beside(self) -> FolderFiles:
-        """What lies beside it and below images/; other folders there may be anything, such as masked photos."""
+        """See ExportFiles."""
         return FolderFiles(self.place, below=("images",))
 
 
@@ -234,6 +248,10 @@ def open_export(export: str) -> ExportFiles:
     """
     if not export:
         raise ExportError("no export: give a Label Studio export with CAMPUS.EXPORT path/to/export.zip")
+    if is_uri(export):
+        from campus_seg.label_studio.remote_files import open_remote  # which is made of what is here
+
+        return open_remote(export)
     path = Path(export)
     try:
         if path.is_dir():
@@ -242,11 +260,16 @@ def open_export(export: str) -> ExportFiles:
             raise ExportError(f"{path}: no such file or folder; give a Label Studio export (.zip, folder or .json)")
         if path.stat().st_size == 0:
             raise ExportError(f"{path}: the file is empty; export it again from Label Studio")
-        if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip":
+        if is_zip(path, export):
             return ZipFiles(path)
     except OSError as error:
         raise ExportError(f"{path}: cannot be read ({error.strerror}); give a Label Studio export") from None
     return OneFile(path)
+
+
+def is_zip(path: Path, name: str) -> bool:
+    """Whether a file is a zip, or means to be one by its name."""
+    return zipfile.is_zipfile(path) or name.lower().endswith(".zip")
 
 
 def file_stamp(path: Path | str) -> str:

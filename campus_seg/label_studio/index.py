@@ -38,7 +38,7 @@ class PhotoIndex:
         names: dict[Any, str] = {}  # one file in two places, as of a folder within another, has one name
         for place in places:
             for inner in place.names:
-                unused = inner if inner not in self._files else (place.place / inner).as_posix()
+                unused = inner if inner not in self._files else place.full_name(inner)
                 name = unused if len(places) == 1 else names.setdefault(place.path(inner) or (place, inner), unused)
                 file = _File(name, place, inner, _base_forms(inner))
                 self._files.setdefault(name, file)
@@ -88,10 +88,15 @@ class PhotoIndex:
         uploaded = _base_forms(file_name)[-2] != _base_forms(file_name)[-1]
         return folders[-1:] not in ([], ["images"]) and not uploaded and self.closeness(file_name, name)[1] == 0
 
-    def path(self, name: str) -> Path | None:
-        """Where the photo lies on disk by itself; None inside an archive."""
+    def path(self, name: str) -> Path | str | None:
+        """Where the photo lies by itself, on disk or behind a URI; None inside an archive."""
         file = self._files[name]
         return file.place.path(file.inner)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether photos are behind URIs, where many are fetched at once."""
+        return any(isinstance(place.place, str) for place in self._places)
 
     def read(self, name: str) -> bytes:
         """The photo's bytes; OSError where it cannot be read."""

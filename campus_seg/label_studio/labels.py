@@ -7,7 +7,7 @@ import msgspec
 
 from campus_seg.errors import ExportError
 from campus_seg.label_studio.coco import is_coco, read_coco
-from campus_seg.label_studio.files import ExportFiles, OneFile
+from campus_seg.label_studio.files import ExportFiles
 from campus_seg.label_studio.native import is_native, is_native_min, read_native
 from campus_seg.label_studio.raw import RawExport, strict_json
 
@@ -22,7 +22,7 @@ def find_labels(files: ExportFiles) -> tuple[RawExport, str]:
     """
     found, reasons = [], []
     for name in _candidates(files):
-        source = str(files.place / name)
+        source = files.full_name(name)
         if files.shrinks_too_much(name):
             reasons.append(f"{source} is packed as no labels are")
             continue
@@ -58,10 +58,10 @@ def find_labels(files: ExportFiles) -> tuple[RawExport, str]:
 
 
 def _candidates(files: ExportFiles) -> Iterator[str]:
-    """Files that are JSON by their names; where there are none, those that begin as JSON does."""
+    """Files that are JSON by their names; where there are none, those that begin as JSON does, on this disk."""
     named = [name for name in files.names if name.lower().endswith(".json")]
-    if named or isinstance(files, OneFile):
-        yield from named or files.names
+    if named or files.bare or isinstance(files.place, str):
+        yield from named or (files.names if files.bare else ())
         return
     for name in files.names:
         try:

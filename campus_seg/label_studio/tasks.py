@@ -17,12 +17,12 @@ class TaskPhoto:
 
     Attributes:
         id: in Label Studio.
-        path: of the photo's file.
+        path: of the photo's file, or its URI.
         labels: one for each object; empty where nobody has labelled it yet, and where there is none.
     """
 
     id: int
-    path: Path
+    path: Path | str
     labels: tuple[str, ...] = ()
 
 
@@ -45,7 +45,7 @@ def read_tasks(export: str, image_root: str = "") -> Tasks:
     """Reads which tasks are labelled and which are not; the photos are not opened.
 
     Args:
-        export: as `read_export` takes it, of Label Studio's own JSON; its photos are files on disk.
+        export: as `read_export` takes it, of Label Studio's own JSON; its photos are files, on disk or behind URIs.
         image_root: where photos lie as well, "" = nowhere.
 
     Raises:
@@ -83,7 +83,7 @@ def _newest(entries: Iterable[tuple[int, str, tuple[str, ...]]]) -> Iterable[tup
             yield entry
 
 
-def _path(index: PhotoIndex, name: str) -> Path | None:
+def _path(index: PhotoIndex, name: str) -> Path | str | None:
     """Where a photo lies; None where it is not there.
 
     Raises:

@@ -11,6 +11,7 @@ import torch
 from detectron2.utils.file_io import Detectron2Handler, PathManager
 
 from campus_seg.errors import WeightsError
+from campus_seg.path_handler import register_storage
 
 # All that a pickle of numpy arrays in plain containers needs; whatever else a pickle names could run code.
 SAFE_GLOBALS = {
@@ -43,14 +44,15 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     """Reads a model zoo pickle or a checkpoint of torch's, without running any code in it.
 
     Args:
-        path: a file, or an address: file://…, or one that Detectron2's PathManager fetches, such as detectron2://… or
-            https://….
+        path: a file, or an address: file://…, s3://… and the other URIs of `campus_seg.storage`, or one that
+            Detectron2's PathManager fetches, such as detectron2://….
 
     Returns:
         "model" (name -> array or tensor) and whatever else the file holds.
 
     Raises:
         WeightsError: the file cannot be fetched or read, or holds no weights.
+        StorageError: the URI cannot be read.
     """
     checkpoint, is_pickle = _read(path)
     if not isinstance(checkpoint, dict):
@@ -102,6 +104,7 @@ def _fetch(path: str) -> Path:
     """The file on this disk, fetched where `path` is an address; OSError where that fails."""
     if path.startswith("file://"):
         return Path(url2pathname(urlsplit(path).path))
+    register_storage()
     local = PathManager.get_local_path(path)
     if local == path and "://" in path:  # Detectron2 takes what it does not know for a file's name
         raise OSError(f"addresses of {path.partition('://')[0]}:// are not fetched")
