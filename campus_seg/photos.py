@@ -82,7 +82,7 @@ def read_photo(path: Path | str, image_format: str = "BGR") -> np.ndarray:
         PhotoError: missing, empty, damaged, cut short, too large or without a defined brightness.
         StorageError: its server cannot be asked.
     """
-    with photo_file(path) as local, _named_errors():
+    with photo_file(path) as local, named_errors():
         if local.stat().st_size == 0:
             raise PhotoError("the file is empty")
         with Image.open(local, formats=FORMATS) as image:
@@ -136,7 +136,7 @@ def photo_size(stream: BinaryIO) -> tuple[int, int, int]:
     Raises:
         PhotoError: as of `read_photo`.
     """
-    with _named_errors(), Image.open(stream, formats=FORMATS) as image:
+    with named_errors(), Image.open(stream, formats=FORMATS) as image:
         _check_side(image)
         if image.mode == "F":
             raise PhotoError(NO_WHITE)
@@ -154,7 +154,7 @@ def photo_size(stream: BinaryIO) -> tuple[int, int, int]:
 def pixel_count(path: Path | str) -> int:
     """Pixels of a photo by its header; 0 where that cannot be read."""
     try:
-        with photo_file(path) as local, _named_errors():
+        with photo_file(path) as local, named_errors():
             if local.stat().st_size == 0:  # also a pipe, whose first byte may never come
                 return 0
             with Image.open(local, formats=FORMATS) as image:
@@ -166,7 +166,7 @@ def pixel_count(path: Path | str) -> int:
 def photo_ending(stream: BinaryIO) -> str:
     """The usual ending, such as ".jpg", of a photo's format, by its content; "" where it is no photo."""
     try:
-        with _named_errors(), Image.open(stream, formats=FORMATS) as image:
+        with named_errors(), Image.open(stream, formats=FORMATS) as image:
             return {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}.get(image.format, f".{image.format.lower()}")
     except PhotoError:
         return ""
@@ -179,7 +179,7 @@ def upright_photo(content: bytes) -> bytes:
         PhotoError: it cannot be read.
     """
     stream = io.BytesIO()
-    with _named_errors(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+    with named_errors(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
         upright = ImageOps.exif_transpose(image)
         kept = {key: upright.info[key] for key in ("exif", "icc_profile") if upright.info.get(key)}
         upright.save(stream, "JPEG" if image.format == "MPO" else image.format, quality=UPRIGHT_QUALITY, **kept)
@@ -195,7 +195,7 @@ def _ends_with(stream: BinaryIO, marker: bytes) -> bool:
 
 
 @contextmanager
-def _named_errors() -> Iterator[None]:
+def named_errors() -> Iterator[None]:
     """Everything that Pillow raises on damaged files becomes a PhotoError."""
     try:
         yield
