@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from campus_seg.storage import base_name, checked_uri, is_uri
 from campus_seg.storage_objects import address, check_writable, fetch, listing, remove, send, together
 
 EVERY = 5.0  # seconds between two looks at a folder that fills
+LINGER = 30.0  # seconds in which a file that is to be hollow keeps its content
 # What says that other files are whole: sent after them, as it was before they were looked for.
 WITNESSES = ("last_checkpoint", ".journal/*.jsonl")
 Chosen = Callable[[str], bool]  # of names relative to the folder, "/" between their parts
@@ -79,6 +81,7 @@ class Mirror:
             return
         with self._sending:
             sent = self._read_note()
+            self._hollow_out(sent)
             witnesses = self._witnesses()
             files = {name: _stamp(path) for name, path in self._files() if name not in witnesses}
             changed = [name for name, stamp in files.items() if sent.get(name) != stamp]
@@ -120,10 +123,16 @@ class Mirror:
         path = self.folder / name
         with contextlib.suppress(FileNotFoundError):  # removed meanwhile, as the next call sees
             send(path, address(self.uri, name))
-            if self._hollow(name) and _stamp(path) == stamp:
-                _empty(path)
-                return name, _stamp(path)
         return name, stamp
+
+    def _hollow_out(self, sent: dict[str, list[int]]) -> None:
+        """Empties what has been sent a while ago, so that nobody is still making anything of it."""
+        for name, (size, changed) in sent.items():
+            path = self.folder / name
+            if size and self._hollow(name) and time.time() - changed / 1e9 > LINGER and path.is_file():
+                if _stamp(path) == [size, changed]:
+                    _empty(path)
+                    sent[name] = _stamp(path)
 
     def _files(self) -> Iterator[tuple[str, Path]]:
         for path in sorted(self.folder.rglob("*")):

@@ -175,10 +175,10 @@ def _walk(folder: Path, faults: dict[Path, str]) -> Iterable[str]:
     Folders below that cannot be listed are among them, and come into `faults`.
     """
     unlisted: list[OSError] = []
-    for parent, folders, files in os.walk(folder, onerror=unlisted.append):
+    for above, folders, files in os.walk(folder, onerror=unlisted.append):
         folders.sort()
         for name in sorted(files):
-            yield Path(parent, name).relative_to(folder).as_posix()
+            yield Path(above, name).relative_to(folder).as_posix()
     for error in unlisted:
         fault = f"the folder cannot be listed ({error.strerror})"
         if Path(error.filename) == folder:
