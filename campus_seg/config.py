@@ -124,7 +124,7 @@ def find_config_file(name: str, kind: str = "") -> Path:
     """Path of a config: `name` itself where it exists, else the file of that name that the package carries.
 
     Args:
-        name: a path, a URI, whose file is then on this disk, or a name such as "configs/mask_rcnn_R_50_FPN.yaml" or "campus.yaml".
+        name: a path, a name such as "configs/mask_rcnn_R_50_FPN.yaml" or "campus.yaml", or a URI, which is fetched.
         kind: folder below configs/ to look in, for example "augmentations".
 
     Raises:

@@ -13,7 +13,7 @@ import numpy as np
 from av.sidedata.sidedata import Type as SideData
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
-from campus_seg.photos import PhotoError
+from campus_seg.photos import PhotoError, photo_file
 
 HD = 720  # rows: from here on, colours of a video that does not say are taken for BT.709's, below for BT.601's
 BT709, UNSPECIFIED = 1, 2  # ISO/IEC 23091-2
@@ -167,10 +167,10 @@ class VideoWriter:
         return stream
 
 
-def frame_pixels(path: Path) -> int:
+def frame_pixels(path: Path | str) -> int:
     """Pixels of a video's frames by its head; 0 where that cannot be read."""
     try:
-        with _opened(path) as container:
+        with photo_file(path) as local, _opened(local) as container:
             stream = _video_stream(container)
             return stream.width * stream.height
     except (OSError, av.FFmpegError, PhotoError):

@@ -10,6 +10,7 @@ Nothing is predicted: what evaluations and visualize.py left in files is enough.
 """
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 
 from campus_seg.data.splits import SPLITS
@@ -22,7 +23,7 @@ def get_parser():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--config-file", metavar="FILE", help="a run's config.yaml: writes report/index.html beside it")
-    what.add_argument("--compare", nargs="+", metavar="RUN", help="folders of runs; the others with the first")
+    what.add_argument("--compare", nargs="+", metavar="RUN", help="folders or URIs of runs; the others with the first")
     parser.add_argument(
         "--predictions",
         metavar="FILE",
@@ -59,7 +60,7 @@ def main(argv=None):
 
     with enough_room(args.output or "report", "run it again"):
         if args.compare:
-            compare([Path(folder) for folder in args.compare], args.output)
+            compare(args.compare, args.output)
         elif args.predictions:
             split = args.split or evaluated_split(args.predictions)
             judge(args.config_file, args.predictions, split, args.output, args.opts)
@@ -74,14 +75,19 @@ def report(config_file, opts):
     from campus_seg.evaluation.report import write_report
     from campus_seg.evaluation.run_analysis import write_analyses
     from campus_seg.evaluation.run_files import RunFiles
+    from campus_seg.modeling.checkpoint import is_periodic
+    from campus_seg.storage_mirror import mirrored
 
     cfg = load_config(config_file, opts)
-    check_output_folder(Path(cfg.OUTPUT_DIR))
-    run = RunFiles(Path(cfg.OUTPUT_DIR))
-    if cfg.MODEL.MASK_ON and any(run.analysis(split) is None for split in run.evaluated):
-        cfg.DATASETS.TEST = tuple(f"campus_{split}" for split in run.evaluated)
-        write_analyses(cfg)
-    print(f"{write_report(cfg)} (open it in a browser)")
+    with mirrored(cfg.OUTPUT_DIR, leave=is_periodic) as mirror:
+        cfg.OUTPUT_DIR = str(mirror.folder)
+        check_output_folder(mirror.folder)
+        run = RunFiles(mirror.folder)
+        if cfg.MODEL.MASK_ON and any(run.analysis(split) is None for split in run.evaluated):
+            cfg.DATASETS.TEST = tuple(f"campus_{split}" for split in run.evaluated)
+            write_analyses(cfg)
+        page = write_report(cfg).relative_to(mirror.folder)
+    print(f"{mirror.shown}/{page} (open it in a browser)")
 
 
 def evaluated_split(predictions):
@@ -99,11 +105,15 @@ def judge(config_file, predictions, split, output, opts):
     from campus_seg.config import load_config
     from campus_seg.data.datasets import dataset_name
     from campus_seg.evaluation.run_analysis import analyse_predictions
+    from campus_seg.modeling.checkpoint import is_weights
+    from campus_seg.storage_mirror import mirrored
 
     cfg = load_config(config_file, opts)
     if output:
         check_output_folder(output.parent)
-    analysis = analyse_predictions(cfg, dataset_name(split), predictions)
+    with mirrored(cfg.OUTPUT_DIR, leave=is_weights, writes=False) as mirror:
+        cfg.OUTPUT_DIR = str(mirror.folder)
+        analysis = analyse_predictions(cfg, dataset_name(split), predictions)
     for task, figures in analysis["figures"].items():
         known = {name: value for name, value in figures.items() if name.startswith("AP") and value is not None}
         print(f"{task}, {analysis['photos']} {split} photos, {analysis['objects']} objects:")
@@ -122,20 +132,32 @@ def compare(folders, output):
     from campus_seg.evaluation.report import write_comparison
     from campus_seg.evaluation.run_comparison import compare_runs
     from campus_seg.evaluation.run_files import RunFiles
+    from campus_seg.modeling.checkpoint import is_weights
+    from campus_seg.storage_mirror import mirrored
 
-    runs = [RunFiles(folder) for folder in folders]
-    output = output or folders[-1] / "report" / "comparison.html"
-    check_output_folder(output.parent)
-    compared = compare_runs(runs)
+    with ExitStack() as stack:
+        writes = [not output and folder == folders[-1] for folder in folders]
+        mirrors = [
+            stack.enter_context(mirrored(folder, leave=is_weights, writes=written))
+            for folder, written in zip(folders, writes, strict=True)
+        ]
+        page = output or mirrors[-1].folder / "report" / "comparison.html"
+        check_output_folder(page.parent)
+        compared = compare_runs([RunFiles(mirror.folder, mirror.uri) for mirror in mirrors])
+        tell(compared)
+        write_comparison(compared, page)
+    print(f"{output or f'{mirrors[-1].shown}/report/comparison.html'} (open it in a browser) says it by class")
+
+
+def tell(compared):
+    """Prints how runs differ."""
     print(f"Mask AP on the {compared.photos} {compared.split} photos that all runs were evaluated on")
-    print(f"  {compared.overall[0].first:5.1f}  {compared.base.folder}")
+    print(f"  {compared.overall[0].first:5.1f}  {compared.base.place}")
     for run, difference in zip(compared.others, compared.overall, strict=True):
         interval = f"95 % of draws {difference.low:+.1f} to {difference.high:+.1f}"
-        print(f"  {difference.second:5.1f}  {run.folder} ({difference.value:+.1f}, {interval}: {difference.verdict})")
+        print(f"  {difference.second:5.1f}  {run.place} ({difference.value:+.1f}, {interval}: {difference.verdict})")
     if compared.left_out:
         print(f"  Left out, since not all runs know them: {', '.join(compared.left_out)}")
-    write_comparison(compared, output)
-    print(f"{output} (open it in a browser) says it by class")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,10 @@ def main(argv=None):
     from campus_seg.engine.together import prepare_together
     from campus_seg.launching import launch
     from campus_seg.machines import Machines
+    from campus_seg.modeling.checkpoint import is_checkpoint
     from campus_seg.processes import check_processes
+    from campus_seg.storage import is_uri
+    from campus_seg.storage_mirror import mirrored, nothing
 
     args = parse_arguments(argv)
     with Machines(args.num_machines, args.machine_rank, args.dist_url, ADVICE) as machines:  # told of all that follows
@@ -46,21 +49,29 @@ def main(argv=None):
         if args.eval_only:
             use_run_weights(cfg, args.config_file, args.opts)
         args.config_file = str(find_config_file(args.config_file))
+        if is_uri(cfg.OUTPUT_DIR) and args.num_machines > 1:
+            raise ConfigError(f"OUTPUT_DIR {cfg.OUTPUT_DIR}: several machines want a folder on a disk that all share")
         on = check_processes(args.num_gpus, args.num_machines, cfg.MODEL.DEVICE)
         how = {"given": args.opts[::2], "eval_only": args.eval_only, "resume": args.resume}
-        prepared = prepare_together(cfg, machines, **how, processes=args.num_gpus * args.num_machines)
-        if on:
-            prepared = prepared._replace(remarks=[(logging.INFO, on), *prepared.remarks])
-        cfg.freeze()
-        launch(run, (cfg, args, prepared), processes=args.num_gpus, machines=machines)
+        begun = nothing if args.resume or args.eval_only else is_checkpoint
+        with mirrored(cfg.OUTPUT_DIR, refuse=begun) as mirror:
+            cfg.OUTPUT_DIR, args.output_uri = str(mirror.folder), mirror.uri
+            prepared = prepare_together(cfg, machines, **how, processes=args.num_gpus * args.num_machines)
+            if on:
+                prepared = prepared._replace(remarks=[(logging.INFO, on), *prepared.remarks])
+            cfg.freeze()
+            launch(run, (cfg, args, prepared), processes=args.num_gpus, machines=machines)
 
 
 def run(cfg, args, prepared):
     """One process of a run."""
+    from detectron2.utils import comm
+
     from campus_seg.data.datasets import register_datasets
     from campus_seg.engine.preflight import dry_run
     from campus_seg.engine.replicas import check_same_weights
     from campus_seg.engine.run import log_import, setup_run, write_config
+    from campus_seg.engine.sending import SendRun
     from campus_seg.engine.trainer import Trainer, evaluate
     from campus_seg.evaluation.report import report_run
     from campus_seg.modeling.mini_backbone import register_mini_backbone
@@ -75,6 +86,7 @@ def run(cfg, args, prepared):
     log_import(cfg)
     for level, remark in prepared.remarks:
         logger.log(level, remark)
+    shown = args.output_uri or cfg.OUTPUT_DIR
     if args.eval_only:
         results = evaluate(cfg)
         report_run(cfg)
@@ -93,12 +105,14 @@ def run(cfg, args, prepared):
     check_same_weights(trainer.model, cfg.OUTPUT_DIR if trainer.start_iter else cfg.MODEL.WEIGHTS)
     if trainer.start_iter < trainer.max_iter:
         dry_run(trainer.model, cfg)
-    write_config(cfg)
+    write_config(cfg, shown)
+    if args.output_uri and comm.is_main_process():
+        trainer.register_hooks([SendRun(args.output_uri, cfg)])
     results = trainer.train()
     lies = "the model, its figures and report/index.html lie" if report_run(cfg) else "the model and its figures lie"
-    config = shlex.quote(str(output_dir / "config.yaml"))
+    config = shlex.quote(f"{shown}/config.yaml")
     logger.info(
-        f"Done: {lies} in {output_dir}. To mask photos:\n"
+        f"Done: {lies} in {shown}. To mask photos:\n"
         f"  python tools/visualize.py --config-file {config} --input photos/ --output masked/"
     )
     return results

@@ -34,23 +34,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     require_detectron2()
     from campus_seg.atomic_writes import check_output_folder
     from campus_seg.inference.inputs import find_photos
+    from campus_seg.inference.outputs import is_picture
     from campus_seg.inference.tiles import check_number_of_tiles
     from campus_seg.launching import launch
     from campus_seg.machines import Machines
     from campus_seg.processes import check_processes
+    from campus_seg.storage import checked_uri, is_uri
+    from campus_seg.storage_mirror import mirrored
 
-    output = Path(args.output)
     check_together(args)
     with Machines(args.num_machines, args.machine_rank, args.dist_url, GOES_ON) as machines:  # told of all that follows
-        check_output_folder(output)
         on = check_processes(args.num_gpus, args.num_machines)
-        found = find_photos(args.input, output)  # before any process is started
+        place = checked_uri(args.output) if is_uri(args.output) else Path(args.output)
+        found = find_photos(args.input, place)  # before any process is started
         if tiling := tiling_of(args):
             check_number_of_tiles(found.photos, *tiling, found.videos)
         if on:
             print(on, flush=True)
-        launch(run, (args, found), processes=args.num_gpus, machines=machines)
-    return 3 if json.loads((output / "failures.json").read_bytes()) else 0
+        with mirrored(str(place), hollow=is_picture) as mirror:
+            check_output_folder(mirror.folder)
+            args.output, args.shown_output = str(mirror.folder), mirror.shown
+            with mirror.sending():
+                launch(run, (args, found), processes=args.num_gpus, machines=machines)
+            failures = json.loads((mirror.folder / "failures.json").read_bytes())
+    return 3 if failures else 0
 
 
 def run(args: argparse.Namespace, found: "FoundPhotos") -> None:
@@ -82,11 +89,11 @@ def run(args: argparse.Namespace, found: "FoundPhotos") -> None:
     }
     summary = mask_photos(predictor, predictor.class_names, found.photos, output, args.save, **options)
     if comm.is_main_process():
-        report(summary, found.skipped, output, args.save)
+        report(summary, found.skipped, output, args.save, args.shown_output)
 
 
-def report(summary: "Summary", skipped: int, output: Path, save: Sequence[str]) -> None:
-    """Says in a few lines what was done and where it lies."""
+def report(summary: "Summary", skipped: int, output: Path, save: Sequence[str], shown: str) -> None:
+    """Says in a few lines what was done and where it lies; `shown` is what the output folder is called."""
     counts = summary.counts
     lines = counts.lines(summary.seconds, summary.earlier)
     if summary.earlier:
@@ -97,12 +104,12 @@ def report(summary: "Summary", skipped: int, output: Path, save: Sequence[str]) 
         lines.append(("files skipped", f"{skipped} (neither photos nor videos by their names)"))
     for kind, failures in (("photos", counts.failures), ("videos", summary.failed_videos)):
         if failures:
-            lines.append((f"{kind} failed", f"{failures} (see {output / 'failures.json'})"))
+            lines.append((f"{kind} failed", f"{failures} (see {shown}/failures.json)"))
     lines += [
-        (name, output / name) for name in (*OUTPUTS, VIDEOS) if name in (*save, VIDEOS) and (output / name).is_dir()
+        (name, f"{shown}/{name}") for name in (*OUTPUTS, VIDEOS) if name in (*save, VIDEOS) and (output / name).is_dir()
     ]
-    lines += [(name, output / f"{name}.json") for name in ("predictions", "legend")]
-    lines += [("summary", output / "summary.csv"), ("gallery", f"{output / 'index.html'} (open it in a browser)")]
+    lines += [(name, f"{shown}/{name}.json") for name in ("predictions", "legend")]
+    lines += [("summary", f"{shown}/summary.csv"), ("gallery", f"{shown}/index.html (open it in a browser)")]
     for name, value in lines:
         print(f"{name:<14}{value}")
 

@@ -248,14 +248,17 @@ def setup_run(cfg: CfgNode, args: argparse.Namespace) -> None:
     torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
 
 
-def write_config(cfg: CfgNode) -> None:
-    """Writes OUTPUT_DIR/config.yaml, whole or not at all.
+def write_config(cfg: CfgNode, output_dir: str) -> None:
+    """Writes OUTPUT_DIR/config.yaml, whole or not at all, with OUTPUT_DIR as the command had it, a URI for example.
 
     When nothing is left that could refuse the command: until then the file is that of the run as it was.
     """
     if comm.is_main_process():
         with replacing(Path(cfg.OUTPUT_DIR, CONFIG_FILE), durable=True) as temporary:
-            temporary.write_text(cfg.dump(), encoding="utf-8")
+            saved = cfg.clone()
+            saved.defrost()
+            saved.OUTPUT_DIR = output_dir
+            temporary.write_text(saved.dump(), encoding="utf-8")
 
 
 def _nothing(record: logging.LogRecord) -> bool:

@@ -67,7 +67,7 @@ def compare_runs(runs: Sequence[RunFiles], draws: int = DRAWS) -> RunComparison:
     if not shared or not known:
         what = "photos" if not shared else "classes"
         raise EvaluationError(
-            f"{', '.join(str(run.folder) for run in runs)}: have no {what} in common on {split}; compare runs of one "
+            f"{', '.join(run.place for run in runs)}: have no {what} in common on {split}; compare runs of one "
             "split (CAMPUS.SPLIT_FILE)"
         )
     numbers = {identity: number for number, identity in enumerate(sorted(shared), start=1)}
@@ -101,7 +101,7 @@ def _shared_split(runs: Sequence[RunFiles]) -> str:
     for split in runs[-1].evaluated:
         if all(split in run.evaluated for run in runs):
             return split
-    told = "; ".join(f"{run.folder}: {', '.join(run.evaluated) or 'nothing'}" for run in runs)
+    told = "; ".join(f"{run.place}: {', '.join(run.evaluated) or 'nothing'}" for run in runs)
     raise EvaluationError(
         f"no split is evaluated in all of these runs ({told}); evaluate them with train_net.py --eval-only"
     )

@@ -24,16 +24,18 @@ class RunFiles:
 
     Attributes:
         folder: OUTPUT_DIR.
+        place: the same for people; a URI where the folder is a copy of what lies there.
         classes: their names, in the order of the category ids, which begin with 1.
     """
 
-    def __init__(self, folder: Path):
-        """Called with the folder of a run.
+    def __init__(self, folder: Path, uri: str = ""):
+        """Called with the folder of a run, and the URI that it is a copy of.
 
         Raises:
             EvaluationError: it is none.
         """
         self.folder = folder
+        self.place = uri or str(folder)
         self.classes = self._read(folder / CLASSES_FILE, list[str])
 
     @property

@@ -6,6 +6,7 @@ from functools import partial
 from campus_seg.errors import ConfigError
 from campus_seg.inference.model_arguments import add_config_argument, add_opts, add_selection_arguments, at_least
 from campus_seg.inference.outputs import OUTPUTS
+from campus_seg.storage import is_uri
 
 GOES_ON = "the same command goes on where it was"  # what every end before the last photo says
 LEAST_TILE = 32  # pixels
@@ -20,9 +21,9 @@ def get_parser(description: str) -> argparse.ArgumentParser:
     add(
         *("--input", "--inputs"),
         **{"required": True, "nargs": "+", "metavar": "PATH"},
-        help="folders, photos, videos, patterns, .txt lists of these, or COCO .json files of photos",
+        help="folders, photos, videos, patterns, .txt lists of these, or COCO .json files of photos; or their URIs",
     )
-    add("--output", required=True, metavar="DIR", help="folder to write to")
+    add("--output", required=True, metavar="DIR", help="folder to write to, or its URI")
     add(
         "--save",
         **{"nargs": "+", "choices": OUTPUTS, "default": OUTPUTS, "metavar": "NAME"},
@@ -69,6 +70,8 @@ def check_together(args: argparse.Namespace) -> None:
         )
     if not 0 <= args.machine_rank < args.num_machines:
         raise ConfigError(f"--machine-rank {args.machine_rank}: the machines' numbers are 0 to {args.num_machines - 1}")
+    if args.num_machines > 1 and is_uri(args.output):
+        raise ConfigError(f"--output {args.output}: several machines want a folder on a disk that all share")
     if args.num_machines > 1 and args.dist_url == "auto":
         raise ConfigError("--num-machines: say with --dist-url tcp://HOST:PORT where machine 0 can be reached")
 

@@ -27,6 +27,8 @@ from campus_seg.inference.summary import Counts, write_summary_csv
 from campus_seg.inference.video import mask_video, video_outputs
 from campus_seg.palette import class_colors
 from campus_seg.photos import PhotoError, pixel_count, read_photo
+from campus_seg.read_ahead import read_ahead
+from campus_seg.storage import is_uri
 
 Predict = Callable[[Sequence[np.ndarray]], list[Instances]]
 ALL = Selection()
@@ -87,6 +89,8 @@ def mask_photos(
     selection.check(class_names)
     drawn = [output.resolve() / name for name in (*OUTPUTS, VIDEOS, THUMBNAILS)]
     for photo in (*photos, *videos):
+        if is_uri(photo.path):
+            continue
         path = photo.path.resolve()
         if any(path.is_relative_to(folder) for folder in drawn):
             raise ConfigError(f"{photo.path}: lies among the outputs in {output}; give another --output")
@@ -133,7 +137,7 @@ def mask_photos(
         )
         began = time.perf_counter()
         with tqdm(desc="masking", unit="photo", total=earlier + len(mine), initial=earlier, disable=None) as bar:
-            for photo, result in pipeline.run(mine):
+            for photo, result in pipeline.run(read_ahead(mine, lambda photo: photo.path)):
                 if isinstance(result, PhotoError):
                     writer.remove(photo)
                     result = {"reason": str(result)}

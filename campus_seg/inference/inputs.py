@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from campus_seg.errors import ConfigError
+from campus_seg.inference.remote_inputs import find_remote
+from campus_seg.storage import base_name, is_uri, place
+from campus_seg.storage_objects import address, parent
 
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif")
 VIDEO_ENDINGS = (".mp4", ".mov", ".avi")
@@ -22,18 +25,20 @@ class InputPhoto:
     """A photo to mask, or a video, or a frame of one.
 
     Attributes:
-        path: where it lies.
+        path: where it lies; a str is a URI.
         file_name: its path below its input folder, with "/"; of several inputs that hold the same, with the
             input folder's name in front.
         name: what its outputs are called: `file_name` without the ending, or with it where two would be the same, or
             one would be called as a folder; "" where there will be none.
         fault: why it cannot be read, where that is known before it is opened; then `path` may be a folder.
+        stamp: of a file behind a URI, differs when it may have changed.
     """
 
-    path: Path
+    path: Path | str
     file_name: str
     name: str = ""
     fault: str = ""
+    stamp: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,45 +56,55 @@ class FoundPhotos:
     videos: list[InputPhoto]
 
 
-def find_photos(inputs: Sequence[str], output: Path) -> FoundPhotos:
+def find_photos(inputs: Sequence[str], output: Path | str) -> FoundPhotos:
     """Lists the photos and videos that are meant.
 
     Args:
         inputs: folders (searched with all below them), photo and video files, patterns such as "walk/**/*.jpg", COCO
             .json files, whose photos are meant, and .txt files with an input on each line, relative to the .txt's
-            folder.
-        output: the folder that will be written to.
+            folder; or the URIs of any of these.
+        output: the folder that will be written to; a str is a URI.
 
     Raises:
         ConfigError: an input is missing, unusable or a folder that cannot be listed, `output` lies in it, or there is
             neither a photo nor a video.
     """
     skipped = 0
-    roots: dict[Path, list[str]] = {}  # input folder -> photos, relative to it
+    roots: dict[Path | str, list[str]] = {}  # input folder -> photos, relative to it
     faults: dict[Path, str] = {}
+    stamps: dict[str, str] = {}  # of those behind URIs
     seen: set[str] = set()
     for base, path in _expanded(inputs):
-        if path.is_dir():
-            if output.resolve().is_relative_to(path.resolve()):
-                raise ConfigError(f"{output}: lies in the photos' folder {path}; give another --output")
+        if isinstance(path, str):
+            found = []
+            for root, name, stamp in find_remote(path):
+                found.append((root, name))
+                stamps[address(root, name)] = stamp
+            _check_apart(output, path)
+        elif path.is_dir():
+            _check_apart(output, path)
             found = [(path, name) for name in _walk(path, faults)]
         elif path.suffix.lower() == ".json":
             found = _photos_of_coco(path)
         else:
             found = [(base, path.relative_to(base).as_posix())]
         for root, name in found:
-            absolute = os.path.abspath(root / name)  # noqa: PTH100 (resolve() would follow links)
+            whole = _joined(root, name)
+            absolute = whole if is_uri(whole) else os.path.abspath(whole)  # noqa: PTH100 (resolve() would follow links)
             if absolute in seen:
                 continue
             seen.add(absolute)
             ending = PurePosixPath(name).suffix.lower()
             if PurePosixPath(name).name.startswith("."):  # hidden, as what macOS keeps beside a photo
                 ending = ""
-            if root / name in faults or ending in (*PHOTO_ENDINGS, *VIDEO_ENDINGS):
+            if whole in faults or ending in (*PHOTO_ENDINGS, *VIDEO_ENDINGS):
                 roots.setdefault(root, []).append(name)
             else:
                 skipped += 1
-    photos = [replace(photo, fault=faults.get(photo.path, "")) for photo in _with_file_names(roots)]
+    photos = [
+        replace(photo, fault=faults.get(photo.path, ""), stamp=stamps.get(photo.path, ""))
+        for photo in _with_file_names(roots)
+    ]
     if not photos:
         endings = " ".join((*PHOTO_ENDINGS, *VIDEO_ENDINGS))
         others = f", but {skipped} other files" if skipped else ""
@@ -103,7 +118,21 @@ def find_photos(inputs: Sequence[str], output: Path) -> FoundPhotos:
     return FoundPhotos(photos, skipped, videos)
 
 
-def _expanded(inputs: Iterable[str], folder: Path | None = None) -> Iterator[tuple[Path, Path]]:
+def _check_apart(output: Path | str, photos: Path | str) -> None:
+    """Refuses to write where photos are looked for: results would be masked the next time."""
+    if is_uri(output) and is_uri(photos):
+        inside = f"{output}/".startswith(f"{photos.rstrip('/')}/")
+    else:
+        inside = not (is_uri(output) or is_uri(photos)) and output.resolve().is_relative_to(photos.resolve())
+    if inside:
+        raise ConfigError(f"{output}: lies in the photos' folder {photos}; give another --output")
+
+
+def _joined(root: Path | str, name: str) -> Path | str:
+    return address(root, name) if isinstance(root, str) else root / name
+
+
+def _expanded(inputs: Iterable[str], folder: Path | None = None) -> Iterator[tuple[Path, Path | str]]:
     """The files and folders that inputs mean: what patterns match, and what lists name.
 
     Args:
@@ -111,12 +140,15 @@ def _expanded(inputs: Iterable[str], folder: Path | None = None) -> Iterator[tup
         folder: of the list that they are from.
 
     Yields:
-        The folder that a file's name is kept below, and the file or folder.
+        The folder that a file's name is kept below, and the file or folder; a URI as it is, which is a str.
 
     Raises:
         ConfigError: there is no such file or folder, or a list cannot be read.
     """
     for entry in inputs:
+        if is_uri(entry):
+            yield Path(), entry
+            continue
         path = Path(entry)
         if path.is_file() and path.suffix.lower() == LIST_ENDING:
             try:
@@ -124,7 +156,7 @@ def _expanded(inputs: Iterable[str], folder: Path | None = None) -> Iterator[tup
             except (OSError, UnicodeDecodeError) as error:
                 raise ConfigError(f"{path}: cannot be read as a list of photos ({error})") from None
             listed = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-            yield from _expanded((str(path.parent / line) for line in listed), path.parent)
+            yield from _expanded((str(place(path.parent, line)) for line in listed), path.parent)
         elif path.exists():
             yield folder if folder and path.is_relative_to(folder) else path.parent, path
         else:
@@ -143,10 +175,10 @@ def _walk(folder: Path, faults: dict[Path, str]) -> Iterable[str]:
     Folders below that cannot be listed are among them, and come into `faults`.
     """
     unlisted: list[OSError] = []
-    for parent, folders, files in os.walk(folder, onerror=unlisted.append):
+    for above, folders, files in os.walk(folder, onerror=unlisted.append):
         folders.sort()
         for name in sorted(files):
-            yield Path(parent, name).relative_to(folder).as_posix()
+            yield Path(above, name).relative_to(folder).as_posix()
     for error in unlisted:
         fault = f"the folder cannot be listed ({error.strerror})"
         if Path(error.filename) == folder:
@@ -155,10 +187,10 @@ def _walk(folder: Path, faults: dict[Path, str]) -> Iterable[str]:
         yield Path(error.filename).relative_to(folder).as_posix()
 
 
-def _photos_of_coco(path: Path) -> list[tuple[Path, str]]:
+def _photos_of_coco(path: Path) -> list[tuple[Path | str, str]]:
     """The photos of a COCO file as (folder, path below it): in `images/` beside the file, else beside it.
 
-    Absolute paths are taken as they are: an import of a folder leaves its photos where they lie.
+    Absolute paths and URIs are taken as they are: an import of a folder leaves its photos where they lie.
 
     A photo that lies in neither is returned too: reading it fails, and the failure is listed.
 
@@ -171,8 +203,11 @@ def _photos_of_coco(path: Path) -> list[tuple[Path, str]]:
     except (ValueError, KeyError, TypeError):
         raise ConfigError(f'{path}: no COCO file, which has "images" with a "file_name" each') from None
     folders = (path.parent / "images", path.parent)
-    found = []
+    found: list[tuple[Path | str, str]] = []
     for name in names:
+        if is_uri(name):
+            found.append((parent(name), base_name(name)))
+            continue
         if not isinstance(name, str) or not name or "\0" in name:
             raise ConfigError(f"{path}: file_name {name!r} is no path")
         inside = [(folder, below) for folder in folders if (below := _below(folder, name))]
@@ -183,7 +218,7 @@ def _photos_of_coco(path: Path) -> list[tuple[Path, str]]:
                 f"{path}: file_name {name!r} lies outside of the folder {path.parent}; give the photos' folder"
             )
         found.append(next((place for place in inside if place[0].joinpath(place[1]).is_file()), inside[0]))
-    if found and not any(folder.joinpath(name).is_file() for folder, name in found):
+    if found and not any(isinstance(folder, str) or folder.joinpath(name).is_file() for folder, name in found):
         first = Path(*found[0])
         raise ConfigError(
             f"{path}: none of its {len(found)} photos lies in {folders[0]} or {folders[1]}, nor where it says ({first})"
@@ -198,21 +233,21 @@ def _below(folder: Path, name: str) -> str:
     return path.relative_to(base).as_posix() if path.is_relative_to(base) and path != Path(base) else ""
 
 
-def _with_file_names(roots: dict[Path, list[str]]) -> list[InputPhoto]:
+def _with_file_names(roots: dict[Path | str, list[str]]) -> list[InputPhoto]:
     """Photos with file names of their own: the input folders' names come in front where they are needed."""
     counts = Counter(name for names in roots.values() for name in names)
     if all(count == 1 for count in counts.values()):
-        return [InputPhoto(root / name, _readable(name)) for root, names in roots.items() for name in names]
-    labels: dict[Path, str] = {}
+        return [InputPhoto(_joined(root, name), _readable(name)) for root, names in roots.items() for name in names]
+    labels: dict[Path | str, str] = {}
     for root in roots:
-        label = root.resolve().name or "root"
+        label = (base_name(root) if isinstance(root, str) else root.resolve().name) or "root"
         number = 2
         unique = label
         while unique in labels.values():
             unique, number = f"{label}-{number}", number + 1
         labels[root] = unique
     return [
-        InputPhoto(root / name, f"{_readable(labels[root])}/{_readable(name)}")
+        InputPhoto(_joined(root, name), f"{_readable(labels[root])}/{_readable(name)}")
         for root, names in roots.items()
         for name in names
     ]

@@ -68,7 +68,7 @@ class Journal:
         except filelock.Timeout:
             raise ConfigError(f"{output}: another command is writing here; wait for it, or {WAY_OUT}") from None
         self._entries: dict[str, Entry] = {}
-        self._stamps: dict[Path, str] = {}  # when `has` was first asked: a file may change while it is masked
+        self._stamps: dict[Path | str, str] = {}  # when `has` was first asked: a file may change while it is masked
         self._file: BinaryIO | None = None
         try:
             if overwrite and not process:
@@ -191,6 +191,8 @@ class Journal:
 
 def photo_stamp(photo: InputPhoto) -> str:
     """Differs, as a rule, when a photo's file has changed; "" where there is none."""
+    if isinstance(photo.path, str):
+        return photo.stamp
     try:
         status = photo.path.stat()
     except OSError:

@@ -8,7 +8,9 @@ AUTO = "auto"  # each class by the threshold that did best on the run's validati
 
 def add_config_argument(parser: argparse.ArgumentParser) -> None:
     """The run whose model is asked."""
-    parser.add_argument("--config-file", required=True, metavar="FILE", help="config.yaml of a finished run")
+    parser.add_argument(
+        "--config-file", required=True, metavar="FILE", help="config.yaml of a finished run, or its URI"
+    )
 
 
 def add_selection_arguments(parser: argparse.ArgumentParser) -> None:

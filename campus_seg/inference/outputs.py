@@ -26,6 +26,11 @@ CUTOUT = re.compile(r"\d{3,}_[\w-]+\.png")  # what a cut-out's file is called
 JPEG_QUALITY = 92
 
 
+def is_picture(name: str) -> bool:
+    """Whether a file below the output folder is a photo's or video's own, which nothing reads again."""
+    return name.partition("/")[0] in (*OUTPUTS, VIDEOS)
+
+
 class PictureWriter:
     """Writes the pictures of one folder. Every file appears whole or not at all.
 

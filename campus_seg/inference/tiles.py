@@ -17,6 +17,7 @@ from campus_seg.inference.arguments import OVERLAP, check_tiling
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.sightings import SAME, Sightings, holds
 from campus_seg.photos import pixel_count
+from campus_seg.read_ahead import read_ahead
 from campus_seg.videos import frame_pixels
 
 COARSE = 0.1  # of an object's side: how far its box may be off where only the whole photo shows it
@@ -117,7 +118,8 @@ def check_number_of_tiles(
     """
     area = _step(tile, overlap) ** 2  # that a tile adds
     sizes = itertools.chain(
-        ((photo, pixel_count(photo.path)) for photo in photos), ((video, frame_pixels(video.path)) for video in videos)
+        ((photo, pixel_count(photo.path)) for photo in read_ahead(photos, lambda photo: photo.path)),
+        ((video, frame_pixels(video.path)) for video in videos),
     )
     for photo, pixels in sizes:
         count = pixels // area

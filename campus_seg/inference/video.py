@@ -22,7 +22,7 @@ from campus_seg.inference.outputs import VIDEOS, PictureWriter
 from campus_seg.inference.pipeline import Pipeline
 from campus_seg.inference.regions import FoundObject, Region
 from campus_seg.inference.summary import write_summary_csv
-from campus_seg.photos import PhotoError
+from campus_seg.photos import PhotoError, photo_file
 from campus_seg.videos import Frame, VideoReader, VideoWriter
 
 
@@ -58,13 +58,14 @@ def mask_video(
     try:
         if video.fault:
             raise PhotoError(video.fault)
-        reader = VideoReader(video.path)
-        with _movie(movie_path[0], reader) if movie_path else nullcontext() as movie:
-            frames = _masked_frames(video, reader, predict, objects, writer, journal)
-            for frame in tqdm(frames, f"masking {video.file_name}", reader.frames, unit="frame", disable=None):
-                done.append(_as_photo(video, frame))
-                if movie:
-                    movie.add(frame)
+        with photo_file(video.path) as local:
+            reader = VideoReader(local)
+            with _movie(movie_path[0], reader) if movie_path else nullcontext() as movie:
+                frames = _masked_frames(video, reader, predict, objects, writer, journal)
+                for frame in tqdm(frames, f"masking {video.file_name}", reader.frames, unit="frame", disable=None):
+                    done.append(_as_photo(video, frame))
+                    if movie:
+                        movie.add(frame)
     except PhotoError as error:
         for path in outputs:
             path.unlink(missing_ok=True)

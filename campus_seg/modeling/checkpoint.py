@@ -39,6 +39,21 @@ class Found:
     skipped: list[str] = field(default_factory=list)
 
 
+def is_weights(name: str) -> bool:
+    """Whether a file of a run's folder holds a model."""
+    return name.endswith(".pth")
+
+
+def is_periodic(name: str) -> bool:
+    """Whether a file of a run's folder is a checkpoint that only a run that goes on needs."""
+    return bool(PERIODIC.fullmatch(name))
+
+
+def is_checkpoint(name: str) -> bool:
+    """Whether a file of a run's folder says that it has begun."""
+    return name in (TAG, f"{FINAL}.pth") or is_periodic(name)
+
+
 def checkpoint_files(folder: Path) -> list[Path]:
     """The checkpoints that a run in `folder` can go on from, the best first; they need not be whole.
 

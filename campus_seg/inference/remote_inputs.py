@@ -1,0 +1,104 @@
+"""What an input behind a URI means: a folder, a file, a pattern, a list or a COCO file, as one on this disk does."""
+
+import glob
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from fsspec.utils import glob_translate
+
+from campus_seg.errors import ConfigError
+from campus_seg.storage import base_name, checked_uri, is_uri, join, shown
+from campus_seg.storage_cache import local_file
+from campus_seg.storage_objects import listing, parent, stat
+
+LIST_ENDING = ".txt"
+Found = tuple[str, str, str]  # URI of a folder, name of a file below it, and the file's stamp
+
+
+def find_remote(uri: str) -> Iterator[Found]:
+    """The files that are meant.
+
+    Raises:
+        ConfigError: there are none, or a list or a COCO file cannot be used.
+        StorageError: they cannot be listed.
+    """
+    uri = checked_uri(uri)
+    if glob.has_magic(_path(uri)):
+        yield from _matching(uri)
+        return
+    known = stat(uri)
+    if known is None:
+        found = listing(uri)
+        if not found:
+            raise ConfigError(f"{shown(uri)}: no such file or folder; give a folder, photos, a pattern or a COCO .json")
+        yield from ((uri, name, each.stamp) for name, each in found.items())
+    elif uri.lower().endswith(LIST_ENDING):
+        yield from _listed(uri)
+    elif uri.lower().endswith(".json"):
+        yield from _of_coco(uri)
+    else:
+        yield parent(uri), base_name(uri), known.stamp
+
+
+def _path(uri: str) -> str:
+    """Where a pattern may stand; a "?" in an address of a web server begins its query."""
+    path = uri.partition("://")[2].partition("/")[2]
+    return path.partition("?")[0] if uri.startswith("http") else path
+
+
+def _matching(uri: str) -> Iterator[Found]:
+    parts = uri.split("/")
+    folder = "/".join(itertools.takewhile(lambda part: not glob.has_magic(part), parts))
+    pattern = re.compile(glob_translate(uri[len(folder) + 1 :]))
+    found = {name: known for name, known in listing(folder).items() if pattern.fullmatch(name)}
+    if not found:
+        raise ConfigError(f"{shown(uri)}: no such file or folder; give a folder, photos, a pattern or a COCO .json")
+    yield from ((folder, name, known.stamp) for name, known in found.items())
+
+
+def _listed(uri: str) -> Iterator[Found]:
+    with local_file(uri) as path:
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{shown(uri)}: cannot be read as a list of photos ({error})") from None
+    for line in (line.strip() for line in lines):
+        if not line or line.startswith("#"):
+            continue
+        entry = line if is_uri(line) else join(parent(uri), line)
+        for folder, name, stamp in find_remote(entry):
+            whole, above = join(folder, name), f"{parent(uri)}/"
+            if is_uri(line) or not whole.startswith(above):
+                yield folder, name, stamp
+            else:
+                yield parent(uri), whole.removeprefix(above), stamp
+
+
+def _of_coco(uri: str) -> Iterator[Found]:
+    """The photos of a COCO file: in images/ beside it, else beside it, else where their URIs say."""
+    with local_file(uri) as path:
+        try:
+            names = [image["file_name"] for image in json.loads(path.read_bytes())["images"]]
+        except (ValueError, KeyError, TypeError):
+            raise ConfigError(f'{shown(uri)}: no COCO file, which has "images" with a "file_name" each') from None
+    folder = parent(uri)
+    there = listing(folder) if any(not is_uri(name) for name in names) else {}
+    for name in names:
+        if is_uri(name):
+            yield parent(name), base_name(name), ""
+            continue
+        if (
+            not isinstance(name, str)
+            or not name
+            or PurePosixPath(name).is_absolute()
+            or ".." in PurePosixPath(name).parts
+        ):
+            raise ConfigError(f"{shown(uri)}: file_name {name!r} lies outside of its folder; give the photos' folder")
+        inside = f"images/{name}"
+        root, known = (join(folder, "images"), there[inside]) if inside in there else (folder, there.get(name))
+        yield root, name, known.stamp if known else ""
+    if names and there and not any(name in there or f"images/{name}" in there for name in map(str, names)):
+        raise ConfigError(f"{shown(uri)}: none of its {len(names)} photos lies in images/ beside it, or beside it")
