@@ -7,6 +7,7 @@
 #   make processes  trainings in two processes and on two machines, their ends and resumes
 #   make test-web  the gallery and the report in a real browser, chromium, which has to be there
 #   make test-label-studio  pull, push, rank and serve with a real Label Studio, in .venv-label-studio, on this machine
+#   make test-storage  photos, exports, runs and results behind URIs, with servers of S3, SFTP and HTTP on this machine
 #   make install  the environment alone
 PYTHON ?= python3
 VENV := .venv
@@ -18,7 +19,7 @@ LABEL_STUDIO := .venv-label-studio
 export OMP_NUM_THREADS ?= 2
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: install demo test overfit kills precision processes test-web test-label-studio lint format lock clean
+.PHONY: install demo test overfit kills precision processes test-web test-label-studio test-storage lint format lock clean
 
 install: $(INSTALLED)
 
@@ -37,7 +38,7 @@ demo: install
 
 # Two at a time, a thread each: small models make poor use of a second one.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 -m "not slow and not kills and not precision and not processes and not pages and not label_studio"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 -m "not slow and not kills and not precision and not processes and not pages and not label_studio and not storage"
 
 # Overfitting needs a real export (see tests/conftest.py) and is skipped where there is none; the proof that masking
 # takes no more memory for more photos needs none.
@@ -58,6 +59,10 @@ test-web: install
 
 test-label-studio: install $(LABEL_STUDIO)/installed
 	$(BIN)/python -m pytest tests -m label_studio
+
+# An sshd has to be there: Debian's package openssh-server.
+test-storage: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile -m storage
 
 $(LABEL_STUDIO)/installed: tests/label_studio_server/requirements.lock
 	$(PYTHON) -m venv $(LABEL_STUDIO)

@@ -10,6 +10,7 @@ Example:
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -46,13 +47,12 @@ def run_upload(args: argparse.Namespace) -> int:
 
     if not is_uri(args.uri):
         raise ConfigError(f"{args.uri}: no place in a bucket; give one such as s3://my-bucket/walk-1")
-    remote = next((one for one in args.photos if is_uri(one)), None)
-    if remote:
-        raise ConfigError(f"{remote}: photos are sent from this machine; give a folder of it")
+    check_local(args.photos)
     uri = checked_uri(args.uri)
     if args.tasks:
         check_tasks(args.tasks, uri)
     found = find_photos(args.photos, Path(os.devnull))  # nothing is written on this machine
+    check_local([photo.path for photo in found.photos])
     if not found.photos:
         raise ConfigError(f"{', '.join(args.photos)}: no photos here, but {len(found.videos)} videos, which stay")
     uploaded = upload_photos(found.photos, uri, Changes(args.strip_gps, args.max_size or 0), overwrite=args.overwrite)
@@ -70,6 +70,18 @@ def run_upload(args: argparse.Namespace) -> int:
     report(len(uploaded.failures), "not sent:")
     show_first(uploaded.failures)
     return 3 if uploaded.failures else 0
+
+
+def check_local(paths: Sequence[Path | str]) -> None:
+    """Refuses photos that lie behind URIs.
+
+    Raises:
+        ConfigError: there are some.
+    """
+    from campus_seg.storage import is_uri
+
+    if remote := next((path for path in paths if is_uri(path)), None):
+        raise ConfigError(f"{remote}: photos are sent from this machine; give a folder of it")
 
 
 def report(count: int, what: str) -> None:
