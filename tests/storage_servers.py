@@ -101,12 +101,12 @@ def s3_client(server: Server) -> Any:
     )
 
 
-def s3_objects(server: Server, prefix: str = "") -> dict[str, bytes]:
-    """Key -> bytes of everything in the bucket below a prefix."""
+def s3_objects(server: Server, prefix: str = "", bucket: str = BUCKET) -> dict[str, bytes]:
+    """Key -> bytes of everything in a bucket below a prefix."""
     client = s3_client(server)
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-    return {key: client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+    return {key: client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
 
 def empty(server: Server) -> None:

@@ -60,10 +60,10 @@ def test_help_loads_nothing_that_takes_long():
     script = (
         "import sys; sys.argv = ['photos.py', '--help']\n"
         "import runpy\n"
-        "try: runpy.run_path({!r}, run_name='__main__')\n"
+        f"try: runpy.run_path({str(TOOL)!r}, run_name='__main__')\n"
         "except SystemExit: pass\n"
         "print([name for name in ('torch', 'cv2', 'fsspec', 'PIL', 'numpy') if name in sys.modules])"
-    ).format(str(TOOL))
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert "--strip-gps" in done.stdout
