@@ -42,15 +42,9 @@ def strip_heif(content: bytes, exif: bytes) -> bytes:
         exif: a TIFF; b"" for none. It turns nothing: how the photo is turned stands in the file's own boxes.
 
     Raises:
-        PhotoError: it cannot be read, or is a sequence of photos.
+        PhotoError: it is a sequence of photos.
+        ValueError, struct.error: it is damaged.
     """
-    try:
-        return _stripped(content, exif)
-    except (struct.error, ValueError) as error:
-        raise PhotoError(f"damaged: {error}") from None
-
-
-def _stripped(content: bytes, exif: bytes) -> bytes:
     result = bytearray(content)
     boxes = list(_boxes(content, 0, len(content)))
     if any(box.kind == b"moov" for box in boxes):

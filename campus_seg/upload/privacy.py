@@ -4,6 +4,7 @@ What is kept is listed, and all else goes: a maker's notes, XMP, comments, previ
 motion photo's film, a depth map) hold places and serial numbers too, in forms that nobody lists.
 """
 
+import contextlib
 import io
 import re
 import struct
@@ -59,38 +60,37 @@ def strip_personal(content: bytes) -> bytes:
     """
     before = photo_size(io.BytesIO(content))
     exif = _kept_exif(content)
-    if content.startswith(b"\xff\xd8\xff"):
-        stripped = _strip_jpeg(content, exif)
-    elif content.startswith(PNG):
-        stripped = _strip_png(content, exif)
-    elif content.startswith(b"RIFF") and content[8:12] == b"WEBP":
-        stripped = _strip_webp(content, exif)
-    elif is_heif(content):
-        stripped = strip_heif(content, exif)
-    elif content.startswith(b"BM"):  # which holds pixels and nothing else
-        stripped = content
-    else:
-        raise PhotoError("location and serial numbers cannot be taken out of this format; save it as JPEG or PNG")
+    with named_errors():
+        if content.startswith(b"\xff\xd8\xff"):
+            stripped = _strip_jpeg(content, exif)
+        elif content.startswith(PNG):
+            stripped = _strip_png(content, exif)
+        elif content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+            stripped = _strip_webp(content, exif)
+        elif is_heif(content):
+            stripped = strip_heif(content, exif)
+        elif content.startswith(b"BM"):  # which holds pixels and nothing else
+            stripped = content
+        else:
+            raise PhotoError("location and serial numbers cannot be taken out of this format; save it as JPEG or PNG")
     if photo_size(io.BytesIO(stripped)) != before:
         raise PhotoError("location and serial numbers cannot be taken out of it; save it anew, as JPEG or PNG")
     return stripped
 
 
 def _kept_exif(content: bytes) -> bytes:
-    """The EXIF data to keep, a TIFF; b"" where there is nothing to keep."""
-    with named_errors(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        try:
-            found = image.getexif()
-            details = found.get_ifd(ExifTags.IFD.Exif)
-        except DAMAGED:  # then it is shown as it is stored
-            return b""
-        orientation = {tag: found[tag] for tag in (_TAGS.Orientation,) if tag in found}
-        tags = {tag: found[tag] for tag in KEPT_TAGS if tag in found}
-        details = {tag: details[tag] for tag in KEPT_DETAILS if tag in details}
+    """The EXIF data to keep, a TIFF; b"" where there is nothing to keep, or it is damaged and turns nothing."""
+    tags: dict[int, object] = {}
+    details: dict[int, object] = {}
+    with named_errors(), Image.open(io.BytesIO(content), formats=FORMATS) as image, contextlib.suppress(*DAMAGED):
+        found = image.getexif()
+        tags.update((tag, found[tag]) for tag in KEPT_TAGS if tag in found)
+        found = found.get_ifd(ExifTags.IFD.Exif)
+        details.update((tag, found[tag]) for tag in KEPT_DETAILS if tag in found)
     try:
         return _encoded(tags, details)
     except DAMAGED:  # a value that is not of its tag's type
-        return _encoded(orientation, {})
+        return _encoded({tag: tags[tag] for tag in KEPT_TAGS[:1] if tag in tags}, {})
 
 
 def _encoded(tags: dict[int, object], details: dict[int, object]) -> bytes:
