@@ -129,10 +129,10 @@ class Mirror:
         """Empties what has been sent a while ago, so that nobody is still making anything of it."""
         for name, (size, changed) in sent.items():
             path = self.folder / name
-            if size and self._hollow(name) and time.time() - changed / 1e9 > LINGER and path.is_file():
-                if _stamp(path) == [size, changed]:
-                    _empty(path)
-                    sent[name] = _stamp(path)
+            settled = size and self._hollow(name) and time.time() - changed / 1e9 > LINGER
+            if settled and path.is_file() and _stamp(path) == [size, changed]:
+                _empty(path)
+                sent[name] = _stamp(path)
 
     def _files(self) -> Iterator[tuple[str, Path]]:
         for path in sorted(self.folder.rglob("*")):
