@@ -32,8 +32,8 @@ other's. Without --export it draws its own photos.
 scaling: the mini network trained in one process and in two of one thread each, with as many photos a process.
 train_scaling_efficiency is photos a second in two, over twice those in one.
 
-storage: the mini network trained on photos in a bucket (moto's S3 server on the loopback, which takes turns with the
-training on the same cores), against the same photos on the disk; every photo is fetched anew each time.
+storage: the mini network trained on photos in a bucket (moto's S3 server on the loopback, on the same cores), against
+the same photos on the disk; every photo is fetched anew each time.
 storage_step_vs_disk is seconds a step from the bucket over those from the disk, storage_data_time_share what of a step
 from the bucket is waiting for photos.
 

@@ -28,7 +28,7 @@ from campus_seg.storage_cache import LIMIT_KEY
 from campus_seg.storage_objects import send, together
 
 BUCKET = "s3://campus-benchmark"
-SMALL_GB = 0.002  # of the cache: some dozens of drawn photos
+SHARE = 0.3  # of the photos' bytes is the cache's limit: more than is fetched ahead, and no epoch finds them there
 STARTING = 120.0  # seconds that the server may take to begin
 
 
@@ -80,13 +80,13 @@ def bucket_server(scratch: Path) -> Iterator[None]:
     environment = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         **{"AWS_ACCESS_KEY_ID": "benchmark", "AWS_SECRET_ACCESS_KEY": "benchmark", "AWS_DEFAULT_REGION": "us-east-1"},
-        **{LIMIT_KEY: str(SMALL_GB), "XDG_CACHE_HOME": str(scratch / "cache")},
+        "XDG_CACHE_HOME": str(scratch / "cache"),
     }
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with (scratch / "server.log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        with mock.patch.dict(os.environ, environment):
+        with mock.patch.dict(os.environ, environment):  # and puts all of it back
             _await(server, port)
             persistent(BUCKET, _make_bucket)
             yield
@@ -110,13 +110,14 @@ def _make_bucket() -> None:
 
 
 def move_to_bucket(folder: Path, other: Path) -> None:
-    """Sends an import's photos to the bucket, and writes another import that has them there.
+    """Sends an import's photos to the bucket, and writes another import that has them there; limits the cache.
 
     Args:
         folder: of the import.
         other: of the one that is written.
     """
     images = sorted((folder / "import" / "images").iterdir())
+    os.environ[LIMIT_KEY] = str(SHARE * sum(path.stat().st_size for path in images) / 1e9)
     list(together(lambda path: send(path, f"{BUCKET}/{path.name}"), images))
     shutil.copytree(folder, other, ignore=shutil.ignore_patterns("images"))
     for path in (other / "import").glob("*.json"):
