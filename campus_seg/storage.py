@@ -161,7 +161,12 @@ def _options(library: str) -> dict[str, Any]:
         return {"client_kwargs": {"timeout": limits, "headers": headers}, "use_listings_cache": False}
     if library == "sshfs":
         # (): asyncssh's own way, which is ssh's, with ~/.ssh/known_hosts; sshfs would trust any server.
-        return {"known_hosts": (), "connect_timeout": timeout, "login_timeout": timeout, "keepalive_interval": timeout}
+        return {
+            "known_hosts": (),
+            "connect_timeout": timeout,
+            "login_timeout": timeout,
+            "keepalive_interval": timeout / 3,
+        }
     return {"use_listings_cache": False} if library == "gcsfs" else {}
 
 

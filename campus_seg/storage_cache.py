@@ -70,7 +70,7 @@ class FileCache:
         with filelock.FileLock(self.folder / f"{int(name[:8], 16) % STRIPES:02x}.lock"):  # one fetches, others wait
             earlier = sorted(folder.glob(f"{name}-*"))
             for path in earlier:
-                if path.stat().st_mtime >= self._began and (lock := _locked(path)):
+                if (lock := _locked(path)) and os.fstat(lock.fileno()).st_mtime >= self._began:
                     _used(path)
                     return path, lock
             known = stat(uri)
@@ -79,15 +79,15 @@ class FileCache:
             mark = hashlib.sha256((known.stamp or uuid.uuid4().hex).encode()).hexdigest()[:16]
             path = folder / f"{name}-{mark}{_ending(uri)}"
             lock = _locked(path) if path in earlier else None
-            if not lock:
+            while not lock:  # another process may have given it up already
                 with enough_room(path, f"give the cache less with {LIMIT_KEY}, or another place with XDG_CACHE_HOME"):
                     fetch(uri, path, known)
                 lock = _locked(path)
-                self._count(path)
+                self._count(known.size or 0)
             _used(path, asked=True)
             for other in earlier:
                 if other != path:
-                    other.unlink(missing_ok=True)
+                    _remove(other)
         if self._new >= SHARE * self.limit:
             self.give_up()
         return path, lock
@@ -104,14 +104,14 @@ class FileCache:
                 for path, status in sorted(files, key=lambda file: file[1].st_atime):
                     if total <= LOW * self.limit:
                         break
-                    if _remove(path, status):
+                    if _remove(path):
                         total -= status.st_size
         except (filelock.Timeout, FileNotFoundError):  # another process is at it, or was
             return
 
-    def _count(self, path: Path) -> None:
+    def _count(self, size: int) -> None:
         with self._counting:
-            self._new += path.stat().st_size
+            self._new += size
 
 
 def _locked(path: Path) -> BinaryIO | None:
@@ -127,11 +127,11 @@ def _locked(path: Path) -> BinaryIO | None:
     return None
 
 
-def _remove(path: Path, status: os.stat_result) -> bool:
+def _remove(path: Path) -> bool:
     """Removes a file that nobody uses; says whether it did."""
-    if LEFTOVER.fullmatch(path.name) and time.time() - status.st_mtime < OLD:
-        return False
     with contextlib.suppress(OSError), path.open("rb") as file:
+        if LEFTOVER.fullmatch(path.name) and time.time() - path.stat().st_mtime < OLD:
+            return False
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         path.unlink()
         return True

@@ -105,9 +105,12 @@ class Mirror:
         over = threading.Event()
 
         def work() -> None:
-            while not over.wait(every):
+            pause = every
+            while not over.wait(pause):
+                began = time.monotonic()
                 with contextlib.suppress(StorageError):  # `mirrored` tells, where it stays so
                     self.send()
+                pause = max(every, 10 * (time.monotonic() - began))  # a look at many files takes a while
 
         thread = threading.Thread(target=work, daemon=True)
         if self.uri:

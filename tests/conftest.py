@@ -61,6 +61,15 @@ def threads_as_they_were():
 
 
 @pytest.fixture
+def bucket(monkeypatch, tmp_path_factory):
+    """A bucket in memory behind s3://, without any server."""
+    from fake_bucket import installed
+
+    with installed(monkeypatch, tmp_path_factory.mktemp("bucket-cache")) as fake:
+        yield fake
+
+
+@pytest.fixture
 def label_studio(monkeypatch):
     """A server that answers as Label Studio does, with a project without tasks; nobody waits between two tries."""
     from fake_label_studio import FakeLabelStudio, running

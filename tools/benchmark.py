@@ -32,6 +32,11 @@ other's. Without --export it draws its own photos.
 scaling: the mini network trained in one process and in two of one thread each, with as many photos a process.
 train_scaling_efficiency is photos a second in two, over twice those in one.
 
+storage: the mini network trained on photos in a bucket (moto's S3 server on the loopback, on the same cores), against
+the same photos on the disk; every photo is fetched anew each time.
+storage_step_vs_disk is seconds a step from the bucket over those from the disk, storage_data_time_share what of a step
+from the bucket is waiting for photos.
+
 recipes: mask AP of the mini network, trained from scratch on drawn photos by this project and by Detectron2's stock
 DefaultTrainer with its mapper and SGD, in turn. recipes_ap_gain is what ours has more after as many iterations,
 recipes_ap_gain_same_time after the same time, in points, averaged over the seeds.
@@ -72,6 +77,7 @@ MODULES = {
     "inference": "predicting",
     "train": "training",
     "scaling": "scaling",
+    "storage": "storing",
     "recipes": "recipes",
     "rank": "ranking",
     "evaluate": "evaluating",
@@ -185,6 +191,13 @@ def get_parser() -> argparse.ArgumentParser:
         "--sides", nargs="+", choices=TRAIN_SIDES, default=TRAIN_SIDES, metavar="SIDE", help="only some of these"
     )
     last(training, opts=True)
+    storage = commands.add_parser("storage", help="training from a bucket against training from the disk")
+    number(storage, "--photos", 200, "to draw")
+    number(storage, "--turns", 5, "of each; the median counts")
+    number(storage, "--steps", 20, "in a turn")
+    number(storage, "--threads", 1, "compute threads")
+    number(storage, "--workers", 1, "of the loader")
+    last(storage, opts=True)
     scaling = commands.add_parser("scaling", help="training in two processes against one")
     number(scaling, "--photos", 60, "to draw")
     number(scaling, "--turns", 5, "of each; the median counts")

@@ -40,7 +40,7 @@ def main(argv=None):
     from campus_seg.machines import Machines
     from campus_seg.modeling.checkpoint import is_checkpoint
     from campus_seg.processes import check_processes
-    from campus_seg.storage import is_uri
+    from campus_seg.storage import is_uri, shown
     from campus_seg.storage_mirror import mirrored, nothing
 
     args = parse_arguments(argv)
@@ -50,7 +50,9 @@ def main(argv=None):
             use_run_weights(cfg, args.config_file, args.opts)
         args.config_file = str(find_config_file(args.config_file))
         if is_uri(cfg.OUTPUT_DIR) and args.num_machines > 1:
-            raise ConfigError(f"OUTPUT_DIR {cfg.OUTPUT_DIR}: several machines want a folder on a disk that all share")
+            raise ConfigError(
+                f"OUTPUT_DIR {shown(cfg.OUTPUT_DIR)}: several machines want a folder on a disk that all share"
+            )
         on = check_processes(args.num_gpus, args.num_machines, cfg.MODEL.DEVICE)
         how = {"given": args.opts[::2], "eval_only": args.eval_only, "resume": args.resume}
         begun = nothing if args.resume or args.eval_only else is_checkpoint

@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import statistics
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -71,7 +72,7 @@ def measure_train(args: argparse.Namespace) -> dict[str, Any]:
         for model, (config, batch, steps) in MODELS.items():
             sides = [side for side in args.sides if side.endswith(f"_{model}")]
             work = Work(config, str(folder), classes, batch, args.threads, args.workers, args.opts)
-            figures |= take_turns(work, sides, args.turns, steps)
+            figures |= take_turns(dict.fromkeys(sides, work), args.turns, steps)
     ratios = {}
     for name, other in (("mini_vs_stock", "stock"), ("r50_vs_stock", "stock"), ("r50_vs_torchvision", "torchvision")):
         ours, theirs = (f"{side}_{name.partition('_')[0]}" for side in ("ours", other))
@@ -93,16 +94,18 @@ def import_once(export: str, folder: Path, opts: list[str]) -> list[str]:
     return content.classes
 
 
-def take_turns(work: Work, sides: list[str], turns: int, steps: int) -> dict[str, dict[str, Any]]:
-    """Trains the sides in turn; of a side's turns the median counts."""
+def take_turns(works: Mapping[str, Work], turns: int, steps: int) -> dict[str, dict[str, Any]]:
+    """Trains the sides in turn, each on its own work; of a side's turns the median counts."""
     figures = {}
     with contextlib.ExitStack() as stack:
-        prepare = {side: take_large_pages if side.startswith("ours") else None for side in sides}
-        workers = {side: stack.enter_context(Worker(SIDES_MODULE, side, work, prepare[side])) for side in sides}
+        prepare = {side: take_large_pages if side.startswith("ours") else None for side in works}
+        workers = {
+            side: stack.enter_context(Worker(SIDES_MODULE, side, work, prepare[side])) for side, work in works.items()
+        }
         for worker in workers.values():
             worker.do(WARM_UP)
         taken = do_in_turn({side: partial(worker.do, steps) for side, worker in workers.items()}, turns)
-        for side in sides:
+        for side, work in works.items():
             seconds, waiting = zip(*taken[side], strict=True)
             step = statistics.median(seconds) / steps
             figures[side] = {

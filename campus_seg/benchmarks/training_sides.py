@@ -166,6 +166,7 @@ def torchvision(work: Work) -> tuple[str, Steps]:
 
 SIDES = {
     "ours_mini": ours,
+    "ours_mini_bucket": ours,
     "stock_mini": stock,
     "ours_r50": ours,
     "stock_r50": stock,

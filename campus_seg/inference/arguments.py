@@ -6,7 +6,7 @@ from functools import partial
 from campus_seg.errors import ConfigError
 from campus_seg.inference.model_arguments import add_config_argument, add_opts, add_selection_arguments, at_least
 from campus_seg.inference.outputs import OUTPUTS
-from campus_seg.storage import is_uri
+from campus_seg.storage import is_uri, shown
 
 GOES_ON = "the same command goes on where it was"  # what every end before the last photo says
 LEAST_TILE = 32  # pixels
@@ -71,7 +71,7 @@ def check_together(args: argparse.Namespace) -> None:
     if not 0 <= args.machine_rank < args.num_machines:
         raise ConfigError(f"--machine-rank {args.machine_rank}: the machines' numbers are 0 to {args.num_machines - 1}")
     if args.num_machines > 1 and is_uri(args.output):
-        raise ConfigError(f"--output {args.output}: several machines want a folder on a disk that all share")
+        raise ConfigError(f"--output {shown(args.output)}: several machines want a folder on a disk that all share")
     if args.num_machines > 1 and args.dist_url == "auto":
         raise ConfigError("--num-machines: say with --dist-url tcp://HOST:PORT where machine 0 can be reached")
 

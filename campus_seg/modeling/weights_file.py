@@ -12,6 +12,7 @@ from detectron2.utils.file_io import Detectron2Handler, PathManager
 
 from campus_seg.errors import WeightsError
 from campus_seg.path_handler import register_storage
+from campus_seg.storage import checked_uri, is_uri
 
 # All that a pickle of numpy arrays in plain containers needs; whatever else a pickle names could run code.
 SAFE_GLOBALS = {
@@ -104,6 +105,8 @@ def _fetch(path: str) -> Path:
     """The file on this disk, fetched where `path` is an address; OSError where that fails."""
     if path.startswith("file://"):
         return Path(url2pathname(urlsplit(path).path))
+    if is_uri(path):
+        checked_uri(path)
     register_storage()
     local = PathManager.get_local_path(path)
     if local == path and "://" in path:  # Detectron2 takes what it does not know for a file's name

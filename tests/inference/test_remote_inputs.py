@@ -1,0 +1,96 @@
+"""Which photos a URI means; the same as a path does."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from campus_seg.errors import ConfigError, StorageError
+from campus_seg.inference.inputs import find_photos
+
+NAMES = ("a.jpg", "b.png", "walk/c.jpg", "walk/deep/d.jpeg", "notes.txt.bak", "clip.mp4")
+
+
+@pytest.fixture
+def photos(bucket):
+    bucket.objects = {f"b/photos/{name}": name.encode() for name in NAMES}
+    return bucket
+
+
+def found(*inputs, output=Path("/nowhere/out")):
+    photos = find_photos(inputs, output)
+    return {photo.file_name: photo.path for photo in photos.photos}
+
+
+def test_a_folder_is_searched_with_all_below_it(photos):
+    result = find_photos(["s3://b/photos/"], Path("/nowhere/out"))
+    assert [(photo.file_name, photo.name, photo.path) for photo in result.photos] == [
+        ("a.jpg", "a", "s3://b/photos/a.jpg"),
+        ("b.png", "b", "s3://b/photos/b.png"),
+        ("walk/c.jpg", "walk/c", "s3://b/photos/walk/c.jpg"),
+        ("walk/deep/d.jpeg", "walk/deep/d", "s3://b/photos/walk/deep/d.jpeg"),
+    ]
+    assert [video.path for video in result.videos] == ["s3://b/photos/clip.mp4"] and result.skipped == 1
+    assert all(photo.stamp for photo in result.photos)
+    assert photos.calls["get"] == 0
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("s3://b/photos/*.jpg", ["a.jpg"]),
+        ("s3://b/photos/**/*.jp*g", ["a.jpg", "walk/c.jpg", "walk/deep/d.jpeg"]),
+        ("s3://b/photos/walk/?.jpg", ["c.jpg"]),
+        ("s3://b/photos/a.jpg", ["a.jpg"]),
+    ],
+)
+def test_files_and_patterns(photos, pattern, names):
+    assert list(found(pattern)) == names
+
+
+def test_lists_name_photos_beside_them_and_uris(photos, tmp_path):
+    photos.objects["b/photos/list.txt"] = b"# chosen\na.jpg\nwalk\ns3://b/photos/b.png\n"
+    names = ["a.jpg", "b.png", "walk/c.jpg", "walk/deep/d.jpeg"]
+    assert list(found("s3://b/photos/list.txt")) == names
+    (tmp_path / "list.txt").write_text("s3://b/photos/a.jpg\n")
+    assert found(str(tmp_path / "list.txt")) == {"a.jpg": "s3://b/photos/a.jpg"}
+
+
+def test_coco_files_name_photos_behind_uris(photos, tmp_path):
+    names = ["a.jpg", "walk/c.jpg", "s3://b/photos/b.png"]
+    coco = json.dumps({"images": [{"file_name": name} for name in names]})
+    photos.objects["b/photos/coco.json"] = coco.encode()
+    assert set(found("s3://b/photos/coco.json").values()) == {
+        f"s3://b/photos/{n}" for n in ("a.jpg", "walk/c.jpg", "b.png")
+    }
+    (tmp_path / "coco.json").write_text(json.dumps({"images": [{"file_name": "s3://b/photos/a.jpg"}]}))
+    assert list(found(str(tmp_path / "coco.json")).values()) == ["s3://b/photos/a.jpg"]
+
+
+def test_several_folders_are_told_apart_by_their_names(photos, tmp_path):
+    photos.objects["b/other/a.jpg"] = b"a"
+    assert set(found("s3://b/photos/a.jpg", "s3://b/other")) == {"other/a.jpg", "photos/a.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("s3://b/photos/*.tif", "no such file or folder"),
+        ("s3://b/nothing", "there is no such file or folder"),
+        ("s3://b/photos/bad.json", 'no COCO file, which has "images"'),
+        ("s3://b/photos/out.json", r"file_name '../x.jpg' lies outside of its folder"),
+        ("s3://b/photos/notes.txt.bak", "no photos or videos here"),
+    ],
+)
+def test_what_means_nothing_is_one_line(photos, uri, told):
+    photos.objects["b/photos/bad.json"] = b"[]"
+    photos.objects["b/photos/out.json"] = b'{"images": [{"file_name": "../x.jpg"}]}'
+    with pytest.raises((ConfigError, StorageError), match=told):
+        found(uri)
+
+
+def test_results_do_not_go_where_photos_are_looked_for(photos):
+    for output in ("s3://b/photos", "s3://b/photos/masked"):
+        with pytest.raises(ConfigError, match=f"{output}: lies in the photos' folder s3://b/photos"):
+            found("s3://b/photos", output=output)
+    assert found("s3://b/photos", output="s3://b/photos2")

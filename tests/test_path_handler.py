@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+from detectron2.utils.file_io import PathManager
+
+from campus_seg.errors import StorageError
+from campus_seg.path_handler import register_storage
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    register_storage()
+    register_storage()
+
+
+def test_detectron2s_path_manager_reads_uris(bucket):
+    bucket.objects = {"b/x/a.txt": b"text", "b/x/y/b.txt": b""}
+    with PathManager.open("s3://b/x/a.txt") as file:
+        assert file.read() == "text"
+    assert Path(PathManager.get_local_path("s3://b/x/a.txt")).read_bytes() == b"text"
+    assert PathManager.isfile("s3://b/x/a.txt") and not PathManager.isdir("s3://b/x/a.txt")
+    assert PathManager.isdir("s3://b/x") and not PathManager.isfile("s3://b/x")
+    assert PathManager.exists("s3://b/x") and not PathManager.exists("s3://b/z")
+    assert PathManager.ls("s3://b/x") == ["a.txt", "y"]
+    with pytest.raises(StorageError, match="s3://b/x/c.txt: there is no such file"):
+        PathManager.open("s3://b/x/c.txt")
+
+
+def test_it_writes_them_whole_or_not_at_all(bucket, tmp_path):
+    PathManager.mkdirs("s3://b/x")
+    with PathManager.open("s3://b/x/a.txt", "w") as file:
+        file.write("Straße")
+        assert not bucket.objects
+    assert bucket.objects == {"b/x/a.txt": "Straße".encode()}
+    with pytest.raises(KeyError), PathManager.open("s3://b/x/b.bin", "wb") as file:
+        file.write(b"half")
+        raise KeyError
+    assert "b/x/b.bin" not in bucket.objects
+    with pytest.raises(ValueError, match="cannot be opened with mode 'a'"):
+        PathManager.open("s3://b/x/a.txt", "a")
+    (tmp_path / "c").write_bytes(b"c")
+    assert PathManager.copy_from_local(str(tmp_path / "c"), "s3://b/x/c")
+    PathManager.rm("s3://b/x/a.txt")
+    assert bucket.objects == {"b/x/c": b"c"}

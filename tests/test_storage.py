@@ -1,0 +1,165 @@
+import errno
+
+import pytest
+
+from campus_seg import storage
+from campus_seg.errors import StorageError
+from campus_seg.storage import checked_uri, is_final, is_uri, join, persistent, place, shown
+
+
+@pytest.mark.parametrize("uri", ["s3://b/x", "S3://b", "gs://b/x", "gcs://b", "az://c/x", "abfs://c", "sftp://h/x"])
+def test_uris_are_told_from_paths(uri):
+    assert is_uri(uri)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "a/b.jpg", "C:\\photos", "C:/x", "a:b.jpg", "s3:/b/x", "detectron2://x", "catalog://x", "./s3://b", None],
+)
+def test_paths_are_no_uris(path, tmp_path):
+    assert not is_uri(path) and not is_uri(tmp_path)
+
+
+def test_where_a_file_lies_by_its_name(tmp_path):
+    assert place(tmp_path, "a.jpg") == tmp_path / "a.jpg"
+    assert place(tmp_path, "/x/a.jpg").as_posix() == "/x/a.jpg"
+    assert place(tmp_path, "s3://b/a.jpg") == "s3://b/a.jpg"
+
+
+def test_a_uri_is_joined_and_brought_into_one_form():
+    assert join("s3://b/x/", "a/b.jpg") == "s3://b/x/a/b.jpg"
+    assert checked_uri("S3://Bucket/Photos/") == "s3://Bucket/Photos"
+    assert checked_uri("sftp://me@host:2222/photos") == "sftp://me@host:2222/photos"
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("s3://AKIA:hunter2@b/x", "s3://AKIA@b/x: a password has no place"),
+        ("sftp://me:hunter2@host/x", "sftp://me@host/x: a password has no place"),
+        ("https://h/x.zip?X-Amz-Expires=9&X-Amz-Signature=hunter2", "https://h/x.zip: is a signed address"),
+        ("https://h/x.zip?sig=hunter2", "https://h/x.zip: is a signed address"),
+        ("https://h/x.zip?access_token=hunter2", "https://h/x.zip: is a signed address"),
+        ("s3:///x", "s3:///x: names no bucket or host"),
+    ],
+)
+def test_secrets_in_a_uri_are_refused_and_not_told(uri, told):
+    with pytest.raises(StorageError) as raised:
+        checked_uri(uri)
+    assert str(raised.value).startswith(told)
+    assert "hunter2" not in str(raised.value) and "hunter2" not in shown(uri)
+
+
+def test_a_question_mark_is_part_of_a_key_and_begins_an_addresss_query():
+    assert shown("s3://b/what?.jpg") == "s3://b/what?.jpg"
+    assert checked_uri("s3://b/token?sig=1") == "s3://b/token?sig=1"
+    assert shown("https://h/a?b=1") == "https://h/a"
+
+
+def test_a_missing_library_is_one_line_with_the_extra(monkeypatch):
+    monkeypatch.setitem(storage.LIBRARIES, "s3", ("no_such_library", "s3"))
+    with pytest.raises(StorageError, match=r"^s3://b/x: s3:// needs no_such_library: pip install 'campus_seg\[s3\]'$"):
+        storage.filesystem("s3://b/x")
+
+
+class ClientError(Exception):
+    """As botocore has it, which is not needed here."""
+
+    def __init__(self, code):
+        super().__init__(f"An error occurred ({code}): secret hunter2 at https://user:hunter2@host/x")
+        self.response = {"Error": {"Code": code}}
+
+
+class NoCredentialsError(Exception):
+    pass
+
+
+class EndpointConnectionError(Exception):
+    pass
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (caused(FileNotFoundError("x"), ClientError("NoSuchBucket")), "there is no such bucket; create it"),
+        (caused(FileNotFoundError("x"), ClientError("NoSuchKey")), "there is no such file or folder"),
+        (caused(PermissionError("x"), ClientError("InvalidAccessKeyId")), r"the key is refused \(InvalidAccessKeyId\)"),
+        (caused(PermissionError("x"), ClientError("SignatureDoesNotMatch")), "the key is refused .*AWS_SECRET_ACCESS"),
+        (caused(PermissionError("x"), ClientError("AccessDenied")), "access is refused; set AWS_ACCESS_KEY_ID"),
+        (NoCredentialsError(), "there are no credentials; set AWS_ACCESS_KEY_ID"),
+        (EndpointConnectionError(), "the server cannot be reached; .*AWS_ENDPOINT_URL"),
+        (TimeoutError(), "the server does not answer; .*CAMPUS_STORAGE_TIMEOUT"),
+        (ClientError("Odd"), "ClientError: .*; try again later"),
+    ],
+)
+def test_what_libraries_raise_is_one_line_that_says_what_to_set(error, told, monkeypatch):
+    monkeypatch.setattr(storage, "ATTEMPTS", 1)
+
+    def work():
+        raise error
+
+    with pytest.raises(StorageError, match=f"^s3://b/x: {told}") as raised:
+        persistent("s3://b/x", work)
+    assert "\n" not in str(raised.value) and "https://user" not in str(raised.value)
+
+
+def test_only_a_missing_file_counts_as_missing():
+    for code, missing in (("NoSuchKey", True), ("NoSuchBucket", False)):
+        with pytest.raises(StorageError) as raised, storage.explained("s3://b/x"):
+            raise caused(FileNotFoundError("x"), ClientError(code))
+        assert raised.value.missing is missing
+
+
+@pytest.mark.parametrize(
+    ("error", "final"),
+    [
+        (FileNotFoundError("x"), True),
+        (PermissionError("x"), True),
+        (NoCredentialsError(), True),
+        (OSError(errno.ENOSPC, "full"), True),
+        (OSError(errno.EBUSY, "SlowDown"), False),
+        (OSError(errno.EREMOTEIO, "InternalError"), False),
+        (ConnectionResetError(), False),
+        (TimeoutError(), False),
+        (storage.ShortReadError("1 of 2 bytes came"), False),
+    ],
+)
+def test_what_another_attempt_can_change(error, final):
+    assert is_final(error) is final
+
+
+def test_a_passing_fault_is_waited_out_and_a_final_one_is_not(monkeypatch):
+    waits, calls = [], []
+    monkeypatch.setattr(storage.time, "sleep", waits.append)
+
+    def work():
+        calls.append(1)
+        if len(calls) < 4:
+            raise ConnectionResetError
+        return "done"
+
+    assert persistent("s3://b/x", work) == "done"
+    assert len(calls) == 4 and len(waits) == 3
+    assert [0.05 * 2**i <= wait <= 0.1 * 2**i for i, wait in enumerate(waits)] == [True] * 3
+    calls.clear()
+    with pytest.raises(StorageError):
+        persistent("s3://b/x", lambda: calls.append(1) or (_ for _ in ()).throw(FileNotFoundError("x")))
+    assert len(calls) == 1
+
+
+def test_a_server_that_stays_away_is_given_up(monkeypatch):
+    calls = []
+    monkeypatch.setattr(storage.time, "sleep", lambda seconds: None)
+
+    def work():
+        calls.append(1)
+        raise ConnectionResetError
+
+    with pytest.raises(StorageError):
+        persistent("s3://b/x", work)
+    assert len(calls) == storage.ATTEMPTS

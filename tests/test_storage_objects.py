@@ -1,0 +1,110 @@
+import pytest
+
+from campus_seg.errors import StorageError
+from campus_seg.storage import ATTEMPTS
+from campus_seg.storage_objects import (
+    check_writable,
+    exists,
+    fetch,
+    listing,
+    read_bytes,
+    remove,
+    send,
+    stat,
+    together,
+    write_bytes,
+)
+
+PHOTO = bytes(range(256)) * 40
+
+
+def test_what_lies_behind_a_uri(bucket):
+    bucket.objects = {"b/photos/a.jpg": PHOTO, "b/photos/x/b.jpg": b"b", "b/other.txt": b""}
+    assert stat("s3://b/photos/a.jpg").size == len(PHOTO)
+    assert stat("s3://b/photos") is None
+    assert exists("s3://b/photos") and not exists("s3://b/photos/c.jpg")
+    assert list(listing("s3://b/photos/")) == ["a.jpg", "x/b.jpg"]
+    assert listing("s3://b/photos")["a.jpg"] == stat("s3://b/photos/a.jpg")
+    with pytest.raises(StorageError, match="s3://b/nothing: there is no such file or folder") as raised:
+        stat("s3://b/nothing")
+    assert raised.value.missing
+
+
+def test_a_stamp_changes_with_the_content(bucket):
+    bucket.objects["b/a"] = b"one"
+    first = stat("s3://b/a").stamp
+    bucket.objects["b/a"] = b"two"
+    assert first and stat("s3://b/a").stamp != first
+
+
+@pytest.mark.parametrize("short", [lambda content: content[:-1], lambda content: b"", lambda content: content + b"x"])
+def test_a_body_of_another_length_is_read_again(bucket, tmp_path, short):
+    bucket.objects["b/a.jpg"] = PHOTO
+    bucket.faults = [None, short, None, short, ConnectionResetError(), None, None]
+    fetch("s3://b/a.jpg", tmp_path / "a.jpg")
+    assert (tmp_path / "a.jpg").read_bytes() == PHOTO
+    assert bucket.calls["get"] == 3
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".jpg"] == ["a.jpg"]
+
+
+def test_other_bytes_of_the_right_length_are_read_again(bucket, tmp_path):
+    bucket.objects["b/a.jpg"] = PHOTO
+    bucket.faults = [None, lambda content: content[:-1] + b"!"]
+    fetch("s3://b/a.jpg", tmp_path / "a.jpg")
+    assert (tmp_path / "a.jpg").read_bytes() == PHOTO
+
+
+def test_an_etag_that_is_no_hash_of_the_content_is_believed_no_longer(bucket, tmp_path, monkeypatch):
+    bucket.objects["b/a.jpg"] = PHOTO
+    monkeypatch.setattr(
+        bucket, "_entry", lambda self, key: {"type": "file", "size": len(PHOTO), "ETag": '"' + "0" * 32 + '"'}
+    )
+    fetch("s3://b/a.jpg", tmp_path / "a.jpg")
+    assert (tmp_path / "a.jpg").read_bytes() == PHOTO and bucket.calls["get"] == 2
+
+
+def test_what_stays_short_is_one_line_and_nothing_is_written(bucket, tmp_path):
+    bucket.objects["b/a.jpg"] = PHOTO
+    bucket.faults = [None, lambda content: content[:-1]] * ATTEMPTS
+    with pytest.raises(StorageError, match=f"s3://b/a.jpg: {len(PHOTO) - 1} of {len(PHOTO)} bytes came"):
+        fetch("s3://b/a.jpg", tmp_path / "new" / "a.jpg")
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_small_files_are_written_read_and_removed(bucket):
+    write_bytes(b"x", "s3://b/new/a.txt")
+    assert bucket.objects == {"b/new/a.txt": b"x"} and read_bytes("s3://b/new/a.txt") == b"x"
+    remove("s3://b/new/a.txt")
+    remove("s3://b/new/a.txt")
+    assert not bucket.objects
+
+
+def test_what_has_not_arrived_whole_is_sent_again(bucket, tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(PHOTO)
+    put, cut = bucket.put_file, [True]
+
+    def cut_once(self, lpath, rpath, **kwargs):
+        put(self, lpath, rpath)
+        if cut:
+            cut.pop()
+            self.objects[rpath] = self.objects[rpath][:10]
+
+    monkeypatch.setattr(bucket, "put_file", cut_once)
+    send(tmp_path / "a", "s3://b/a")
+    assert bucket.objects["b/a"] == PHOTO and bucket.calls["put"] == 2
+
+
+def test_a_probe_tells_whether_files_can_be_written_and_leaves_nothing(bucket):
+    check_writable("s3://b/run")
+    assert not bucket.objects and bucket.calls["put"] == bucket.calls["rm"] == 1
+    bucket.faults = [PermissionError("AccessDenied")]
+    with pytest.raises(StorageError, match="s3://b/run/.*: access is refused; set AWS_ACCESS_KEY_ID"):
+        check_writable("s3://b/run")
+    with pytest.raises(StorageError, match="http://h/run/.*: cannot be written to"):
+        check_writable("http://h/run")
+
+
+def test_work_is_done_together_and_the_first_error_raised():
+    assert list(together(lambda x: x * x, range(50))) == [x * x for x in range(50)]
+    with pytest.raises(ZeroDivisionError):
+        list(together(lambda x: 1 // x, [2, 0, 1]))
