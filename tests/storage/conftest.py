@@ -1,8 +1,12 @@
 """Servers that run for as long as these tests do (make test-storage); each test has an empty bucket and cache."""
 
+from contextlib import ExitStack
+
+import numpy as np
 import pytest
 import storage_servers
 from drawn import draw_scene, encode
+from fake_bucket import new_command
 from faulty_proxy import Faults, proxy
 from s3fs import S3FileSystem
 from sshfs import SSHFileSystem
@@ -18,9 +22,11 @@ def s3_server(tmp_path_factory):
 def fresh(tmp_path, monkeypatch):
     """What one test has connected to and kept is nothing of another's."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("CAMPUS_STORAGE_TIMEOUT", "20")
     for kind in (S3FileSystem, SSHFileSystem):
         kind.clear_instance_cache()
+    new_command()
+    yield
+    new_command()
 
 
 @pytest.fixture
@@ -42,8 +48,6 @@ def sftp_server(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def through(bucket, tmp_path, monkeypatch):
     """Puts a proxy between this process and the bucket: called with `Faults`, returns them."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
 
         def start(faults: Faults) -> Faults:
@@ -58,8 +62,6 @@ def through(bucket, tmp_path, monkeypatch):
 @pytest.fixture
 def photos(tmp_path):
     """A walk's folder with 12 drawn photos, two of them in a folder below."""
-    import numpy as np
-
     folder = tmp_path / "walk"
     for i in range(12):
         path = folder / ("more" if i >= 10 else "") / f"IMG {i:04}.jpg"
