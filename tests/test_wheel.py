@@ -53,6 +53,7 @@ def test_the_console_scripts_find_their_configs(elsewhere):
     folder, scripts = elsewhere
     for name in ("campus-train", "campus-report", "campus-visualize", "campus-visualize-data"):
         assert "--config-file" in output(scripts / name, "--help", cwd=folder)
+    assert "upload" in output(scripts / "campus-photos", "--help", cwd=folder)
     arguments = ["CAMPUS.EXPORT", "absent.zip"]
     for config in ("configs/mask_rcnn_mini_FPN.yaml", "mask_rcnn_R_50_FPN.yaml"):
         said = output(scripts / "campus-train", "--config-file", config, *arguments, cwd=folder, status=2)
