@@ -7,6 +7,7 @@ each kind looks for them (environment, configuration files, instance roles) and 
 import contextlib
 import errno
 import importlib
+import itertools
 import os
 import random
 import re
@@ -182,15 +183,14 @@ def persistent(uri: str, work: Callable[[], Result]) -> Result:
     """
     began = time.monotonic()
     with explained(uri):
-        for attempt in range(ATTEMPTS):
+        for attempt in itertools.count(1):
             try:
                 return work()
             except Exception as error:
                 attempts = ATTEMPTS_TO_REACH if _names(_root(error)) & UNREACHABLE else ATTEMPTS
-                if attempt + 1 >= attempts or is_final(error) or time.monotonic() - began > PATIENCE:
+                if attempt >= attempts or is_final(error) or time.monotonic() - began > PATIENCE:
                     raise
-                time.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2**attempt) * random.uniform(0.5, 1.0))
-    raise AssertionError
+                time.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0))
 
 
 def is_final(error: Exception) -> bool:
