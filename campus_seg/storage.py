@@ -7,7 +7,6 @@ each kind looks for them (environment, configuration files, instance roles) and 
 import contextlib
 import errno
 import importlib
-import itertools
 import os
 import random
 import re
@@ -182,8 +181,10 @@ def persistent(uri: str, work: Callable[[], Result]) -> Result:
         StorageError: it failed for good.
     """
     began = time.monotonic()
+    attempt = 0
     with explained(uri):
-        for attempt in itertools.count(1):
+        while True:
+            attempt += 1
             try:
                 return work()
             except Exception as error:

@@ -33,8 +33,8 @@ def as_read(export):
 def drawn(tmp_path):
     """A folder of a drawn export, and how it is read from the disk."""
     export = draw_export(photos=4)
-    read = read_drawn(export, tmp_path / "zip")
-    archive = next((tmp_path / "zip").glob("*.zip"))
+    read = read_drawn(export, tmp_path)
+    archive = tmp_path / "export.zip"
     with zipfile.ZipFile(archive) as file:
         file.extractall(tmp_path / "export")
     return tmp_path / "export", archive, as_read(read)
