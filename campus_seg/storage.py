@@ -181,16 +181,17 @@ def persistent(uri: str, work: Callable[[], Result]) -> Result:
         StorageError: it failed for good.
     """
     began = time.monotonic()
+    attempt = 0
     with explained(uri):
-        for attempt in range(ATTEMPTS):
+        while True:
+            attempt += 1
             try:
                 return work()
             except Exception as error:
                 attempts = ATTEMPTS_TO_REACH if _names(_root(error)) & UNREACHABLE else ATTEMPTS
-                if attempt + 1 >= attempts or is_final(error) or time.monotonic() - began > PATIENCE:
+                if attempt >= attempts or is_final(error) or time.monotonic() - began > PATIENCE:
                     raise
-                time.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2**attempt) * random.uniform(0.5, 1.0))
-    raise AssertionError
+                time.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0))
 
 
 def is_final(error: Exception) -> bool:

@@ -21,7 +21,7 @@ import filelock
 from campus_seg.atomic_writes import LEFTOVER, cache_folder, enough_room
 from campus_seg.errors import ConfigError, StorageError
 from campus_seg.storage import base_name, is_uri, shown
-from campus_seg.storage_objects import fetch, stat
+from campus_seg.storage_objects import Stat, fetch, stat
 
 LIMIT_KEY = "CAMPUS_CACHE_GB"
 LIMIT = 20.0  # GB
@@ -62,8 +62,13 @@ class FileCache:
         with lock:
             yield path
 
-    def hold(self, uri: str) -> tuple[Path, BinaryIO]:
-        """The file on this disk, and what keeps it there until it is closed; see `using`."""
+    def hold(self, uri: str, known: Stat | None = None) -> tuple[Path, BinaryIO]:
+        """The file on this disk, and what keeps it there until it is closed; see `using`.
+
+        Args:
+            uri: of the file.
+            known: what a list has just said of it, so that its server need not be asked once more.
+        """
         name = hashlib.sha256(uri.encode()).hexdigest()[:32]
         folder = self.folder / name[:2]
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +78,7 @@ class FileCache:
                 if (lock := _locked(path)) and os.fstat(lock.fileno()).st_mtime >= self._began:
                     _used(path)
                     return path, lock
-            known = stat(uri)
+            known = known if known and known.stamp else stat(uri)
             if known is None:
                 raise StorageError(f"{shown(uri)}: is a folder, and a file is wanted")
             mark = hashlib.sha256((known.stamp or uuid.uuid4().hex).encode()).hexdigest()[:16]

@@ -4,12 +4,12 @@ What a real server does is tested with one; see tests/storage_servers.py.
 """
 
 import hashlib
+import importlib
 import os
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
-import fsspec
 from fsspec import AbstractFileSystem
 
 from campus_seg import storage, storage_cache
@@ -84,18 +84,14 @@ def installed(monkeypatch, cache):
     monkeypatch.setattr(storage, "LIBRARIES", {**storage.LIBRARIES, "s3": ("fsspec", "s3")})
     monkeypatch.setattr(storage, "SETTINGS", {**storage.SETTINGS, "fsspec": storage.AWS})
     monkeypatch.setattr(storage, "FIRST_WAIT", 0.0)
-    known = fsspec.registry.get("s3")
-    fsspec.register_implementation("s3", FakeBucket, clobber=True)
+    # The module, whose name in the package is that of the mapping in it.
+    monkeypatch.setitem(importlib.import_module("fsspec.registry")._registry, "s3", FakeBucket)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.delenv(storage_cache.BEGAN_KEY, raising=False)
     new_command()
     FakeBucket.objects, FakeBucket.calls, FakeBucket.faults = {}, Counter(), []
     yield FakeBucket
     new_command()
-    if known:
-        fsspec.register_implementation("s3", known, clobber=True)
-    else:
-        fsspec.registry._registry.pop("s3", None)
 
 
 def new_command():

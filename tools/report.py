@@ -86,7 +86,7 @@ def report(config_file, opts):
         if cfg.MODEL.MASK_ON and any(run.analysis(split) is None for split in run.evaluated):
             cfg.DATASETS.TEST = tuple(f"campus_{split}" for split in run.evaluated)
             write_analyses(cfg)
-        page = write_report(cfg).relative_to(mirror.folder)
+        page = write_report(cfg, mirror.uri).relative_to(mirror.folder)
     print(f"{mirror.shown}/{page} (open it in a browser)")
 
 

@@ -91,7 +91,7 @@ def run(cfg, args, prepared):
     shown = args.output_uri or cfg.OUTPUT_DIR
     if args.eval_only:
         results = evaluate(cfg)
-        report_run(cfg)
+        report_run(cfg, args.output_uri)
         return results
     trainer = Trainer(cfg)
     if args.resume and trainer.checkpointer.has_checkpoint():
@@ -111,7 +111,8 @@ def run(cfg, args, prepared):
     if args.output_uri and comm.is_main_process():
         trainer.register_hooks([SendRun(args.output_uri, cfg)])
     results = trainer.train()
-    lies = "the model, its figures and report/index.html lie" if report_run(cfg) else "the model and its figures lie"
+    page = report_run(cfg, args.output_uri)
+    lies = "the model, its figures and report/index.html lie" if page else "the model and its figures lie"
     config = shlex.quote(f"{shown}/config.yaml")
     logger.info(
         f"Done: {lies} in {shown}. To mask photos:\n"

@@ -37,13 +37,14 @@ LEARNED = 10  # mask AP50 below which a model is no judge of anything
 SPLIT_NAMES = {"test": "test", "val": "validation", "train": "training"}
 
 
-def report_run(cfg: CfgNode) -> Path | None:
+def report_run(cfg: CfgNode, uri: str = "") -> Path | None:
     """Writes the page of a run that was just trained or evaluated, in its main process; the others wait.
 
     Whatever is wrong with the page, the run has its model and its figures: it ends as it would without.
 
     Args:
         cfg: the run's; without CAMPUS.EVALUATION.REPORT there is no page.
+        uri: that OUTPUT_DIR is a copy of, for the page and the log.
 
     Returns:
         The page, in the main process; None where none was made.
@@ -53,17 +54,18 @@ def report_run(cfg: CfgNode) -> Path | None:
     page = None
     if comm.is_main_process():
         with spared("page", logger):
-            page = write_report(cfg)
-            logger.info(f"What to look at first: {page}")
+            page = write_report(cfg, uri)
+            logger.info(f"What to look at first: {f'{uri}/{PAGE}' if uri else page}")
     comm.synchronize()
     return page
 
 
-def write_report(cfg: CfgNode) -> Path:
+def write_report(cfg: CfgNode, uri: str = "") -> Path:
     """Writes report/index.html, and report/suspects.json with all suspected label errors, from a run's files.
 
     Args:
         cfg: the run's.
+        uri: that OUTPUT_DIR is a copy of, for the page.
 
     Returns:
         The page.
@@ -71,7 +73,7 @@ def write_report(cfg: CfgNode) -> Path:
     Raises:
         CampusError: a file of the run is gone or damaged.
     """
-    run = RunFiles(Path(cfg.OUTPUT_DIR))
+    run = RunFiles(Path(cfg.OUTPUT_DIR), uri)
     names = dict(enumerate(run.classes, start=1))
     drawing = Drawing(names, dict(zip(names, class_colors(len(names)), strict=True)))
     analyses = {split: run.analysis(split) for split in run.evaluated}

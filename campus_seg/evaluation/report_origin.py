@@ -104,14 +104,14 @@ def repeat_section(run: RunFiles, cfg: CfgNode) -> dict[str, Any]:
     export = run.import_report.get("export") or cfg.CAMPUS.EXPORT
     config_file = run.folder / CONFIG_FILE
     trained = config_file.is_file()
-    again = ["python", "tools/train_net.py", "--config-file", str(config_file)]
+    again = ["python", "tools/train_net.py", "--config-file", f"{run.place}/{CONFIG_FILE}"]
     evaluate = [*again, "--eval-only"]
     again += ["CAMPUS.EXPORT", export, "OUTPUT_DIR", "output/again"]
     if not trained:
         evaluate[3] = SAVED_AS
         evaluate += ["MODEL.WEIGHTS", cfg.MODEL.WEIGHTS, "CAMPUS.EXPORT", export]
         again = [*evaluate, "OUTPUT_DIR", "output/again"]
-        evaluate += ["OUTPUT_DIR", str(run.folder)]
+        evaluate += ["OUTPUT_DIR", run.place]
     return {
         "export": export,
         "trained": trained,

@@ -34,7 +34,7 @@ class RemoteFiles(ExportFiles):
     def open(self, name: str) -> BinaryIO:
         """See ExportFiles; of its file in the cache, which stays as long as it is open."""
         with _as_os_errors():
-            return cache().hold(self.path(name))[1]
+            return cache().hold(self.path(name), self._stat(name))[1]
 
     def size(self, name: str) -> int:
         """See ExportFiles."""

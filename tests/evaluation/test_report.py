@@ -177,7 +177,7 @@ def test_more_photos_make_no_larger_page(judged, monkeypatch, tmp_path):
     ],
 )
 def test_a_page_that_fails_costs_one_line(error, told, judged, monkeypatch, caplog):
-    def fail(cfg):
+    def fail(cfg, uri):
         raise error
 
     cfg = judged[0].clone()
@@ -194,7 +194,7 @@ def test_a_page_that_fails_costs_one_line(error, told, judged, monkeypatch, capl
 def test_a_page_that_is_made_is_named(judged, monkeypatch):
     cfg = judged[0].clone()
     cfg.CAMPUS.EVALUATION.REPORT = True
-    monkeypatch.setattr(report, "write_report", lambda cfg: Path(cfg.OUTPUT_DIR, "page.html"))
+    monkeypatch.setattr(report, "write_report", lambda cfg, uri: Path(cfg.OUTPUT_DIR, "page.html"))
     assert report_run(cfg) == Path(cfg.OUTPUT_DIR, "page.html")
 
 

@@ -33,8 +33,8 @@ def as_read(export):
 def drawn(tmp_path):
     """A folder of a drawn export, and how it is read from the disk."""
     export = draw_export(photos=4)
-    read = read_drawn(export, tmp_path / "zip")
-    archive = next((tmp_path / "zip").glob("*.zip"))
+    read = read_drawn(export, tmp_path)
+    archive = tmp_path / "export.zip"
     with zipfile.ZipFile(archive) as file:
         file.extractall(tmp_path / "export")
     return tmp_path / "export", archive, as_read(read)
@@ -76,6 +76,7 @@ def test_a_photo_is_fetched_once_for_all_that_is_found_out_about_it(bucket, draw
     put(bucket, folder, "export")
     read_export("s3://b/export", ExportOptions()).content_hashes()
     assert bucket.calls["get"] == 5  # four photos and the labels
+    assert bucket.calls["info"] == 1  # whether the export is a folder; the rest its list says
 
 
 def test_what_is_not_there_or_empty_is_one_line(bucket):

@@ -164,6 +164,19 @@ def test_transfer_is_compared(tmp_path, capsys):
     assert figures["table"].count("\n| ") == 3 and figures["table"] in said
 
 
+@pytest.mark.storage
+def test_a_bucket_is_compared_with_the_disk(tmp_path, capsys):
+    argv = ["storage", "--photos", "8", "--turns", "1", "--steps", "2", "--json", str(tmp_path / "s.json")]
+    assert main([*argv, "--workers", "0", "--opts", *SMALL_MODEL]) == 0
+    figures = json.loads((tmp_path / "s.json").read_text())
+    disk, bucket = (figures["sides"][side] for side in ("ours_mini", "ours_mini_bucket"))
+    assert figures["ratios"] == {
+        "storage_step_vs_disk": pytest.approx(bucket["seconds_a_step"] / disk["seconds_a_step"]),
+        "storage_data_time_share": bucket["data_time_share"],
+    }
+    assert bucket["what"].endswith("from a bucket") and "storage_data_time_share" in capsys.readouterr().out
+
+
 @pytest.mark.processes
 def test_two_processes_are_compared_with_one(tmp_path, capsys):
     argv = ["scaling", "--photos", "8", "--turns", "1", "--steps", "1", "--json", str(tmp_path / "s.json")]
