@@ -133,6 +133,7 @@ def run_rank(args: argparse.Namespace) -> int:
     """Says what is best labelled next."""
     if args.push and not args.project:
         raise ConfigError("--push: say with --project N into which project")
+    stop_on_sigterm("stopped; run the command again")
     from campus_seg.label_studio.client import connect
 
     client = connect(args) if args.push else None

@@ -17,12 +17,14 @@ class TaskPhoto:
 
     Attributes:
         id: in Label Studio.
-        path: of the photo's file.
+        name: what the export calls the photo.
+        path: of the photo's file; None where it is not there.
         labels: one for each object; empty where nobody has labelled it yet, and where there is none.
     """
 
     id: int
-    path: Path
+    name: str
+    path: Path | None
     labels: tuple[str, ...] = ()
 
 
@@ -33,12 +35,15 @@ class Tasks:
     Attributes:
         labelled: also those without objects; of several annotations the newest counts.
         unlabelled: those that nobody has labelled.
-        missing: what unlabelled tasks call their photos that are not there.
     """
 
     labelled: list[TaskPhoto] = field(default_factory=list)
     unlabelled: list[TaskPhoto] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
+
+    @property
+    def missing(self) -> list[str]:
+        """The names of photos that are not there."""
+        return [task.name for task in (*self.labelled, *self.unlabelled) if task.path is None]
 
 
 def read_tasks(export: str, image_root: str = "") -> Tasks:
@@ -62,15 +67,10 @@ def read_tasks(export: str, image_root: str = "") -> Tasks:
     for number, name, labels in _newest(
         (p.task, p.file_name, tuple(a.label for a in p.annotations)) for p in raw.photos
     ):
-        if path := _path(index, name):
-            tasks.labelled.append(TaskPhoto(number, path, labels))
+        tasks.labelled.append(TaskPhoto(number, name, _path(index, name), labels))
     for stray in raw.strays:
-        if stray.code != "task_unlabelled" or type(stray.id) is not int:
-            continue
-        if path := _path(index, stray.photo):
-            tasks.unlabelled.append(TaskPhoto(stray.id, path))
-        else:
-            tasks.missing.append(stray.photo)
+        if stray.code == "task_unlabelled" and type(stray.id) is int:
+            tasks.unlabelled.append(TaskPhoto(stray.id, stray.photo, _path(index, stray.photo)))
     return tasks
 
 
