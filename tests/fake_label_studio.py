@@ -25,8 +25,8 @@ class FakeLabelStudio:
     """What the server holds, and what it was asked.
 
     Attributes:
-        faults: path -> how it fails, request by request: a status, "stall", "stall within", "cut", "close" or "page";
-            None = it does not.
+        faults: path -> how it fails, request by request: a status, "stall", "stall within", "cut", "close", "page",
+            "taken" or "late"; None = it does not.
         asked: (method, path, Authorization) of every request.
     """
 
@@ -40,6 +40,7 @@ class FakeLabelStudio:
     refuses: set[int] = field(default_factory=set)  # tasks whose predictions it leaves out without a word
     faults: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
+    late: list[tuple[Any, ...]] = field(default_factory=list)
     url: str = ""
 
     def add_photo(self, name: str, content: bytes, **task: Any) -> dict[str, Any]:
@@ -68,9 +69,14 @@ class FakeLabelStudio:
         if path == "/api/projects/1/export":
             return 200, self.tasks
         if path == "/api/tasks":
-            page, size = int(query["page"][0]), int(query["page_size"][0])
-            some = self.tasks[(page - 1) * size : page * size]
-            return 200, {"tasks": some, "total": len(self.tasks), "total_annotations": 0, "total_predictions": 0}
+            tasks = self.tasks
+            if "query" in query:
+                (only,) = json.loads(query["query"][0])["filters"]["items"]
+                assert (only["filter"], only["operator"]) == ("filter:tasks:id", "equal")
+                tasks = [task for task in tasks if task["id"] == only["value"]]
+            page, size = int(query.get("page", ["1"])[0]), int(query["page_size"][0])
+            some = tasks[(page - 1) * size : page * size]
+            return 200, {"tasks": some, "total": len(tasks), "total_annotations": 0, "total_predictions": 0}
         if path == "/api/predictions/":
             return 200, self.predictions
         if path.startswith("/api/predictions/"):
@@ -107,6 +113,9 @@ class _Handler(BaseHTTPRequestHandler):
         authorization = self.headers.get("Authorization")
         state.asked.append((self.command, parts.path, authorization))
         fault = state.faults[parts.path].pop(0) if state.faults[parts.path] else None
+        if fault == "late":  # the request is carried out after the next one of its kind, and its answer never comes
+            state.late.append((self.command, parts.path, parse_qs(parts.query), json.loads(body)))
+            fault = 502
         if fault == "taken":  # the request is carried out, and its answer never comes
             state.answer(self.command, parts.path, parse_qs(parts.query), json.loads(body))
             fault = 502
@@ -142,6 +151,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             asked = json.loads(body) if body else None
             status, value = state.answer(self.command, parts.path, parse_qs(parts.query), asked)
+            if self.command == "POST" and state.late:
+                state.answer(*state.late.pop())
             self.send(status, b"" if value is None else json.dumps(value).encode())
 
     do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815

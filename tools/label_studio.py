@@ -11,12 +11,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from campus_seg.errors import ConfigError, exits_on_bad_input, stop_on_sigterm
+from campus_seg.errors import GOES_ON, ConfigError, exits_on_bad_input, stop_on_sigterm
 from campus_seg.inference.model_arguments import add_config_argument, add_opts, add_selection_arguments, at_least
 from campus_seg.label_studio.account import PASSWORD_VARIABLE, add_server_arguments
 
 SHOWN = 3  # failures
-GOES_ON = "the same command goes on where it was"
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -63,7 +62,7 @@ def get_parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="be a project's ML backend: a photo that is opened shows a prediction")
     serve.set_defaults(run=run_serve)
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1: this machine alone)")
-    serve.add_argument("--port", type=partial(at_least, 0), default=9090, metavar="N")
+    serve.add_argument("--port", type=partial(at_least, 0, most=65535), default=9090, metavar="N")
     serve.add_argument(
         "--password-file", type=Path, metavar="FILE", help=f"what Label Studio has to bring; or in {PASSWORD_VARIABLE}"
     )
@@ -86,9 +85,7 @@ def run_pull(args: argparse.Namespace) -> int:
     """Brings a project here."""
     from campus_seg.label_studio.client import connect
     from campus_seg.label_studio.pull import LABELS, pull_project
-    from campus_seg.storage import check_output_folder
 
-    check_output_folder(args.output)
     pulled = pull_project(connect(args), args.output)
     print(f"{args.output / LABELS}: {pulled.tasks} tasks, {pulled.labelled} of them labelled")
     print(f"photos: {pulled.fetched} fetched, {pulled.kept} there already, {len(pulled.failures)} not to be had")
@@ -112,7 +109,6 @@ def annotator(args: argparse.Namespace):
     cfg, predictor, selection = load_run_model(args)
     run = find_config_file(args.config_file).resolve().parent.name
     made = Preannotator(client, predictor, selection, run)
-    made.controls(client.interface)  # whose faults are to be known before any photo is fetched
     print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}; {client.name}", flush=True)
     return client, made
 

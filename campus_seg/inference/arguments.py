@@ -7,7 +7,6 @@ from campus_seg.errors import ConfigError
 from campus_seg.inference.model_arguments import add_config_argument, add_opts, add_selection_arguments, at_least
 from campus_seg.inference.outputs import OUTPUTS
 
-GOES_ON = "the same command goes on where it was"  # what every end before the last photo says
 LEAST_TILE = 32  # pixels
 OVERLAP = 0.2  # of tiles; SAHI's default too
 

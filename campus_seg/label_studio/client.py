@@ -3,6 +3,7 @@
 import argparse
 import base64
 import io
+import json
 from collections.abc import Mapping, Sequence
 from email.utils import formatdate, parsedate_to_datetime
 from typing import Any, NamedTuple
@@ -121,6 +122,26 @@ class Client:
             total = answer.total if answer.tasks else 0
             found.update({task.id: task for task in answer.tasks})
         return [found[key] for key in sorted(found)]
+
+    def task(self, number: int) -> Task | None:
+        """One of the project's tasks; None where it has no such one.
+
+        By a filter of the list: who asks for a task by its own address starts a connected model on it.
+        """
+        wanted = {"filter": "filter:tasks:id", "operator": "equal", "type": "Number", "value": number}
+        query = json.dumps({"filters": {"conjunction": "and", "items": [wanted]}})
+        params = {"project": self.project, "page_size": 1, "resolve_uri": "false", "query": query}
+        tasks = self.connection.value("GET", "/api/tasks", _TaskPage, params=params).tasks
+        return tasks[0] if tasks and tasks[0].id == number else None
+
+    def current_interface(self) -> Interface:
+        """The labelling interface as it is now, which people may have changed meanwhile.
+
+        Raises:
+            LabelStudioError: it shows no photo, or the server cannot be used.
+        """
+        answer = self.connection.value("GET", f"{self._path}/", _ProjectAnswer)
+        return Interface.parse(answer.label_config, self.name)
 
     def predictions(self) -> list[Prediction]:
         """All predictions of the project."""

@@ -13,7 +13,7 @@ import filelock
 import msgspec
 from tqdm import tqdm
 
-from campus_seg.errors import ConfigError, LabelStudioError
+from campus_seg.errors import GOES_ON, ConfigError, LabelStudioError
 from campus_seg.label_studio.client import Client
 from campus_seg.label_studio.connection import AT_ONCE
 from campus_seg.label_studio.index import photo_path
@@ -24,7 +24,6 @@ LABELS = "project.json"
 PHOTOS = "images"
 FAILURES = "failures.json"
 LOCK = ".lock"
-GOES_ON = "the same command goes on where it was"
 LONGEST = 255  # bytes of a name that file systems take
 UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]|^\.+|[. ]+$')  # what some system does not take in a name
 UPLOADS = "/data/upload/"  # what lies there never changes: every upload has a path of its own

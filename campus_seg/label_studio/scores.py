@@ -57,13 +57,12 @@ def push_scores(client: Client, scores: Mapping[int, float]) -> PushedScores:
             f"{client.name}: shows the predictions of all versions; choose one in Settings > Annotation, or push a "
             "model's"
         )
-    version = version or RANKING
-    shown = _shown(client, version)
-    without = sorted(scores.keys() - shown.keys())
-    if version == RANKING:
-        push = Push(client, RANKING)
+    push = Push(client, version or RANKING)
+    without = sorted(scores.keys() - push.there)
+    if push.model_version == RANKING:
         for first in range(0, len(without), BATCH):
             push.send([push.prediction(task, [], scores[task]) for task in without[first : first + BATCH]])
+        push.finish(scores)
         without = []
     elif without and len(without) == len(scores):
         raise LabelStudioError(
@@ -71,23 +70,20 @@ def push_scores(client: Client, scores: Mapping[int, float]) -> PushedScores:
             "model's predictions first, or choose other ones in Settings > Annotation"
         )
     scores = {task: score for task, score in scores.items() if task not in without}
-    wrong = [one for task, one in shown.items() if task in scores and not _is(one, scores[task])]
-    for one in tqdm(wrong, "scores", unit="task", disable=None):
+    wrong = [one for task, one in _scored(push).items() if task in scores and not _is(one, scores[task])]
+    for one in tqdm(sorted(wrong, key=lambda one: one.id), "scores", unit="task", disable=None):
         client.score_prediction(one.id, scores[one.task])
-    left = {task for task, one in _shown(client, version).items() if task in scores and _is(one, scores[task])}
+    left = {task for task, one in _scored(push).items() if task in scores and _is(one, scores[task])}
     if lost := scores.keys() - left:
         raise LabelStudioError(
             f"{client.name}: {len(lost)} scores did not stay, the first of task {min(lost)}; run the command again"
         )
-    if scores:
-        client.show_predictions(version)
-    return PushedScores(version, len(scores), labelled, without)
+    return PushedScores(push.model_version, len(scores), labelled, without)
 
 
-def _shown(client: Client, version: str) -> dict[int, Prediction]:
-    """Task -> its newest prediction of a version."""
-    predictions = sorted(client.predictions(), key=lambda one: one.id)
-    return {one.task: one for one in predictions if one.model_version == version}
+def _scored(push: Push) -> dict[int, Prediction]:
+    """Task -> its prediction that has the score: of several of the version the one that `Push.finish` leaves."""
+    return {one.task: one for one in reversed(push.own())}
 
 
 def _is(prediction: Prediction, score: float) -> bool:

@@ -105,6 +105,15 @@ def test_a_task_that_somebody_has_labelled_by_now_is_passed_over(shown, project,
     assert push_scores(client, {1: 0.0, 2: 0.3, 3: 0.6}) == PushedScores(version, 0, 3, [])
 
 
+def test_a_request_that_the_server_takes_later_doubles_nothing(project, label_studio):
+    client = project(3)
+    label_studio.faults["/api/projects/1/import/predictions"] = ["late", None]
+    push_scores(client, {1: 0.0, 2: 0.3, 3: 0.6})
+    assert label_studio.count("POST", "/api/projects/1/import") == 2  # of which the first was taken after the second
+    assert sorted(one["task"] for one in label_studio.predictions) == [1, 2, 3]
+    assert scores(label_studio, RANKING) == {1: 0.0, 2: 0.3, 3: 0.6}
+
+
 def test_the_tasks_of_another_project_are_refused(project, label_studio):
     client = project(2, shown="new", new={1: 0.9, 2: 0.9})
     with pytest.raises(LabelStudioError, match="project 1 .Campus.: has no task 7; pull it"):
