@@ -103,7 +103,7 @@ class Connection:
             own, other = _normal(self.url), _normal(address)
             elsewhere = self._session.should_strip_auth(own, other)  # as for redirects
         except UNASKABLE:  # such as "[" in a host
-            return False
+            return address.startswith(f"{self.url}/")
         return not elsewhere and f"{urlsplit(other).path}/".startswith(f"{urlsplit(own).path.rstrip('/')}/")
 
     def read(

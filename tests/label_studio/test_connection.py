@@ -152,6 +152,7 @@ def test_a_redirect_takes_the_token_to_no_other_server(elsewhere, label_studio):
         ("http://h/my studio", "http://h/my%20studio/a.jpg", True),
         ("http://b\u00fccher.example", "http://xn--bcher-kva.example/a.jpg", True),
         ("http://h", "http://[h/a.jpg", False),
+        ("http://*", "http://*/a.jpg", True),  # so that the message says what to check
     ],
 )
 def test_what_is_the_servers_own(url, address, own):
