@@ -63,7 +63,7 @@ setup(
         "shapely>=2",
         "torch>=2.4",
         "torchvision>=0.19",
-        "urllib3>=2",
+        "urllib3>=2.6.3",  # the first whose Retry knows retry_after_max
     ],
     extras_require={
         "dev": ["hypothesis>=6", "playwright>=1.49", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.8", "wheel"],

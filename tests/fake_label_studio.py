@@ -25,8 +25,10 @@ class FakeLabelStudio:
     """What the server holds, and what it was asked.
 
     Attributes:
-        faults: path -> how it fails, request by request: a status, "stall", "stall within", "cut", "close", "page",
-            "taken" or "late"; None = it does not.
+        faults: path -> how it fails, request by request: a status, "stall", "stall within", "cut", "drip", "close",
+            "page", "taken" or "late"; None = it does not.
+        redirects: path -> the address that it sends on to.
+        page_size_max: of tasks, 0 = whatever is asked for.
         asked: (method, path, Authorization) of every request.
     """
 
@@ -41,6 +43,8 @@ class FakeLabelStudio:
     faults: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
     late: list[tuple[Any, ...]] = field(default_factory=list)
+    redirects: dict[str, str] = field(default_factory=dict)
+    page_size_max: int = 0
     url: str = ""
 
     def add_photo(self, name: str, content: bytes, **task: Any) -> dict[str, Any]:
@@ -75,6 +79,9 @@ class FakeLabelStudio:
                 assert (only["filter"], only["operator"]) == ("filter:tasks:id", "equal")
                 tasks = [task for task in tasks if task["id"] == only["value"]]
             page, size = int(query.get("page", ["1"])[0]), int(query["page_size"][0])
+            size = min(size, self.page_size_max or size)
+            if page > 1 and (page - 1) * size >= len(tasks):
+                return 404, {"detail": "Invalid page."}
             some = tasks[(page - 1) * size : page * size]
             return 200, {"tasks": some, "total": len(tasks), "total_annotations": 0, "total_predictions": 0}
         if path == "/api/predictions/":
@@ -132,6 +139,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.send(200, b"[" + b" " * 99, length=1000)
             time.sleep(STALL if fault == "stall within" else 0)
             self.close_connection = True
+        elif fault == "drip":  # never silent for long, and never done
+            self.send(200, b"", length=1000)
+            with contextlib.suppress(OSError):
+                for _ in range(40):
+                    time.sleep(0.05)
+                    self.wfile.write(b" ")
+                    self.wfile.flush()
+            self.close_connection = True
+        elif parts.path in state.redirects:
+            self.send(303, b"", {"Location": state.redirects[parts.path]})
         elif fault:
             self.send(fault, json.dumps({"detail": "Sorry."}).encode())
         elif parts.path == "/api/token/refresh/":

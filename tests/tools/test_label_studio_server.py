@@ -62,6 +62,24 @@ def test_pull(label_studio, project, tmp_path, capsys):
     assert json.loads((tmp_path / "new/failures.json").read_text())[0]["reason"].startswith("no image")
 
 
+def test_photos_of_one_path_are_named(label_studio, project, tmp_path, capsys):
+    for number in (1, 2):
+        label_studio.add_photo("a.png", photo())["data"]["image"] = f"http://me:secret@host/p?id={number}"
+    label_studio.add_photo("b.png", photo())
+    assert main(["pull", *project, "--output", str(tmp_path / "new")]) == 3
+    captured = capsys.readouterr()
+    assert "1 fetched, 0 there already, 2 not to be had" in captured.out
+    assert "http://host/p?id=1: has one path with http://host/p?id=2" in captured.out
+    assert "secret" not in captured.out + captured.err
+
+
+def test_a_folder_of_something_else(label_studio, project, tmp_path, capsys):
+    labelled(label_studio)
+    (tmp_path / "thesis.txt").write_text("")
+    assert "holds files, and not of an earlier pull" in refused(capsys, "pull", *project, "--output", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
 def test_push(label_studio, project, run, capsys):
     labelled(label_studio)
     for name in ("b.png", "c.png"):
@@ -132,7 +150,7 @@ def test_a_token_from_a_file(label_studio, project, tmp_path, monkeypatch):
 def test_what_is_wrong_is_one_line_before_any_work(
     command, change, reason, label_studio, project, tmp_path, monkeypatch, capsys
 ):
-    for name in ("url", "project", "timeout"):
+    for name in ("url", "project"):
         if name in change:
             project[project.index(f"--{name}") + 1] = change[name]
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", change.get("token", TOKEN))
