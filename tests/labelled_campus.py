@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from drawn import COLORS, grey
-from labelled_photos import HEIGHT, INTERFACE, KINDS, WIDTH, Drawing, Drawn, scene, six_shapes, stored
+from drawn import COLORS
+from labelled_photos import INTERFACE, KINDS, NOTHING, Drawing, Drawn, scene, six_shapes, stored
 from preannotated import STORED
 from real_label_studio import Server
 
@@ -78,7 +77,7 @@ def labelled(other: int) -> Iterator[tuple[str, bytes, Annotations]]:
                 image, shapes = scene(4 * orientation + i)
                 annotations = [(Drawing.of(shapes), {})] if i < 2 else []
             yield name, stored(image, orientation), annotations
-    yield EMPTY, stored(grey(np.random.default_rng(9), WIDTH, HEIGHT), 1), [(Drawing(), {})]
+    yield EMPTY, NOTHING, [(Drawing(), {})]
     image, shapes = scene(50)
     yield SKIPPED, stored(image, 1), [(Drawing.of(shapes), {"was_cancelled": True})]
     image, shapes = scene(51)

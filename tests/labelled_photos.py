@@ -35,6 +35,9 @@ def stored(upright: np.ndarray, orientation: int) -> bytes:
     return encode(image, orientation=orientation)
 
 
+NOTHING = stored(grey(np.random.default_rng(9), WIDTH, HEIGHT), 6)  # a photo without objects that lies on its side
+
+
 def scene(seed: int) -> tuple[np.ndarray, list[Shape]]:
     """An upright photo of 640 x 480 pixels, and its two or three objects."""
     image, objects = draw_scene(np.random.default_rng([9, seed]), WIDTH, HEIGHT)

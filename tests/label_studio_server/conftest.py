@@ -5,9 +5,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from drawn import COLORS, ellipse_mask
 from labelled_campus import make_campus
-from labelled_photos import HEIGHT, WIDTH
+from labelled_photos import HEIGHT, INTERFACE, NOTHING, WIDTH
 from real_label_studio import BIN, TOKEN, running
 from small_runs import train
 
@@ -15,6 +17,8 @@ from campus_seg.config import load_config, use_run_weights
 from campus_seg.evaluation.thresholds import DEFAULT
 from campus_seg.inference.paste import found_objects
 from campus_seg.inference.predictor import Predictor
+from campus_seg.label_studio.push import Push
+from campus_seg.label_studio.results import Found, prediction_regions
 from campus_seg.photos import read_photo
 from campus_seg.tools.label_studio import main
 
@@ -65,9 +69,10 @@ def pulled(server, campus, token, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def run(pulled, tmp_path_factory):
-    """A model that has learned a little from it."""
+    """A model that has learned from it; soonest from the photos as they are, and judged at the end alone."""
     output = tmp_path_factory.mktemp("runs") / "campus"
-    train(pulled, output, "SOLVER.MAX_ITER", 300, "SOLVER.WARMUP_ITERS", 30, "CAMPUS.SPLIT", "[0.8,0.2,0.0]")
+    as_they_are = ("CAMPUS.SPLIT", "[0.8,0.2,0.0]", "CAMPUS.AUGMENTATIONS", "", "CAMPUS.EVAL_EPOCHS", 0)
+    train(pulled, output, "SOLVER.MAX_ITER", 200, "SOLVER.WARMUP_ITERS", 20, *as_they_are)
     return output / "config.yaml"
 
 
@@ -98,3 +103,19 @@ def pushed(server, campus, run, token):
     names = {task: name for name, task in campus.tasks.items()}
     assert sorted(names[one["task"]] for one in predictions) == sorted(campus.unlabelled)
     return {names[one["task"]]: one for one in predictions}
+
+
+@pytest.fixture(scope="session")
+def drawn(server):
+    """A prediction of two objects, one with a hole and one in two parts, as the server has it; and the objects."""
+    holed, parts = ellipse_mask(HEIGHT, WIDTH, (200, 120), hole=60), np.zeros((HEIGHT, WIDTH), bool)
+    parts[30:150, 40:160] = parts[300:460, 450:600] = True
+    client = server.client(server.make_project("Drawn", INTERFACE))
+    task = server.upload(client.project, {"nothing.jpg": NOTHING})["nothing.jpg"]
+    controls = client.interface.for_classes(list(COLORS), client.name)
+    found = [Found("dog", 0.9, holed, 0, 0), Found("car", 0.8, parts, 0, 0)]
+    push = Push(client, "drawn 1")
+    push.send([push.prediction(task, prediction_regions(found, WIDTH, HEIGHT, controls), 0.85)])
+    push.finish([task])
+    (prediction,) = server.ask("GET", f"/api/predictions/?project={client.project}")
+    return prediction, [("dog", holed), ("car", parts)]

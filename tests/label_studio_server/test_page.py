@@ -1,4 +1,4 @@
-"""A pushed prediction in the real labelling page, in a real browser; its picture is kept to be looked at."""
+"""Predictions in the real labelling page, in a real browser; pictures of it are kept to be looked at."""
 
 import shutil
 from pathlib import Path
@@ -13,8 +13,7 @@ from real_label_studio import PASSWORD, USER
 
 pytestmark = pytest.mark.label_studio
 
-ROOT = Path(__file__).resolve().parents[2]
-PICTURE = ROOT / "output" / "label_studio" / "prediction.png"
+PICTURES = Path(__file__).resolve().parents[2] / "output" / "label_studio"
 STAGE = 1  # the canvas, of several, that lies exactly over the photo
 NEAR = 4  # pixels of the screen
 PATIENT = 60_000  # milliseconds, on a busy machine
@@ -22,12 +21,41 @@ REGIONS = "Htx.annotationStore.selected.regions"
 ON_ITS_SIDE = "photo_6_3.jpg"
 
 
-def test_a_prediction_lies_on_its_objects_in_the_labelling_page(server, campus, pushed):
-    prediction = pushed[ON_ITS_SIDE]
+@pytest.fixture(scope="module")
+def page(server):
+    """A page of a browser, where the annotator has logged in."""
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium")
+    if not path:
+        pytest.fail("there is no chromium here: apt-get install -y chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.set_default_timeout(PATIENT)
+        page.goto(f"{server.url}/user/login/")
+        page.fill("input[name=email]", USER)
+        page.fill("input[name=password]", PASSWORD)
+        page.click("button[type=submit]")
+        page.wait_for_url(lambda url: "/login" not in url)
+        yield page
+        browser.close()
+
+
+def test_a_models_prediction_lies_on_its_objects(server, page, pushed):
+    lies_on_its_objects(server, page, pushed[ON_ITS_SIDE], "prediction.png")
+
+
+def test_a_brush_mask_with_a_hole_and_an_object_in_parts_lie_where_they_are(server, page, drawn):
+    lies_on_its_objects(server, page, drawn[0], "drawn.png")
+
+
+def lies_on_its_objects(server, page, prediction, picture):
+    """What the page draws of a prediction is where its masks are, and nowhere else."""
     read = objects_of_result(prediction["result"], WIDTH, HEIGHT)
     assert read
-    address = f"{server.url}/projects/{campus.number}/data?task={prediction['task']}"
-    shown, hidden = photograph(address, len(prediction["result"]))
+    page.goto(f"{server.url}/projects/{prediction['project']}/data?task={prediction['task']}")
+    shown, hidden = photograph(page, len(prediction["result"]), PICTURES / picture)
     height, width = shown.shape[:2]
     assert width / height == pytest.approx(WIDTH / HEIGHT, abs=0.01)  # the photo is upright
 
@@ -42,43 +70,33 @@ def test_a_prediction_lies_on_its_objects_in_the_labelling_page(server, campus, 
     assert not drawn[cv2.dilate(inside, near) == 0].any()
 
 
-def photograph(address, regions):
-    """A task's photo as the page shows it, with its so many regions and without; the page is kept as a picture."""
-    from playwright.sync_api import sync_playwright
-
-    path = shutil.which("chromium")
-    if not path:
-        pytest.fail("there is no chromium here: apt-get install -y chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
-        page.goto(f"{address.partition('/projects')[0]}/user/login/")
-        page.fill("input[name=email]", USER)
-        page.fill("input[name=password]", PASSWORD)
-        page.click("button[type=submit]")
-        page.wait_for_url(lambda url: "/login" not in url)
-        page.goto(address)
-        page.locator("canvas").nth(STAGE).wait_for(timeout=PATIENT)
-        page.wait_for_function(f"{REGIONS}.length == {regions}", timeout=PATIENT)
-        box = page.locator("canvas").nth(STAGE).bounding_box()
-        shots = [still(page, box)]
-        PICTURE.parent.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=PICTURE)
-        page.evaluate(f"{REGIONS}.forEach(region => region.toggleHidden())")
-        page.wait_for_function(f"{REGIONS}.every(region => region.hidden)", timeout=PATIENT)
-        shots.append(still(page, box))
-        browser.close()
+def photograph(page, regions, file):
+    """The photo of a task that was opened, with its so many regions and without; the page is kept as a picture."""
+    page.locator("canvas").nth(STAGE).wait_for()
+    page.wait_for_function(f"{REGIONS}.length == {regions}")
+    still(page)
+    # The page fits a photo into the room that there was before its panels came, and it stays zoomed.
+    page.evaluate(f"{REGIONS}[0].object.sizeToFit()")
+    still(page)
+    box = page.locator("canvas").nth(STAGE).bounding_box()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=file)
+    shots = [page.screenshot(clip=box)]
+    page.evaluate(f"{REGIONS}.forEach(region => region.toggleHidden())")
+    page.wait_for_function(f"{REGIONS}.every(region => region.hidden)")
+    still(page)
+    shots.append(page.screenshot(clip=box))
     return [cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR) for shot in shots]
 
 
-def still(page, box):
-    """A part of the page once it has drawn all and does not change any more, a PNG."""
+def still(page):
+    """Waits until the page has drawn all and does not change any more."""
     before = None
     for _ in range(100):
         page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        shot = page.screenshot(clip=box)
+        shot = page.screenshot()
         if shot == before:
-            return shot
+            return
         before = shot
         page.wait_for_timeout(300)
     pytest.fail("the page does not come to rest")

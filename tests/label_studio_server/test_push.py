@@ -2,43 +2,23 @@
 
 import numpy as np
 import pytest
-from drawn import COLORS, ellipse_mask, grey
-from labelled_photos import HEIGHT, INTERFACE, WIDTH, stored
+from labelled_photos import HEIGHT, INTERFACE, NOTHING, WIDTH
 from read_back import beyond, objects_of, objects_of_result
 
 from campus_seg.label_studio.export import read_export
 from campus_seg.label_studio.index import given_name
 from campus_seg.label_studio.options import ExportOptions
 from campus_seg.label_studio.pull import pull_project
-from campus_seg.label_studio.push import Push
-from campus_seg.label_studio.results import Found, prediction_regions
 
 pytestmark = pytest.mark.label_studio
 
 CLOSE = 0.95
-SIDE = stored(grey(np.random.default_rng(0), WIDTH, HEIGHT), 6)  # a photo that lies on its side
 
 
 @pytest.fixture(scope="module")
 def own_masks(campus, found_by_model):
     """Name -> (label, mask) of what the model finds in each unlabelled photo."""
     return {name: found_by_model(campus.photos[name]) for name in campus.unlabelled}
-
-
-@pytest.fixture(scope="module")
-def drawn(server):
-    """A prediction of two objects, one with a hole and one in two parts, as the server has it; and the objects."""
-    holed, parts = ellipse_mask(HEIGHT, WIDTH, (200, 120), hole=60), np.zeros((HEIGHT, WIDTH), bool)
-    parts[30:150, 40:160] = parts[300:460, 450:600] = True
-    client = server.client(server.make_project("Drawn", INTERFACE))
-    task = server.upload(client.project, {"side.jpg": SIDE})["side.jpg"]
-    controls = client.interface.for_classes(list(COLORS), client.name)
-    found = [Found("dog", 0.9, holed, 0, 0), Found("car", 0.8, parts, 0, 0)]
-    push = Push(client, "drawn 1")
-    push.send([push.prediction(task, prediction_regions(found, WIDTH, HEIGHT, controls), 0.85)])
-    push.finish([task])
-    (prediction,) = server.ask("GET", f"/api/predictions/?project={client.project}")
-    return prediction, [("dog", holed), ("car", parts)]
 
 
 def test_predictions_are_the_models_own_masks(pushed, own_masks):
@@ -75,10 +55,10 @@ def test_people_can_edit_them(pushed):
 def test_submitted_predictions_are_pulled_as_the_same_masks(server, campus, pushed, own_masks, drawn, tmp_path):
     """As when somebody accepts them; in a project of its own, since others look at this one."""
     number = server.make_project("Accepted", INTERFACE)
-    tasks = server.upload(number, {"side.jpg": SIDE, **{name: campus.photos[name] for name in pushed}})
-    for name, prediction in {"side.jpg": drawn[0], **pushed}.items():
+    tasks = server.upload(number, {"nothing.jpg": NOTHING, **{name: campus.photos[name] for name in pushed}})
+    for name, prediction in {"nothing.jpg": drawn[0], **pushed}.items():
         server.annotate(tasks[name], prediction["result"])
     pull_project(server.client(number), tmp_path)
     photos = {given_name(photo.name): photo for photo in read_export(str(tmp_path), ExportOptions()).photos}
-    for name, objects in {"side.jpg": drawn[1], **own_masks}.items():
+    for name, objects in {"nothing.jpg": drawn[1], **own_masks}.items():
         assert beyond(objects_of(photos[name].annotations, WIDTH, HEIGHT), objects, CLOSE) == []
