@@ -39,7 +39,7 @@ def sdk():
         def sdk(function: str, value: Any) -> Any:
             print(json.dumps([function, value]), file=process.stdin, flush=True)
             answer = process.stdout.readline()
-            assert answer, "it stopped; why, stands in what pytest captured"
+            assert answer, "the SDK stopped; pytest shows what it said"
             return json.loads(answer)
 
         yield sdk
