@@ -6,7 +6,8 @@
 #                 that tiles find the small objects of a panorama
 #   make processes  trainings in two processes and on two machines, their ends and resumes
 #   make test-web  the gallery and the report in a real browser, chromium, which has to be there
-#   make test-label-studio  pull, push, rank and serve with a real Label Studio, in .venv-label-studio, on this machine
+#   make test-label-studio  pull, push, rank and serve with a real Label Studio, in .venv-label-studio, on this machine;
+#                 chromium has to be there
 #   make install  the environment alone
 PYTHON ?= python3
 VENV := .venv
@@ -62,6 +63,7 @@ test-label-studio: install $(LABEL_STUDIO)/installed
 $(LABEL_STUDIO)/installed: tests/label_studio_server/requirements.lock
 	$(PYTHON) -m venv $(LABEL_STUDIO)
 	$(LABEL_STUDIO)/bin/python -m pip install --progress-bar off -r tests/label_studio_server/requirements.lock
+	$(LABEL_STUDIO)/bin/python -m pip check
 	touch $@
 
 lint: install
@@ -74,6 +76,7 @@ format: install
 
 lock:
 	uv pip compile setup.py --extra dev --extra openvino --extra serve --python-version 3.11 --constraint constraints.txt --no-header --output-file requirements.lock
+	uv pip compile tests/label_studio_server/requirements.in --python-version 3.11 --no-header --output-file tests/label_studio_server/requirements.lock
 
 clean:
 	rm -rf $(VENV) $(LABEL_STUDIO) output/demo  # and no run of yours
