@@ -45,8 +45,9 @@ test: install
 overfit: install
 	$(BIN)/python -m pytest tests -m slow
 
+# Two files at a time: most of their time goes into starting processes.
 kills: install
-	$(BIN)/python -m pytest tests -m kills
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile -m kills
 
 precision: install
 	$(BIN)/python -m pytest tests -m precision
