@@ -58,8 +58,9 @@ processes: install
 test-web: install
 	$(BIN)/python -m pytest tests -m pages
 
+# A thread, since the server wants the other core.
 test-label-studio: install $(LABEL_STUDIO)/installed
-	$(BIN)/python -m pytest tests -m label_studio
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m label_studio
 
 $(LABEL_STUDIO)/installed: tests/label_studio_server/requirements.lock
 	$(PYTHON) -m venv $(LABEL_STUDIO)
