@@ -120,6 +120,8 @@ def run_push(args: argparse.Namespace) -> int:
 
     pushed = push_predictions(client, made, replace=args.replace)
     print(f"{pushed.created} predictions sent ({pushed.objects} objects), {pushed.there} there already")
+    if pushed.created and not pushed.objects:
+        print("the model finds nothing in them: train it longer, or give a lower --confidence-threshold")
     print(f"model version: {made.model_version}")
     show_first({f"task {task}": reason for task, reason in pushed.failures.items()})
     return 3 if pushed.failures else 0
@@ -162,7 +164,7 @@ def show_first(failures: dict[str, str]) -> None:
         print(printable(f"  {name}: {reason}"))
 
 
-@exits_on_bad_input
+@exits_on_bad_input(advice="run the same command again")
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
     args = get_parser().parse_args(argv)

@@ -52,9 +52,9 @@ def rank_export(args: argparse.Namespace, client: Client | None) -> int:
     print(f"{len(ranking.tasks)} tasks in {args.output}")
     left = push_order(client, ranking) if client else 0
     if tasks.missing:
-        print(printable(f"missing: {len(tasks.missing)} photos, such as {tasks.missing[0]}"))
+        print(printable(f"photos that are missing: {len(tasks.missing)}, such as {tasks.missing[0]}; pull brings them"))
     if ranking.failures:
-        print(printable(f"unreadable: {len(ranking.failures)} photos, such as {_first(ranking.failures)}"))
+        print(printable(f"photos that cannot be read: {len(ranking.failures)}, such as {_first(ranking.failures)}"))
     return 3 if left or tasks.missing or ranking.failures else 0
 
 

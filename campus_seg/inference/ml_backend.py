@@ -148,6 +148,7 @@ class Backend:
         with self._one_at_a_time:
             (instances,) = self._annotator.predictor([image])
         regions, score = self._annotator.regions(image, instances, controls)
+        logger.info("task %s: %d regions", number, len(regions))
         return {"result": regions, "score": score, "model_version": self._annotator.model_version}
 
 

@@ -42,8 +42,8 @@ def find_token(token_file: Path | None) -> str:
     return _secret(
         token_file,
         TOKEN_VARIABLE,
-        f"no token: put yours (Label Studio, Account & Settings, Access Token) into {TOKEN_VARIABLE}, or into a file "
-        "and give that with --token-file",
+        f"no token: put yours (Label Studio, Account & Settings, Personal or Legacy Token) into {TOKEN_VARIABLE}, or "
+        "into a file and give that with --token-file",
     )
 
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import logging
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -54,13 +55,15 @@ def test_routes_that_label_studio_knows(backend):
     assert ask(backend, "POST", "/webhook", {"action": "ANNOTATION_CREATED"})[::2] == (200, {})
 
 
-def test_a_prediction(backend, label_studio):
+def test_a_prediction(backend, label_studio, caplog):
+    caplog.set_level(logging.INFO)
     label_studio.add_photo("b.png", b"")["data"] = {"image": "/data/upload/1/absent.png"}
     tasks = [{"id": number, "project": 1, "data": {}} for number in (1, 2)]
     question = {"tasks": tasks, "project": "1.2", "label_config": CARS, "params": {"context": None}}
     status, _, answer = ask(backend, "POST", "/predict", question)
     found, failed = answer["results"]
     ((region,), score) = found["result"], found["score"]
+    assert "task 1: 1 regions" in caplog.text
     assert status == 200 and {tuple(point) for point in region["value"]["points"]} == CORNERS and 0.5 < score < 1
     assert "result" not in failed and failed["error"]  # which Label Studio does not keep
     assert label_studio.asked[-1][2].startswith("Token ")

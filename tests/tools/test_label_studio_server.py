@@ -93,6 +93,13 @@ def test_push(label_studio, project, run, capsys):
     assert "0 predictions sent (0 objects), 2 there already" in capsys.readouterr().out
 
 
+def test_a_model_that_finds_nothing_is_told(label_studio, project, run, capsys):
+    label_studio.add_photo("a.png", photo(BOX))
+    assert main(["push", *run, *project, "--confidence-threshold", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "1 predictions sent (0 objects)" in said and "finds nothing in them: train it longer, or" in said
+
+
 def rows(table):
     with table.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
