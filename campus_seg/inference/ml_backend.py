@@ -17,6 +17,7 @@ import msgspec
 from campus_seg.errors import ConfigError, LabelStudioError
 from campus_seg.inference.preannotation import Preannotator
 from campus_seg.label_studio.interface import ClassControls, Interface
+from campus_seg.label_studio.raw import NO_JSON
 from campus_seg.photos import PhotoError
 
 MAX_BODY = 2**24  # bytes of a request: tasks and an interface, no photos
@@ -182,5 +183,5 @@ def serve(annotator: Preannotator, password: str, host: str, port: int) -> None:
 def _read(body: bytes, kind: Any) -> Any:
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NO_JSON as error:
         raise _BadRequestError(400, f"not what Label Studio asks ({error})") from None

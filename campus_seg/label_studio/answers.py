@@ -1,5 +1,6 @@
 """Answers of servers: read whole, and what is wrong with them as one clear line with the way out."""
 
+import contextlib
 import io
 import time
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from campus_seg.errors import LabelStudioError
 from campus_seg.label_studio.account import TOKEN_VARIABLE
+from campus_seg.label_studio.raw import NO_JSON
 
 CHUNK = 2**20  # bytes
 LONGEST = 200  # letters of what a server says of an error
@@ -98,12 +100,10 @@ def refused(response: requests.Response, *, own: bool, wait: float, secrets: tup
     said = f"{code} {response.reason or ''}".strip()[:LONGEST]
     if not own:
         return AddressError(f"{shown}: refused ({said}); see to that server", code)
-    try:
+    with contextlib.suppress(*NO_JSON, LabelStudioError):  # a page for people; the status says enough
         told = msgspec.json.decode(read_whole(response, wait, Bounds(CHUNK, wait)))
         detail = (told.get("validation_errors") or told.get("detail")) if isinstance(told, dict) else None
         said += f": {detail}" if detail else ""
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LabelStudioError):
-        pass  # a page for people; the status says enough
     for secret in filter(None, secrets):
         said = said.replace(secret, "…")
     if code < 400:

@@ -102,7 +102,7 @@ class Client:
         self._path = f"/api/projects/{project}"
         self.name = f"project {project}"
         try:
-            answer = connection.value("GET", f"{self._path}/", _ProjectAnswer)
+            answer = self._settings()
         except LabelStudioError as error:
             if error.code == 404:
                 message = f"{connection.url}: has no project {project}, or not for you; give another --project"
@@ -111,6 +111,9 @@ class Client:
         title = "".join(letter if letter.isprintable() else "?" for letter in answer.title)
         self.name = f"project {project} ({title})" if title else self.name
         self.interface = Interface.parse(answer.label_config, self.name)
+
+    def _settings(self) -> _ProjectAnswer:
+        return self.connection.value("GET", f"{self._path}/", _ProjectAnswer)
 
     def export(self) -> bytes:
         """All tasks with their annotations, in Label Studio's own JSON.
@@ -154,8 +157,7 @@ class Client:
         Raises:
             LabelStudioError: it shows no photo, or the server cannot be used.
         """
-        answer = self.connection.value("GET", f"{self._path}/", _ProjectAnswer)
-        return Interface.parse(answer.label_config, self.name)
+        return Interface.parse(self._settings().label_config, self.name)
 
     def predictions(self) -> list[Prediction]:
         """All predictions of the project."""
@@ -184,7 +186,7 @@ class Client:
 
     def shown_version(self) -> str:
         """The version whose predictions people see; "" where none was chosen."""
-        return self.connection.value("GET", f"{self._path}/", _ProjectAnswer).model_version or ""
+        return self._settings().model_version or ""
 
     def show_predictions(self, model_version: str) -> None:
         """Chooses the version whose predictions people see; there has to be one of it."""

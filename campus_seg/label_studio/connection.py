@@ -15,6 +15,7 @@ from urllib3 import Retry
 from campus_seg.errors import LabelStudioError
 from campus_seg.label_studio.account import TIMEOUT
 from campus_seg.label_studio.answers import UNASKABLE, Bounds, CutShortError, read_whole, refused, unanswered
+from campus_seg.label_studio.raw import NO_JSON
 
 CONNECT_TIMEOUT = 10.0  # seconds
 TRIES = 4
@@ -162,7 +163,7 @@ class Connection:
         content = self.read(path, **options).content if method == "GET" else self.send(method, path, **options)
         try:
             return msgspec.json.decode(content, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except NO_JSON as error:
             raise LabelStudioError(
                 f"{self.url}{path}: answers with what Label Studio does not ({error}); is --url the server's address?"
             ) from None
@@ -239,7 +240,7 @@ class Connection:
         try:
             with answer:
                 return msgspec.json.decode(read_whole(answer, self.timeout), type=dict[str, str])["access"]
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+        except (*NO_JSON, KeyError):
             raise LabelStudioError(
                 f"{self.url}: does not take a personal access token; is --url the server's address?"
             ) from None

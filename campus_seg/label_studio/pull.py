@@ -17,6 +17,7 @@ from campus_seg.label_studio.answers import without_password
 from campus_seg.label_studio.client import Client
 from campus_seg.label_studio.connection import AT_ONCE
 from campus_seg.label_studio.photo_names import PHOTOS, photo_names
+from campus_seg.label_studio.raw import NO_JSON
 from campus_seg.photos import PhotoError
 from campus_seg.storage import check_output_folder, enough_room, remove_leftovers, replacing, write_json
 
@@ -96,7 +97,7 @@ def _check_origin(folder: Path, origin: _Origin) -> None:
     except FileNotFoundError:
         if folder.exists() and any(path.name != LOCK for path in folder.iterdir()):
             raise ConfigError(f"{folder}: holds files, and not of an earlier pull; give another --output") from None
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *NO_JSON):
         raise ConfigError(f"{file}: says no longer which project lies here; give another --output") from None
     else:
         if there != origin:
@@ -112,7 +113,7 @@ def _pull(client: Client, folder: Path, origin: _Origin) -> Pulled:
     content = client.export()
     try:
         tasks = msgspec.json.decode(content, type=list[_Task])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NO_JSON as error:
         raise LabelStudioError(f"{client.name}: its export is no list of tasks ({error}); try again") from None
     shows: dict[str, int] = {}  # address -> a task that shows it
     for task in tasks:

@@ -1,6 +1,5 @@
 """The tasks of a native export: which photos are labelled already, with what, and which wait for it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,23 +63,16 @@ def read_tasks(export: str, image_root: str = "") -> Tasks:
         )
     index = PhotoIndex(photo_places(files, image_root))
     tasks = Tasks()
-    for number, name, labels in _newest(
-        (p.task, p.file_name, tuple(a.label for a in p.annotations)) for p in raw.photos
-    ):
-        tasks.labelled.append(TaskPhoto(number, name, _path(index, name), labels))
+    newest = {}  # of a task's entries the first
+    for photo in raw.photos:
+        newest.setdefault(photo.task, photo)
+    for number, photo in newest.items():
+        labels = tuple(annotation.label for annotation in photo.annotations)
+        tasks.labelled.append(TaskPhoto(number, photo.file_name, _path(index, photo.file_name), labels))
     for stray in raw.strays:
         if stray.code == "task_unlabelled" and type(stray.id) is int:
             tasks.unlabelled.append(TaskPhoto(stray.id, stray.photo, _path(index, stray.photo)))
     return tasks
-
-
-def _newest(entries: Iterable[tuple[int, str, tuple[str, ...]]]) -> Iterable[tuple[int, str, tuple[str, ...]]]:
-    """The first of each task's entries, which is the newest."""
-    seen = set()
-    for entry in entries:
-        if entry[0] not in seen:
-            seen.add(entry[0])
-            yield entry
 
 
 def _path(index: PhotoIndex, name: str) -> Path | None:
