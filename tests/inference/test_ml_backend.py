@@ -56,7 +56,7 @@ def test_routes_that_label_studio_knows(backend):
 
 
 def test_a_prediction(backend, label_studio, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "campus_seg.inference.ml_backend")
     label_studio.add_photo("b.png", b"")["data"] = {"image": "/data/upload/1/absent.png"}
     tasks = [{"id": number, "project": 1, "data": {}} for number in (1, 2)]
     question = {"tasks": tasks, "project": "1.2", "label_config": CARS, "params": {"context": None}}
