@@ -6,7 +6,8 @@
 #                 that tiles find the small objects of a panorama
 #   make processes  trainings in two processes and on two machines, their ends and resumes
 #   make test-web  the gallery and the report in a real browser, chromium, which has to be there
-#   make test-label-studio  pull, push, rank and serve with a real Label Studio, in .venv-label-studio, on this machine
+#   make test-label-studio  pull, push, rank and serve with a real Label Studio, in .venv-label-studio, on this machine;
+#                 chromium has to be there
 #   make test-storage  photos, exports, runs and results behind URIs, with servers of S3, SFTP and HTTP on this machine
 #   make install  the environment alone
 PYTHON ?= python3
@@ -45,8 +46,9 @@ test: install
 overfit: install
 	$(BIN)/python -m pytest tests -m slow
 
+# Two files at a time: most of their time goes into starting processes.
 kills: install
-	$(BIN)/python -m pytest tests -m kills
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile -m kills
 
 precision: install
 	$(BIN)/python -m pytest tests -m precision
@@ -57,8 +59,9 @@ processes: install
 test-web: install
 	$(BIN)/python -m pytest tests -m pages
 
+# A thread, since the server wants the other core.
 test-label-studio: install $(LABEL_STUDIO)/installed
-	$(BIN)/python -m pytest tests -m label_studio
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m label_studio
 
 # An sshd has to be there: Debian's package openssh-server.
 test-storage: install
@@ -67,6 +70,7 @@ test-storage: install
 $(LABEL_STUDIO)/installed: tests/label_studio_server/requirements.lock
 	$(PYTHON) -m venv $(LABEL_STUDIO)
 	$(LABEL_STUDIO)/bin/python -m pip install --progress-bar off -r tests/label_studio_server/requirements.lock
+	$(LABEL_STUDIO)/bin/python -m pip check
 	touch $@
 
 lint: install
@@ -79,6 +83,7 @@ format: install
 
 lock:
 	uv pip compile setup.py --all-extras --python-version 3.11 --constraint constraints.txt --no-header --output-file requirements.lock
+	uv pip compile tests/label_studio_server/requirements.in --python-version 3.11 --no-header --output-file tests/label_studio_server/requirements.lock
 
 clean:
 	rm -rf $(VENV) $(LABEL_STUDIO) output/demo  # and no run of yours

@@ -64,7 +64,7 @@ setup(
         "shapely>=2",
         "torch>=2.4",
         "torchvision>=0.19",
-        "urllib3>=2",
+        "urllib3>=2.6.3",  # the first whose Retry knows retry_after_max
     ],
     extras_require={
         "az": ["adlfs>=2024.4"],  # photos behind az:// and abfs://

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+GOES_ON = "the same command goes on where it was"  # the advice of what can be stopped at any time
+
 
 class CampusError(Exception):
     """Bad input. The message is one line that names the file (or key) and the way out.

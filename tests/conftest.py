@@ -77,7 +77,7 @@ def label_studio(monkeypatch):
     from campus_seg.label_studio import client, connection
 
     monkeypatch.setattr(connection, "PATIENCE", connection.PATIENCE.new(backoff_factor=0))
-    monkeypatch.setattr(client, "PATIENT", 0.3)
+    monkeypatch.setattr(client, "PATIENT", 1)
     with running(FakeLabelStudio()) as state:
         yield state
 

@@ -51,6 +51,21 @@ def encode(image: np.ndarray, *, ending: str = ".jpg", orientation: int = 1) -> 
     return stream.getvalue()
 
 
+def grey(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """An (H, W, 3) uint8 photo of nothing."""
+    return rng.normal(128, 8, (height, width, 3)).clip(0, 255).astype(np.uint8)
+
+
+def draw_shape(image: np.ndarray, name: str, center: np.ndarray, radius: float, turn: float) -> np.ndarray:
+    """Draws a convex shape of a class on an RGB image; returns its ring, (n, 2) in continuous pixels."""
+    corners = {"car": 4, "dog": 3, "person": 12}[name]
+    angles = np.linspace(0, 2 * np.pi, corners, endpoint=False) + turn
+    ring = center + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    # A pixel's centre lies at + 0.5; fillPoly's whole numbers are centres.
+    cv2.fillPoly(image, [np.round((ring - 0.5) * 16).astype(np.int32)], COLORS[name], cv2.LINE_AA, shift=4)
+    return ring
+
+
 def draw_scene(
     rng: np.random.Generator, width: int, height: int
 ) -> tuple[np.ndarray, list[tuple[str, list[list[float]]]]]:
@@ -59,18 +74,14 @@ def draw_scene(
     Returns:
         (H, W, 3) uint8 RGB and (class name, one ring of [x, y] in continuous pixels) for each shape.
     """
-    image = rng.normal(128, 8, (height, width, 3)).clip(0, 255).astype(np.uint8)
+    image = grey(rng, width, height)
     objects = []
     columns = rng.permutation(3)[: rng.integers(2, 4)]
     for column in columns:
         name = list(COLORS)[rng.integers(len(COLORS))]
         center = np.array([(column + 0.5) * width / 3, height * rng.uniform(0.35, 0.65)])
         radius = min(width / 3, height) * rng.uniform(0.3, 0.45)
-        corners = {"car": 4, "dog": 3, "person": 12}[name]
-        angles = np.linspace(0, 2 * np.pi, corners, endpoint=False) + rng.uniform(0, np.pi)
-        ring = center + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        # A pixel's centre lies at + 0.5; fillPoly's whole numbers are centres.
-        cv2.fillPoly(image, [np.round((ring - 0.5) * 16).astype(np.int32)], COLORS[name], cv2.LINE_AA, shift=4)
+        ring = draw_shape(image, name, center, radius, rng.uniform(0, np.pi))
         objects.append((name, ring.round(2).tolist()))
     return image, objects
 

@@ -25,8 +25,10 @@ class FakeLabelStudio:
     """What the server holds, and what it was asked.
 
     Attributes:
-        faults: path -> how it fails, request by request: a status, "stall", "stall within", "cut", "close" or "page";
-            None = it does not.
+        faults: path -> how it fails, request by request: a status, "stall", "stall within", "cut", "drip", "close",
+            "page", "taken" or "late"; None = it does not.
+        redirects: path -> the address that it sends on to.
+        page_size_max: of tasks, 0 = whatever is asked for.
         asked: (method, path, Authorization) of every request.
     """
 
@@ -40,6 +42,9 @@ class FakeLabelStudio:
     refuses: set[int] = field(default_factory=set)  # tasks whose predictions it leaves out without a word
     faults: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
+    late: list[tuple[Any, ...]] = field(default_factory=list)
+    redirects: dict[str, str] = field(default_factory=dict)
+    page_size_max: int = 0
     url: str = ""
 
     def add_photo(self, name: str, content: bytes, **task: Any) -> dict[str, Any]:
@@ -68,9 +73,17 @@ class FakeLabelStudio:
         if path == "/api/projects/1/export":
             return 200, self.tasks
         if path == "/api/tasks":
-            page, size = int(query["page"][0]), int(query["page_size"][0])
-            some = self.tasks[(page - 1) * size : page * size]
-            return 200, {"tasks": some, "total": len(self.tasks), "total_annotations": 0, "total_predictions": 0}
+            tasks = self.tasks
+            if "query" in query:
+                (only,) = json.loads(query["query"][0])["filters"]["items"]
+                assert (only["filter"], only["operator"]) == ("filter:tasks:id", "equal")
+                tasks = [task for task in tasks if task["id"] == only["value"]]
+            page, size = int(query.get("page", ["1"])[0]), int(query["page_size"][0])
+            size = min(size, self.page_size_max or size)
+            if page > 1 and (page - 1) * size >= len(tasks):
+                return 404, {"detail": "Invalid page."}
+            some = tasks[(page - 1) * size : page * size]
+            return 200, {"tasks": some, "total": len(tasks), "total_annotations": 0, "total_predictions": 0}
         if path == "/api/predictions/":
             return 200, self.predictions
         if path.startswith("/api/predictions/"):
@@ -107,6 +120,9 @@ class _Handler(BaseHTTPRequestHandler):
         authorization = self.headers.get("Authorization")
         state.asked.append((self.command, parts.path, authorization))
         fault = state.faults[parts.path].pop(0) if state.faults[parts.path] else None
+        if fault == "late":  # the request is carried out after the next one of its kind, and its answer never comes
+            state.late.append((self.command, parts.path, parse_qs(parts.query), json.loads(body)))
+            fault = 502
         if fault == "taken":  # the request is carried out, and its answer never comes
             state.answer(self.command, parts.path, parse_qs(parts.query), json.loads(body))
             fault = 502
@@ -123,6 +139,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.send(200, b"[" + b" " * 99, length=1000)
             time.sleep(STALL if fault == "stall within" else 0)
             self.close_connection = True
+        elif fault == "drip":  # never silent for long, and never done
+            self.send(200, b"", length=1000)
+            with contextlib.suppress(OSError):
+                for _ in range(40):
+                    time.sleep(0.05)
+                    self.wfile.write(b" ")
+                    self.wfile.flush()
+            self.close_connection = True
+        elif parts.path in state.redirects:
+            self.send(303, b"", {"Location": state.redirects[parts.path]})
         elif fault:
             self.send(fault, json.dumps({"detail": "Sorry."}).encode())
         elif parts.path == "/api/token/refresh/":
@@ -142,6 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             asked = json.loads(body) if body else None
             status, value = state.answer(self.command, parts.path, parse_qs(parts.query), asked)
+            if self.command == "POST" and state.late:
+                state.answer(*state.late.pop())
             self.send(status, b"" if value is None else json.dumps(value).encode())
 
     do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815

@@ -26,7 +26,10 @@ STARTS_WITHIN = 240  # seconds; an empty database takes some hundred migrations
 QUIET = {"COLLECT_ANALYTICS": "false", "LATEST_VERSION_CHECK": "false", "SENTRY_DSN": "", "FRONTEND_SENTRY_DSN": ""}
 # Without these it would not talk to a backend on its own machine.
 LOCAL = {"ML_BLOCK_LOCAL_IP": "false", "SSRF_PROTECTION_ENABLED": "false"}
-SETTINGS = {**QUIET, **LOCAL, "DISABLE_SIGNUP_WITHOUT_LINK": "true"}
+SETTINGS = {**QUIET, **LOCAL, "DISABLE_SIGNUP_WITHOUT_LINK": "true", "DJANGO_DB": "sqlite"}
+# Of this process's environment it gets no more: it would find whatever Label Studio a developer has set up there, and
+# fill that one's database.
+KEPT = ("PATH", "LD_LIBRARY_PATH", "LANG", "TMPDIR")
 
 
 @dataclass
@@ -54,10 +57,14 @@ class Server:
 
     def upload(self, project: int, photos: dict[str, bytes]) -> dict[str, int]:
         """Name -> task of photos."""
-        for name, content in photos.items():
-            self.ask("POST", f"/api/projects/{project}/import", files={"file": (name, content)})
+        files = [(f"file{i}", photo) for i, photo in enumerate(photos.items())]
+        self.ask("POST", f"/api/projects/{project}/import", files=files)
         tasks = self.ask("GET", f"/api/projects/{project}/export?exportType=JSON&download_all_tasks=true")
         return {task["file_upload"].partition("-")[2]: task["id"] for task in tasks}
+
+    def add_user(self, name: str) -> int:
+        """The number of a second annotator."""
+        return self.ask("POST", "/api/users/", json={"username": name, "email": f"{name}@example.com"})["id"]
 
     def annotate(self, task: int, result: list[dict[str, Any]], **options: Any) -> None:
         """Submits regions as a person does."""
@@ -79,10 +86,12 @@ def running(folder: Path) -> Iterator[Server]:
     command = [BIN / "label-studio", "start", "--data-dir", folder, "--no-browser", "--internal-host", "127.0.0.1"]
     command += ["--port", port, "--username", USER, "--password", PASSWORD, "--user-token", TOKEN]
     command += ["--enable-legacy-api-token"]
+    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
+    environment |= {"HOME": str(folder), **SETTINGS}
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(
             [str(part) for part in command],
-            **{"stdout": log, "stderr": log, "env": {**os.environ, **SETTINGS}, "start_new_session": True},
+            **{"stdout": log, "stderr": log, "env": environment, "start_new_session": True},
         )
     try:
         server = Server(f"http://127.0.0.1:{port}")

@@ -41,10 +41,10 @@ recipes: mask AP of the mini network, trained from scratch on drawn photos by th
 DefaultTrainer with its mapper and SGD, in turn. recipes_ap_gain is what ours has more after as many iterations,
 recipes_ap_gain_same_time after the same time, in points, averaged over the seeds.
 
-rank: how many photos have to be labelled if the model chooses which (`label_studio.py rank`), against any order. The
-labels of drawn photos are uncovered a few at a time, and each model is fine-tuned anew from one that has learned three
-of the six classes on other photos. rank_photos_to_same_ap is the labelled photos with which ranking reaches the mask AP
-of the random order, over those that the random order needs; rank_objects_to_same_ap the same of labelled objects.
+rank: how many photos have to be labelled if the model chooses which (`label_studio.py rank`), against a random order:
+drawn photos are labelled a few at a time, and each model is fine-tuned anew. rank_photos_to_same_ap is the labelled
+photos with which ranking reaches the mask AP of the random order in the end, over those that the random order needs;
+rank_objects_to_same_ap the same of labelled objects.
 
 evaluate: mask evaluations of drawn photos and detections, from the file of labels to the figures, by this project's
 evaluator with each backend and by Detectron2's COCOEvaluator. Each side has a process of its own and they take turns.
@@ -213,7 +213,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--stock-rate", type=float, default=0.02, metavar="RATE", help="highest learning rate of stock's SGD (0.02)"
     )
     last(recipes, opts=True)
-    ranking = commands.add_parser("rank", help="labelling what a model chooses against labelling in any order")
+    ranking = commands.add_parser("rank", help="labelling what a model chooses against a random order")
     number(ranking, "--known-photos", 200, "to learn first, of three of the classes")
     number(ranking, "--known-iterations", 600, "in which")
     number(ranking, "--photos", 500, "to choose from")

@@ -11,12 +11,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from campus_seg.errors import ConfigError, exits_on_bad_input, stop_on_sigterm
+from campus_seg.errors import GOES_ON, ConfigError, exits_on_bad_input, stop_on_sigterm
 from campus_seg.inference.model_arguments import add_config_argument, add_opts, add_selection_arguments, at_least
 from campus_seg.label_studio.account import PASSWORD_VARIABLE, add_server_arguments
 
 SHOWN = 3  # failures
-GOES_ON = "the same command goes on where it was"
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -63,7 +62,7 @@ def get_parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="be a project's ML backend: a photo that is opened shows a prediction")
     serve.set_defaults(run=run_serve)
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1: this machine alone)")
-    serve.add_argument("--port", type=partial(at_least, 0), default=9090, metavar="N")
+    serve.add_argument("--port", type=partial(at_least, 0, most=65535), default=9090, metavar="N")
     serve.add_argument(
         "--password-file", type=Path, metavar="FILE", help=f"what Label Studio has to bring; or in {PASSWORD_VARIABLE}"
     )
@@ -84,11 +83,9 @@ def run_on_export(args: argparse.Namespace) -> int:
 
 def run_pull(args: argparse.Namespace) -> int:
     """Brings a project here."""
-    from campus_seg.atomic_writes import check_output_folder
     from campus_seg.label_studio.client import connect
     from campus_seg.label_studio.pull import LABELS, pull_project
 
-    check_output_folder(args.output)
     pulled = pull_project(connect(args), args.output)
     print(f"{args.output / LABELS}: {pulled.tasks} tasks, {pulled.labelled} of them labelled")
     print(f"photos: {pulled.fetched} fetched, {pulled.kept} there already, {len(pulled.failures)} not to be had")
@@ -114,7 +111,6 @@ def annotator(args: argparse.Namespace):
     folder = run_folder(args.config_file)
     run = base_name(folder) if is_uri(folder) else Path(folder).resolve().name
     made = Preannotator(client, predictor, selection, run)
-    made.controls(client.interface)  # whose faults are to be known before any photo is fetched
     print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}; {client.name}", flush=True)
     return client, made
 
@@ -126,6 +122,8 @@ def run_push(args: argparse.Namespace) -> int:
 
     pushed = push_predictions(client, made, replace=args.replace)
     print(f"{pushed.created} predictions sent ({pushed.objects} objects), {pushed.there} there already")
+    if pushed.created and not pushed.objects:
+        print("the model finds nothing in them: train it longer, or give a lower --confidence-threshold")
     print(f"model version: {made.model_version}")
     show_first({f"task {task}": reason for task, reason in pushed.failures.items()})
     return 3 if pushed.failures else 0
@@ -135,6 +133,7 @@ def run_rank(args: argparse.Namespace) -> int:
     """Says what is best labelled next."""
     if args.push and not args.project:
         raise ConfigError("--push: say with --project N into which project")
+    stop_on_sigterm("stopped; run the command again")
     from campus_seg.label_studio.client import connect
 
     client = connect(args) if args.push else None
@@ -167,7 +166,7 @@ def show_first(failures: dict[str, str]) -> None:
         print(printable(f"  {name}: {reason}"))
 
 
-@exits_on_bad_input
+@exits_on_bad_input(advice="run the same command again")
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
     args = get_parser().parse_args(argv)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from campus_seg.environment import require_detectron2, share_cores
-from campus_seg.errors import exits_on_bad_input, stop_on_sigterm
-from campus_seg.inference.arguments import GOES_ON, check_together, get_parser, tiling_of
+from campus_seg.errors import GOES_ON, exits_on_bad_input, stop_on_sigterm
+from campus_seg.inference.arguments import check_together, get_parser, tiling_of
 from campus_seg.inference.model_arguments import AUTO
 from campus_seg.inference.outputs import OUTPUTS, VIDEOS
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from campus_seg.active_learning.observer import Observer
-from campus_seg.active_learning.ranking import rank_tasks, write_ranking
+from campus_seg.active_learning.ranking import Ranking, rank_tasks, write_ranking
 from campus_seg.atomic_writes import check_output_folder
 from campus_seg.config import load_config, use_run_weights
 from campus_seg.errors import ConfigError, ExportError
@@ -39,9 +39,9 @@ def rank_export(args: argparse.Namespace, client: Client | None) -> int:
     cfg.freeze()
     with naming_arguments():
         tasks = read_tasks(args.export, args.image_root)
-    check_unlabelled(args.export, tasks)
+    count = unlabelled_photos(args.export, tasks)
     predictor = Predictor(cfg)
-    print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}, unlabelled photos: {len(tasks.unlabelled)}")
+    print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}, unlabelled photos: {count}")
     ranking = rank_tasks(Observer(predictor), predictor.class_names, tasks, args.limit)
     if not ranking.tasks:
         raise ExportError(
@@ -51,29 +51,43 @@ def rank_export(args: argparse.Namespace, client: Client | None) -> int:
     for number, each in enumerate(ranking.tasks[:FIRST], start=1):
         print(printable(f"{number:>3}  task {each.task.id}  {base_name(str(each.task.path))}"))
     print(f"{len(ranking.tasks)} tasks in {args.output}")
-    if client:
-        version = push_scores(client, {each.task.id: each.score for each in ranking.tasks})
-        print(printable(f"{client.name}: scores of {len(ranking.tasks)} predictions, version {version}"))
+    left = push_order(client, ranking) if client else 0
     if tasks.missing:
-        print(printable(f"missing: {len(tasks.missing)} photos of unlabelled tasks, such as {tasks.missing[0]}"))
+        print(printable(f"photos that are missing: {len(tasks.missing)}, such as {tasks.missing[0]}; pull brings them"))
     if ranking.failures:
-        print(printable(f"unreadable: {len(ranking.failures)} photos, such as {_first(ranking.failures)}"))
-    return 3 if tasks.missing or ranking.failures else 0
+        print(printable(f"photos that cannot be read: {len(ranking.failures)}, such as {_first(ranking.failures)}"))
+    return 3 if left or tasks.missing or ranking.failures else 0
 
 
-def check_unlabelled(export: str, tasks: Tasks) -> None:
-    """Refuses an export without an unlabelled photo.
+def push_order(client: Client, ranking: Ranking) -> int:
+    """Writes the order into the project, and says so; how many tasks could not be given their score."""
+    pushed = push_scores(client, {each.task.id: each.score for each in ranking.tasks})
+    print(printable(f"{client.name}: scores of {pushed.scored} predictions, version {pushed.version}"))
+    if pushed.labelled:
+        print(f"labelled by now: {pushed.labelled} of the ranked tasks")
+    if pushed.without:
+        print(
+            f"without a score: {len(pushed.without)} tasks that have no prediction of this version, the first is task "
+            f"{pushed.without[0]}; push gives them one"
+        )
+    return len(pushed.without)
+
+
+def unlabelled_photos(export: str, tasks: Tasks) -> int:
+    """How many photos wait for a label.
 
     Raises:
-        ExportError: says whether there is none, or none was found.
+        ExportError: there are none, or none of them was found.
     """
-    if not tasks.unlabelled and tasks.missing:
-        raise ExportError(
-            f"{export}: the photos of its {len(tasks.missing)} unlabelled tasks are missing, such as "
-            f"{tasks.missing[0]}; say where they lie with --image-root"
-        )
     if not tasks.unlabelled:
         raise ExportError(f"{export}: no task in it is unlabelled; add photos to the project, and pull it again")
+    count = sum(task.path is not None for task in tasks.unlabelled)
+    if not count:
+        raise ExportError(
+            f"{export}: the photos of its {len(tasks.unlabelled)} unlabelled tasks are missing, such as "
+            f"{tasks.unlabelled[0].name}; say where they lie with --image-root"
+        )
+    return count
 
 
 def _first(failures: dict[Path, str]) -> str:

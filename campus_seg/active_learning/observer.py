@@ -48,8 +48,13 @@ class Observer:
         pipeline = Pipeline(
             read_photo,
             lambda photos: [self.look(photo) for photo in photos],
-            lambda path, photo, look: look,
+            _checked,
             cost=pixel_count,
             expected=(PhotoError,),
         )
         yield from pipeline.run(paths)
+
+
+def _checked(path: Path, photo: np.ndarray, look: Look) -> Look | PhotoError:
+    """One number that is none would spoil the distances of all photos."""
+    return look if np.isfinite(look.feature).all() else PhotoError("the model's numbers for it are not finite")

@@ -3,7 +3,7 @@
 Photos are taken one at a time, each the best of those left, which is the one with the highest
 
     (sum over the classes of the bits unknown of their objects / sqrt(objects of the class labelled by then + 1))
-    * distance to the nearest photo that is labelled or taken already.
+    * distance to the nearest photo that is labelled or taken already, or 0.001 where that is more.
 
 The square root favours rare classes as the repeat factors of LVIS do (Gupta et al. 2019, arXiv:1908.03195), and a class
 is less rare with each photo taken. The distance is that of core-sets (Sener and Savarese 2018, arXiv:1708.00489) in the
@@ -20,6 +20,8 @@ from campus_seg.active_learning.uncertainty import Look
 # What a photo counts in which nothing is found at all: less than anything found, so that these photos come last, those
 # that are like no other first.
 NOTHING = 1e-6
+NEAREST = 1e-3  # the distance below which photos are the same scene: what is unknown still tells them apart
+ROUNDING = 1e-5  # of a feature's length: what is left of features that are all alike
 
 
 class Place(NamedTuple):
@@ -57,27 +59,32 @@ def order_photos(looks: Sequence[Look], known: Sequence[np.ndarray], labelled: n
     distance = np.ones(len(looks))
     for feature in known:
         distance = np.minimum(distance, distances(features, feature))
+
+    def gains() -> np.ndarray:
+        return (bits @ (expected + 1) ** -0.5 + NOTHING) * np.maximum(distance, NEAREST)
+
     left = np.ones(len(looks), dtype=bool)
     places = []
     for _ in range(min(limit, len(looks))):
-        gain = (bits @ (expected + 1) ** -0.5 + NOTHING) * distance
+        gain = gains()
         best = int(np.argmax(np.where(left, gain, -1)))
         places.append(Place(best, float(gain[best]), float(distance[best])))
         left[best] = False
         expected += found[best]
         distance = np.minimum(distance, distances(features, features[best]))
-    gain = (bits @ (expected + 1) ** -0.5 + NOTHING) * distance
+    gain = gains()
     rest = [i for i in np.argsort(-gain, kind="stable").tolist() if left[i]]
     return places + [Place(i, float(gain[i]), float(distance[i])) for i in rest]
 
 
 def unit_features(features: np.ndarray) -> np.ndarray:
     """Features (N, D) without what is common to all of them, and of length 1; zero where nothing is left."""
-    own = features - features.mean(axis=0)
+    common = features.mean(axis=0)
+    own = features - common
     lengths = np.linalg.norm(own, axis=1, keepdims=True)
-    return np.divide(own, lengths, out=np.zeros_like(own), where=lengths > 0)
+    return np.divide(own, lengths, out=np.zeros_like(own), where=lengths > ROUNDING * np.linalg.norm(common))
 
 
 def distances(features: np.ndarray, feature: np.ndarray) -> np.ndarray:
-    """Half of the Euclidean distance of features (N, D) of length 1 to another one (D,): (N,), 0 … 1."""
-    return np.sqrt(np.clip((1 - features @ feature) / 2, 0, 1))
+    """Half of the Euclidean distance of features (N, D) of length 1 or 0 to another one (D,): (N,), 0 … 1."""
+    return np.linalg.norm(features - feature, axis=1) / 2

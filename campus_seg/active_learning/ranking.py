@@ -62,7 +62,7 @@ def rank_tasks(observer: Observer, class_names: Sequence[str], tasks: Tasks, lim
     """
     labels = Counter(label for task in tasks.labelled for label in task.labels)
     failures, looks = {}, {}
-    paths = list(dict.fromkeys(task.path for task in (*tasks.labelled, *tasks.unlabelled)))
+    paths = list(dict.fromkeys(task.path for task in (*tasks.labelled, *tasks.unlabelled) if task.path))
     for path, look in tqdm(observer.look_at(paths), desc="looking", unit="photo", total=len(paths), disable=None):
         if isinstance(look, PhotoError):
             failures[path] = str(look)

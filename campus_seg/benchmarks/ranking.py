@@ -1,4 +1,4 @@
-"""What the order in which photos are labelled saves: the most instructive first, against any order, simulated.
+"""What the order in which photos are labelled saves: the most instructive first, against a random order, simulated.
 
 The labels of drawn photos are known and are uncovered some at a time. Every model is trained anew from one checkpoint
 of other photos, for as many iterations, so that what it is worth depends on the uncovered labels alone.
@@ -36,7 +36,7 @@ from campus_seg.modeling.mini_backbone import register_mini_backbone
 
 SAMPLE_SEED = 0  # of the drawing: that of `make demo`
 ENGINE = ["CAMPUS.INFERENCE.ENGINE", "eager"]  # a model looks at the photos once, which is no time to convert it
-ORDERS = {"random": "in any order", "ranked": "ranked"}
+ORDERS = ("random", "ranked")
 
 
 class Stage(NamedTuple):
@@ -134,7 +134,7 @@ def measure_rank(args: argparse.Namespace) -> dict[str, Any]:
                 for name, curve in uncover(pool, seed, args, progress.update).items():
                     curves[name].append(curve)
                     told = ", ".join(f"{stage.photos} {stage.ap:.1f}" for stage in curve)
-                    tqdm.write(f"seed {seed}, {ORDERS[name]}: {told}", file=sys.stderr)
+                    tqdm.write(f"seed {seed}, {name}: {told}", file=sys.stderr)
     if args.picture:
         draw_curves(curves, args.picture)
     return {
@@ -187,10 +187,7 @@ def compare(curves: Mapping[str, Sequence[Sequence[Stage]]]) -> dict[str, float]
     """What ranking saves, by the seeds' mean curves.
 
     Returns:
-        "rank_photos_to_same_ap": labelled photos with which ranking is as good as the random order in the end, as a
-        share of those with which that is first so good; "rank_objects_to_same_ap": the same of labelled objects, since
-        photos of many objects take longer to label. Left out where ranking is never so good.
-        "rank_ap_gain": points of AP that ranking has more with as many photos, averaged over all stages but the first.
+        As tools/README.md has them; what ranking never reaches is left out.
     """
     random, ranked = (mean_curve(curves[name]) for name in ORDERS)
     ratios = {}
@@ -205,8 +202,8 @@ def compare(curves: Mapping[str, Sequence[Sequence[Stage]]]) -> dict[str, float]
 def table(curves: Mapping[str, Sequence[Sequence[Stage]]]) -> str:
     """The curves as Markdown: of the seeds the mean and, of AP, the lowest and the highest."""
     lines = [
-        "| labelled photos | objects in any order / ranked | mask AP in any order | mask AP ranked "
-        "| ranked photos for the AP in any order |",
+        "| labelled photos | objects, random / ranked | mask AP, random | mask AP, ranked "
+        "| ranked photos for the random order's AP |",
         "| --- | --- | --- | --- | --- |",
     ]
     random, ranked = (mean_curve(curves[name]) for name in ORDERS)
@@ -225,11 +222,11 @@ def table(curves: Mapping[str, Sequence[Sequence[Stage]]]) -> str:
 def draw_curves(curves: Mapping[str, Sequence[Sequence[Stage]]], picture: Path) -> None:
     """Draws mask AP over labelled photos: of the seeds the mean, and from the lowest to the highest."""
     with draw_axes() as (figure, axes):
-        for (name, label), color in zip(ORDERS.items(), (COLORS["val"], COLORS["train"]), strict=True):
+        for name, color in zip(ORDERS, (COLORS["val"], COLORS["train"]), strict=True):
             mean = mean_curve(curves[name])
             photos = [stage.photos for stage in mean]
             aps = [[stage.ap for stage in stages] for stages in zip(*curves[name], strict=True)]
-            axes.plot(photos, [stage.ap for stage in mean], color=color, marker="o", markersize=4, label=label)
+            axes.plot(photos, [stage.ap for stage in mean], color=color, marker="o", markersize=4, label=name)
             axes.fill_between(photos, [*map(min, aps)], [*map(max, aps)], color=color, alpha=0.15, linewidth=0)
         random, ranked = (mean_curve(curves[name]) for name in ORDERS)
         enough = needed(random[-1].ap, ranked, "photos")

@@ -8,7 +8,6 @@ from campus_seg.inference.model_arguments import add_config_argument, add_opts, 
 from campus_seg.inference.outputs import OUTPUTS
 from campus_seg.storage import is_uri, shown
 
-GOES_ON = "the same command goes on where it was"  # what every end before the last photo says
 LEAST_TILE = 32  # pixels
 OVERLAP = 0.2  # of tiles; SAHI's default too
 

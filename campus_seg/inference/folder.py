@@ -12,8 +12,7 @@ from detectron2.utils import comm
 from tqdm import tqdm
 
 from campus_seg.atomic_writes import enough_room, remove_leftovers
-from campus_seg.errors import ConfigError
-from campus_seg.inference.arguments import GOES_ON
+from campus_seg.errors import GOES_ON, ConfigError
 from campus_seg.inference.gallery import THUMBNAILS, write_gallery
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.journal import Journal

@@ -16,8 +16,8 @@ import msgspec
 
 from campus_seg.errors import ConfigError, LabelStudioError
 from campus_seg.inference.preannotation import Preannotator
-from campus_seg.label_studio.client import Task
 from campus_seg.label_studio.interface import ClassControls, Interface
+from campus_seg.label_studio.raw import NO_JSON
 from campus_seg.photos import PhotoError
 
 MAX_BODY = 2**24  # bytes of a request: tasks and an interface, no photos
@@ -28,10 +28,18 @@ logger = logging.getLogger(__name__)
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
-class _Question(msgspec.Struct):
-    """What /predict is asked; who asks, and with what access, is not looked at."""
+class _AskedTask(msgspec.Struct):
+    id: int
 
-    tasks: list[Task]
+
+class _Question(msgspec.Struct):
+    """What /predict is asked.
+
+    Who asks, and with what access, is not looked at; nor where a task's photo is said to lie, or whoever asks could
+    have anything fetched that this server can reach.
+    """
+
+    tasks: list[_AskedTask]
     label_config: str = ""
 
 
@@ -129,18 +137,19 @@ class Backend:
             controls = self._annotator.controls(interface)
         except LabelStudioError as error:
             raise _BadRequestError(400, str(error)) from None
-        return {"results": [self._prediction(task, interface, controls) for task in question.tasks]}
+        return {"results": [self._prediction(task.id, interface, controls) for task in question.tasks]}
 
-    def _prediction(self, task: Task, interface: Interface, controls: ClassControls) -> dict[str, Any]:
+    def _prediction(self, number: int, interface: Interface, controls: ClassControls) -> dict[str, Any]:
         """One task's; where its photo cannot be had one without a result, which Label Studio does not keep."""
         try:
-            image = self._annotator.photo(task, interface, controls)
+            image = self._annotator.photo(number, interface, controls)
         except PhotoError as error:
-            logger.warning("task %s: %s", task.id, error)
-            return {"error": str(error)}
+            logger.warning("task %s: %s", number, error)
+            return {"error": "the photo cannot be had; this server's log says why"}
         with self._one_at_a_time:
             (instances,) = self._annotator.predictor([image])
         regions, score = self._annotator.regions(image, instances, controls)
+        logger.info("task %s: %d regions", number, len(regions))
         return {"result": regions, "score": score, "model_version": self._annotator.model_version}
 
 
@@ -155,18 +164,24 @@ def serve(annotator: Preannotator, password: str, host: str, port: int) -> None:
     except ImportError:
         raise ConfigError("serve needs waitress: pip install 'campus_seg[serve]'") from None
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings show addresses, with keys to photos in them
+    shown = f"[{host}]" if ":" in host else host
     try:
         server = waitress.create_server(
             Backend(annotator, password), host=host, port=port, ident=None, max_request_body_size=MAX_BODY
         )
     except OSError as error:
-        raise ConfigError(f"{host}:{port}: cannot be listened on ({error.strerror}); give another --port") from None
-    print(f"http://{host}:{server.effective_port}: {annotator.model_version}; Ctrl-C stops it", flush=True)
+        raise ConfigError(f"{shown}:{port}: cannot be listened on ({error.strerror}); give another --port") from None
+    except ValueError:
+        raise ConfigError(f"--host {host}: is no address of this machine; give 127.0.0.1, or another of its") from None
+    # A name may have several addresses, such as localhost.
+    port = getattr(server, "effective_listen", [(host, getattr(server, "effective_port", port))])[0][1]
+    print(f"http://{shown}:{port}: {annotator.model_version}; Ctrl-C stops it", flush=True)
     server.run()
 
 
 def _read(body: bytes, kind: Any) -> Any:
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NO_JSON as error:
         raise _BadRequestError(400, f"not what Label Studio asks ({error})") from None

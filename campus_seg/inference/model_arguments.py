@@ -46,7 +46,7 @@ def threshold(text: str) -> tuple[str, float | str]:
     return name, value
 
 
-def at_least(least: int, text: str) -> int:
+def at_least(least: int, text: str, most: int | None = None) -> int:
     """A whole number, for argparse."""
     try:
         value = int(text)
@@ -54,4 +54,6 @@ def at_least(least: int, text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text} is no whole number") from None
     if value < least:
         raise argparse.ArgumentTypeError(f"{text} is less than {least}")
+    if most is not None and value > most:
+        raise argparse.ArgumentTypeError(f"{text} is more than {most}")
     return value

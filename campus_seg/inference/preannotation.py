@@ -22,6 +22,8 @@ from campus_seg.label_studio.push import BATCH, Push
 from campus_seg.label_studio.results import Found, prediction_regions, prediction_score
 from campus_seg.photos import PhotoError, read_photo
 
+PHONE = 12_000_000  # pixels of a photo as phones take them: how many one has is not known before it is fetched
+
 
 @dataclass
 class Pushed:
@@ -50,7 +52,10 @@ class Preannotator:
         run: a name for the model, for people.
 
     Attributes:
-        model_version: the name, and a hash of what the predictions depend on.
+        model_version: the name, and a hash of what the predictions depend on: also of the controls that they name.
+
+    Raises:
+        LabelStudioError: the project has no controls for some of the model's classes.
     """
 
     def __init__(self, client: Client, predictor: Predictor, selection: Selection, run: str):
@@ -59,7 +64,9 @@ class Preannotator:
         self.predictor = predictor
         self.class_names = list(selection.classes) or predictor.class_names
         made_with = {name: value for name, value in predictor.made_with.items() if name != "engine"}
-        text = json.dumps({**made_with, **selection.made_with}, sort_keys=True)
+        controls = self.controls(client.interface).by_class
+        drawn_with = {name: [vars(one) for one in own.values()] for name, own in controls.items()}
+        text = json.dumps({**made_with, **selection.made_with, "controls": drawn_with}, sort_keys=True)
         self.model_version = f"{run} {hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def controls(self, interface: Interface) -> ClassControls:
@@ -70,13 +77,22 @@ class Preannotator:
         """
         return interface.for_classes(self.class_names, self._client.name)
 
-    def photo(self, task: Task, interface: Interface, controls: ClassControls) -> np.ndarray:
+    def photo(self, task: Task | int, interface: Interface, controls: ClassControls) -> np.ndarray:
         """The one photo of a task, (H, W, 3) uint8, BGR, upright.
 
+        Args:
+            task: from the project, or its number.
+            interface: of the project.
+            controls: of `controls`.
+
         Raises:
-            PhotoError: it shows none, or several, or it cannot be read.
+            PhotoError: it shows none, or several, or it cannot be read, or there is no such task.
             LabelStudioError: the server cannot be used.
         """
+        if isinstance(task, int):
+            task = self._client.task(task)
+        if task is None:
+            raise PhotoError(f"{self._client.name} has no such task")
         addresses = interface.addresses(task.data, controls.image)
         if len(addresses) != 1:
             raise PhotoError(f"shows {len(addresses) or 'no'} photos, and one is wanted")
@@ -135,7 +151,7 @@ def push_predictions(client: Client, annotator: Preannotator, *, replace: bool =
         lambda task: annotator.photo(task, interface, controls),
         annotator.predictor,
         predicted,
-        cost=lambda task: 0,  # not known before it is fetched
+        cost=lambda task: PHONE,
         expected=(PhotoError,),
         batch=annotator.predictor.batch,
     )

@@ -22,14 +22,15 @@ def add_server_arguments(parser: argparse.ArgumentParser, *, required: bool = Tr
     add("--url", help=f"the server's address, such as http://HOST:8080; or in {URL_VARIABLE}")
     add("--project", required=required, type=int, metavar="N", help="its number, as in its address")
     add("--token-file", type=Path, metavar="FILE", help=f"holds your access token; or in {TOKEN_VARIABLE}")
-    add("--timeout", type=_seconds, default=TIMEOUT, metavar="SECONDS", help="to wait for the server's next byte (60)")
+    add("--timeout", type=seconds, default=TIMEOUT, metavar="SECONDS", help="to wait for the server's next byte (60)")
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= MAX_TIMEOUT:
+def seconds(text: str) -> float:
+    """A number of seconds that one can wait; argparse's error for others has this function's name."""
+    value = float(text)
+    if not 0 < value <= MAX_TIMEOUT:
         raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most a day's {MAX_TIMEOUT:.0f}")
-    return seconds
+    return value
 
 
 def find_token(token_file: Path | None) -> str:
@@ -41,8 +42,8 @@ def find_token(token_file: Path | None) -> str:
     return _secret(
         token_file,
         TOKEN_VARIABLE,
-        f"no token: put yours (Label Studio, Account & Settings, Access Token) into {TOKEN_VARIABLE}, or into a file "
-        "and give that with --token-file",
+        f"no token: put yours (Label Studio, Account & Settings, Personal or Legacy Token) into {TOKEN_VARIABLE}, or "
+        "into a file and give that with --token-file",
     )
 
 

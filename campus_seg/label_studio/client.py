@@ -3,6 +3,8 @@
 import argparse
 import base64
 import io
+import itertools
+import json
 from collections.abc import Mapping, Sequence
 from email.utils import formatdate, parsedate_to_datetime
 from typing import Any, NamedTuple
@@ -13,12 +15,17 @@ import requests
 
 from campus_seg.errors import LabelStudioError
 from campus_seg.label_studio.account import find_token, server_address
-from campus_seg.label_studio.connection import Connection, CutShortError
+from campus_seg.label_studio.answers import AddressError, Bounds, CutShortError
+from campus_seg.label_studio.connection import Connection
 from campus_seg.label_studio.interface import Interface
 from campus_seg.photos import PhotoError, photo_size
 
 PAGE = 500  # tasks that are asked for at once
-PATIENT = 300.0  # seconds that the server may take to put all of a project into one answer
+PATIENT = 5.0  # times the timeout, that the server may take to put all of a project into one answer
+# Photos may come from anybody's server. 1 GB is more than any camera writes; the time is for slow lines.
+PHOTO_SIZE = 10**9  # bytes
+PHOTO_TIME = 15.0  # times the timeout
+OF_ALL = (None, 401, 429, 502, 503, 504)  # what the server answers whatever photo it is asked for, and no answer
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -95,7 +102,7 @@ class Client:
         self._path = f"/api/projects/{project}"
         self.name = f"project {project}"
         try:
-            answer = connection.value("GET", f"{self._path}/", _ProjectAnswer)
+            answer = self._settings()
         except LabelStudioError as error:
             if error.code == 404:
                 message = f"{connection.url}: has no project {project}, or not for you; give another --project"
@@ -105,27 +112,57 @@ class Client:
         self.name = f"project {project} ({title})" if title else self.name
         self.interface = Interface.parse(answer.label_config, self.name)
 
+    def _settings(self) -> _ProjectAnswer:
+        return self.connection.value("GET", f"{self._path}/", _ProjectAnswer)
+
     def export(self) -> bytes:
-        """All tasks with their annotations, in Label Studio's own JSON."""
+        """All tasks with their annotations, in Label Studio's own JSON.
+
+        As long as the project is large, and from a server that was chosen with --url; so nothing bounds it.
+        """
         query = {"exportType": "JSON", "download_all_tasks": "true"}
-        return self.connection.read(f"{self._path}/export", params=query, timeout=PATIENT).content
+        return self.connection.read(f"{self._path}/export", params=query, patience=PATIENT).content
 
     def tasks(self) -> list[Task]:
         """All tasks, in the order of their ids."""
         found: dict[int, Task] = {}
-        page, total = 0, 1
-        while page * PAGE < total:
-            page += 1
+        for page in itertools.count(1):  # of what size the server likes, at most PAGE
             query = {"project": self.project, "page": page, "page_size": PAGE, "resolve_uri": "false"}
-            answer = self.connection.value("GET", "/api/tasks", _TaskPage, params=query, timeout=PATIENT)
-            total = answer.total if answer.tasks else 0
+            try:
+                answer = self.connection.value("GET", "/api/tasks", _TaskPage, params=query, patience=PATIENT)
+            except LabelStudioError as error:
+                if error.code == 404 and page > 1:  # behind the last one, where tasks were removed meanwhile
+                    break
+                raise
+            before = len(found)
             found.update({task.id: task for task in answer.tasks})
+            if len(found) == before or len(found) >= answer.total:
+                break
         return [found[key] for key in sorted(found)]
+
+    def task(self, number: int) -> Task | None:
+        """One of the project's tasks; None where it has no such one.
+
+        By a filter of the list: who asks for a task by its own address starts a connected model on it.
+        """
+        wanted = {"filter": "filter:tasks:id", "operator": "equal", "type": "Number", "value": number}
+        query = json.dumps({"filters": {"conjunction": "and", "items": [wanted]}})
+        params = {"project": self.project, "page_size": 1, "resolve_uri": "false", "query": query}
+        tasks = self.connection.value("GET", "/api/tasks", _TaskPage, params=params).tasks
+        return tasks[0] if tasks and tasks[0].id == number else None
+
+    def current_interface(self) -> Interface:
+        """The labelling interface as it is now, which people may have changed meanwhile.
+
+        Raises:
+            LabelStudioError: it shows no photo, or the server cannot be used.
+        """
+        return Interface.parse(self._settings().label_config, self.name)
 
     def predictions(self) -> list[Prediction]:
         """All predictions of the project."""
         query = {"project": self.project}
-        return self.connection.value("GET", "/api/predictions/", list[Prediction], params=query, timeout=PATIENT)
+        return self.connection.value("GET", "/api/predictions/", list[Prediction], params=query, patience=PATIENT)
 
     def import_predictions(self, predictions: Sequence[dict[str, Any]]) -> int:
         """Adds predictions and says how many the server has created; it leaves out what it does not like.
@@ -138,8 +175,7 @@ class Client:
     def delete_prediction(self, prediction: int) -> None:
         """Removes one prediction; one that is gone already, as of a request that was tried again, is no fault."""
         try:
-            with self.connection.answer("DELETE", f"/api/predictions/{prediction}/"):
-                pass
+            self.connection.send("DELETE", f"/api/predictions/{prediction}/")
         except LabelStudioError as error:
             if error.code != 404:
                 raise
@@ -150,7 +186,7 @@ class Client:
 
     def shown_version(self) -> str:
         """The version whose predictions people see; "" where none was chosen."""
-        return self.connection.value("GET", f"{self._path}/", _ProjectAnswer).model_version or ""
+        return self._settings().model_version or ""
 
     def show_predictions(self, model_version: str) -> None:
         """Chooses the version whose predictions people see; there has to be one of it."""
@@ -159,7 +195,7 @@ class Client:
     def photo(
         self, address: str, task: int, *, modified: float | None = None, size: int | None = None
     ) -> Fetched | None:
-        """A photo, of any server; None where it is still what the caller has.
+        """A photo, of any server; None where it is still what the caller has, if that has one.
 
         Args:
             address: as the task has it.
@@ -178,11 +214,14 @@ class Client:
             same_size = size is not None and response.headers.get("Content-Length") == str(size)
             return response.status_code == 304 or (same_size and _modified(response.headers) in (None, modified))
 
+        unless = None if modified is None and size is None else unchanged
+        bounds = Bounds(PHOTO_SIZE, PHOTO_TIME * self.connection.timeout)
         try:
-            answer = self.connection.read(path, headers=headers, unless=unchanged)
+            answer = self.connection.read(path, headers=headers, unless=unless, bounds=bounds)
+        except (AddressError, CutShortError) as error:
+            raise PhotoError(str(error)) from None
         except LabelStudioError as error:
-            of_all = error.code in (None, 401) and not isinstance(error, CutShortError)
-            if path.startswith("/") and of_all:
+            if error.code in OF_ALL:
                 raise
             raise PhotoError(str(error)) from None
         if answer.content is None:
@@ -193,18 +232,17 @@ class Client:
     def _photo_path(self, address: str, task: int) -> str:
         """Where to ask for a photo: a path of this server, or an address of another."""
         scheme, separator, _ = address.partition("://")
-        if separator and scheme not in ("http", "https"):  # of a bucket, which the server alone can open
+        if separator and scheme.lower() not in ("http", "https"):  # of a bucket, which the server alone can open
             key = base64.urlsafe_b64encode(address.encode()).decode()
             return f"/tasks/{task}/resolve/?fileuri={key}"
-        own = urlsplit(self.connection.url)
         if separator:
-            other = urlsplit(address)
-            if other[:2] != own[:2]:
+            if not self.connection.is_own(address):
                 return address
-            address = other._replace(scheme="", netloc="").geturl()
+            address = urlsplit(address)._replace(scheme="", netloc="").geturl() or "/"
         elif not address.startswith("/"):
             raise PhotoError(f"{address[:100]} is no address that can be fetched")
-        return address.removeprefix(own.path) if own.path and address.startswith(f"{own.path}/") else address
+        below = urlsplit(self.connection.url).path
+        return address.removeprefix(below) if address.startswith(f"{below}/") else address
 
 
 def connect(args: argparse.Namespace) -> Client:

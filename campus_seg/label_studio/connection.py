@@ -1,10 +1,10 @@
-"""Requests to a Label Studio server: either kind of token, patience with its faults, and one clear line for each."""
+"""Requests to a Label Studio server: either kind of token, and patience with its faults."""
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 import requests
@@ -13,27 +13,24 @@ from requests.auth import AuthBase
 from urllib3 import Retry
 
 from campus_seg.errors import LabelStudioError
-from campus_seg.label_studio.account import TIMEOUT, TOKEN_VARIABLE
+from campus_seg.label_studio.account import TIMEOUT
+from campus_seg.label_studio.answers import UNASKABLE, Bounds, CutShortError, read_whole, refused, unanswered
+from campus_seg.label_studio.raw import NO_JSON
 
 CONNECT_TIMEOUT = 10.0  # seconds
 TRIES = 4
 AT_ONCE = 8  # requests, from as many threads
-# Seconds between two tries grow from the first on: 0.5, 1, 2. Also for 429, "too many requests".
+# Before the second try urllib3 does not wait, then 4 and 8 s, in which a server has started anew; or as long as the
+# server itself asks for. Also for 429, "too many requests".
 PATIENCE = Retry(
     total=TRIES - 1,
-    backoff_factor=0.5,
+    backoff_factor=2,
     status_forcelist=(429, 500, 502, 503, 504),
     allowed_methods=("GET", "PATCH", "DELETE"),
     raise_on_status=False,
     retry_after_max=60,
 )
-CUT = (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
 REFRESH = "/api/token/refresh/"
-LONGEST = 200  # letters of what a server says of an error
-
-
-class CutShortError(LabelStudioError):
-    """An answer that began and did not end."""
 
 
 class Answer(NamedTuple):
@@ -60,8 +57,20 @@ def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def pause(tried: int) -> None:
-    """Waits after having tried once more than `tried` times, as long as `PATIENCE` does."""
+    """Waits after having tried once more than `tried` times: 2, 4, 8 s."""
     time.sleep(PATIENCE.backoff_factor * 2**tried)
+
+
+def _normal(address: str) -> str:
+    """An address as requests asks for it and answers name it, such as with its host in ASCII."""
+    return requests.Request("GET", address).prepare().url
+
+
+def _session(patience: Retry) -> requests.Session:
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=patience, pool_maxsize=AT_ONCE))
+    return session
 
 
 class Connection:
@@ -82,62 +91,88 @@ class Connection:
         self._personal = token.count(".") == 2  # a JSON Web Token (RFC 7519)
         self._auth = None if self._personal else _Bearer(f"Token {token}")
         self._renewing = threading.Lock()
-        self._session = requests.Session()
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(max_retries=PATIENCE, pool_maxsize=AT_ONCE))
+        self._session = _session(PATIENCE)
         self._session.mount(url + REFRESH, HTTPAdapter(max_retries=PATIENCE.new(allowed_methods=None)))
+        self._patient = _session(PATIENCE.new(read=1))  # what was waited for so long is waited for once more
 
     def __repr__(self) -> str:  # without the token
         return f"Connection({self.url!r})"
 
+    def is_own(self, address: str) -> bool:
+        """Whether an address is this server's, which alone gets the token: of its host, and below its path."""
+        try:
+            own, other = _normal(self.url), _normal(address)
+            elsewhere = self._session.should_strip_auth(own, other)  # as for redirects
+        except UNASKABLE:  # such as "[" in a host
+            return address.startswith(f"{self.url}/")
+        return not elsewhere and f"{urlsplit(other).path}/".startswith(f"{urlsplit(own).path.rstrip('/')}/")
+
     def read(
-        self, address: str, *, unless: Callable[[requests.Response], bool] | None = None, **options: Any
+        self,
+        address: str,
+        *,
+        unless: Callable[[requests.Response], bool] | None = None,
+        bounds: Bounds | None = None,
+        **options: Any,
     ) -> Answer:
         """The whole answer to GET.
 
         Args:
-            address: see `answer`.
+            address: see `_request`.
             unless: whether, by its head, its body is not wanted.
-            **options: see `answer`.
+            bounds: of its body.
+            **options: see `_request`.
 
         Raises:
             CutShortError: it began and did not end, however often it was asked for.
-            LabelStudioError: as of `answer`.
+            AddressError: it is more than the bounds allow, or another server than this one is at fault.
+            LabelStudioError: the server cannot be reached or refuses; it has the status in `code`.
         """
         for tried in range(TRIES):
             try:
-                with self.answer("GET", address, **options) as response:
-                    wanted = unless is None or not unless(response)
-                    return Answer(response.content if wanted else None, response.headers)
+                with self._request("GET", address, **options) as response:
+                    if unless and unless(response):
+                        return Answer(None, response.headers)
+                    return Answer(read_whole(response, self._wait(**options), bounds), response.headers)
             except CutShortError:
                 if tried == TRIES - 1:
                     raise
                 pause(tried)
         raise AssertionError("unreachable")
 
+    def send(self, method: str, path: str, **options: Any) -> bytes:
+        """What the server answers to another method than GET, once; errors are those of `read`.
+
+        Args:
+            method: of HTTP.
+            path: below the server's address.
+            **options: see `_request`.
+        """
+        with self._request(method, path, **options) as response:
+            return read_whole(response, self._wait(**options))
+
     def value(self, method: str, path: str, kind: Any, **options: Any) -> Any:
-        """What the server answers, as JSON of a known kind.
+        """What the server answers, as JSON of a known kind; errors are those of `read`.
 
         Args:
             method: of HTTP.
             path: below the server's address.
             kind: a type that msgspec knows; fields that it does not name are left out.
-            **options: see `answer`.
+            **options: see `_request`.
         """
-        if method == "GET":
-            content = self.read(path, **options).content
-        else:
-            with self.answer(method, path, **options) as response:
-                content = response.content
+        content = self.read(path, **options).content if method == "GET" else self.send(method, path, **options)
         try:
             return msgspec.json.decode(content, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except NO_JSON as error:
             raise LabelStudioError(
                 f"{self.url}{path}: answers with what Label Studio does not ({error}); is --url the server's address?"
             ) from None
 
-    @contextmanager
-    def answer(
+    def _wait(self, *, patience: float = 1.0, **_: Any) -> float:
+        """Seconds to wait for the next byte."""
+        return patience * self.timeout
+
+    def _request(
         self,
         method: str,
         address: str,
@@ -145,9 +180,9 @@ class Connection:
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float = 0.0,
-    ) -> Iterator[requests.Response]:
-        """The answer to one request, whose body is read in the block. Another server than this one gets no token.
+        patience: float = 1.0,
+    ) -> requests.Response:
+        """The answer to one request, whose body is still to be read. Another server than this one gets no token.
 
         Args:
             method: of HTTP.
@@ -155,51 +190,39 @@ class Connection:
             params: of the query.
             json: what is sent.
             headers: of the request.
-            timeout: seconds to wait for the next byte, at least, where it is known to take long.
-
-        Raises:
-            LabelStudioError: the server cannot be reached or refuses; it has the status in `code`.
+            patience: times the timeout to wait, above 1 where it is known to take long.
         """
         own = address.startswith("/")
         full = self.url + address if own else address
-        shown = full.partition("?")[0]  # what is behind it may be a key to a photo
-        wait = (CONNECT_TIMEOUT, max(timeout, self.timeout))
-        options = {"params": params, "json": json, "headers": headers, "timeout": wait, "stream": True}
-        began = False
+        session = self._patient if patience > 1 else self._session
+        wait = self._wait(patience=patience)
+        # A redirected POST would become a GET.
+        options = {"params": params, "json": json, "headers": headers, "allow_redirects": method == "GET"}
+        for renew in (False, True):
+            auth = self._authorization(renew) if own else _nobody
+            response = self._answer(session, method, full, wait, auth=auth, **options)
+            denied = response.status_code == 401 and self.is_own(response.url)
+            if renew or not (denied and own and self._personal):
+                break
+            response.close()
+        self._check(response, 400 if method == "GET" else 300, wait)
+        return response
+
+    def _answer(
+        self, session: requests.Session, method: str, address: str, wait: float, **options: Any
+    ) -> requests.Response:
         try:
-            for renew in (False, True):
-                auth = self._authorization(renew) if own else _nobody
-                # A redirected POST would become a GET.
-                response = self._session.request(method, full, auth=auth, allow_redirects=method == "GET", **options)
-                if not (response.status_code == 401 and own and self._personal) or renew:
-                    break
-                response.close()
+            return session.request(method, address, timeout=(CONNECT_TIMEOUT, wait), stream=True, **options)
+        except UNASKABLE as error:
+            last = getattr(getattr(error, "request", None), "url", None) or address  # of several, by redirects
+            raise unanswered(error, last, own=self.is_own(last), wait=wait) from None
+
+    def _check(self, response: requests.Response, limit: int, wait: float) -> None:
+        """Raises LabelStudioError where the status is not below the limit."""
+        if response.status_code >= limit:
+            secrets = (self._token, self._auth.header.partition(" ")[2] if self._auth else "")
             with response:
-                if response.status_code >= (400 if method == "GET" else 300):
-                    raise self._refused(response, shown)
-                began = True
-                yield response
-        except CUT as error:
-            raise CutShortError(f"{shown}: the answer was cut short ({_reason(error)}); try again") from None
-        except requests.exceptions.SSLError as error:
-            raise LabelStudioError(
-                f"{shown}: its certificate is not trusted ({_reason(error)}); name your authority's file in "
-                "REQUESTS_CA_BUNDLE"
-            ) from None
-        except (requests.exceptions.ConnectionError, requests.exceptions.ReadTimeout) as error:
-            if began:
-                raise CutShortError(
-                    f"{shown}: the answer stopped for {wait[1]:g} s; try again, or set --timeout"
-                ) from None
-            if "Read timed out" in str(error):  # after several tries, requests has no error of its own for that
-                raise LabelStudioError(
-                    f"{shown}: no answer within {wait[1]:g} s; try again, or set --timeout"
-                ) from None
-            raise LabelStudioError(
-                f"{shown}: cannot be reached ({_reason(error)}); start the server, or give another --url"
-            ) from None
-        except (requests.exceptions.RequestException, UnicodeError) as error:
-            raise LabelStudioError(f"{shown}: cannot be asked ({type(error).__name__}); check --url") from None
+                raise refused(response, own=self.is_own(response.url), wait=wait, secrets=secrets)
 
     def _authorization(self, renew: bool) -> _Bearer:
         """What goes with a request; access that has run out, or was never bought, is bought with the token."""
@@ -211,52 +234,13 @@ class Connection:
             return self._auth
 
     def _bought(self) -> str:
-        options = {"auth": _nobody, "allow_redirects": False, "timeout": (CONNECT_TIMEOUT, self.timeout)}
-        answer = self._session.post(self.url + REFRESH, json={"refresh": self._token}, **options)
-        if answer.status_code >= 300:
-            raise self._refused(answer, self.url + REFRESH)
+        options = {"auth": _nobody, "allow_redirects": False, "json": {"refresh": self._token}}
+        answer = self._answer(self._session, "POST", self.url + REFRESH, self.timeout, **options)
+        self._check(answer, 300, self.timeout)
         try:
-            return msgspec.json.decode(answer.content, type=dict[str, str])["access"]
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+            with answer:
+                return msgspec.json.decode(read_whole(answer, self.timeout), type=dict[str, str])["access"]
+        except (*NO_JSON, KeyError):
             raise LabelStudioError(
                 f"{self.url}: does not take a personal access token; is --url the server's address?"
             ) from None
-
-    def _refused(self, response: requests.Response, shown: str) -> LabelStudioError:
-        code = response.status_code
-        said = f"{code} {response.reason or ''}".strip()
-        try:
-            told = msgspec.json.decode(response.content)
-            detail = (told.get("validation_errors") or told.get("detail")) if isinstance(told, dict) else None
-            said += f": {detail}" if detail else ""
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, requests.exceptions.RequestException):
-            pass  # a page for people; the status says enough
-        for secret in (self._token, self._auth.header.partition(" ")[2] if self._auth else ""):
-            said = said.replace(secret, "…") if secret else said  # some servers repeat what they were given
-        said = said[:LONGEST]
-        if code < 400:
-            way_out = f"it sends on to {response.headers.get('Location', 'another')[:LONGEST]}: give that with --url"
-        elif code in (401, 403):
-            way_out = f"give a token of someone who may, in {TOKEN_VARIABLE} or with --token-file"
-        elif code == 404:
-            way_out = "check --url and --project"
-        elif code >= 500 or code == 429:
-            way_out = "look at the server's log, or try later"
-        else:
-            way_out = "see what it says"
-        return LabelStudioError(f"{shown}: refused ({said}); {way_out}", code)
-
-
-def _reason(error: BaseException | None) -> str:
-    """What the system said, from within the errors that libraries wrap it in."""
-    innermost = "no connection"
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        strerror = getattr(error, "strerror", None)
-        innermost = strerror if isinstance(strerror, str) and strerror else innermost
-        inner = [arg for arg in error.args if isinstance(arg, BaseException)]
-        error = getattr(error, "reason", None) or (inner[0] if inner else None) or error.__cause__ or error.__context__
-        if not isinstance(error, BaseException):
-            break
-    return innermost

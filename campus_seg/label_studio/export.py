@@ -148,7 +148,7 @@ def read_export(export: str, options: ExportOptions) -> Export:
     files = open_export(export)
     raw, source = find_labels(files)
     if not raw.photos:
-        raise ExportError(f"{source}: no photo in it; label some and export again")
+        raise ExportError(f"{source}: no labelled photo in it; label some, and export or pull again")
     report = ImportReport()
     distinct = len({photo.file_name for photo in raw.photos})
     tasks = sum(stray.code.startswith("task") for stray in raw.strays)

@@ -4,6 +4,7 @@ Coordinates are continuous: x from 0 at the left edge to the width at the right,
 (n, 2) float64 array of x, y; an object is a list of rings whose union it is.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -119,8 +120,13 @@ def clean_rings(rings: Sequence[np.ndarray], width: int, height: int) -> tuple[l
     return cleaned, codes
 
 
-def without_holes(geometry: shapely.Geometry) -> list[shapely.Polygon]:
-    """Polygons without holes that cover the same area: each hole is cut through its middle."""
+def without_holes(geometry: shapely.Geometry, between_pixels: bool = False) -> list[shapely.Polygon]:
+    """Polygons without holes that cover the same area: each hole is cut through its middle.
+
+    Args:
+        geometry: in pixels.
+        between_pixels: for outlines of whole pixels: cuts along their edges, as COCO would lose pixels cut in two.
+    """
     whole = []
     for polygon in _polygons(geometry):
         hole = next((ring for ring in polygon.interiors if shapely.Polygon(ring).area > _MIN_HOLE), None)
@@ -128,9 +134,11 @@ def without_holes(geometry: shapely.Geometry) -> list[shapely.Polygon]:
             whole += [shapely.Polygon(polygon.exterior)] if polygon.area else []
             continue
         middle = (hole.bounds[0] + hole.bounds[2]) / 2
+        if between_pixels:
+            middle = math.floor(middle)  # a hole of one column is cut along its left edge
         left, low, right, high = polygon.bounds
-        whole += without_holes(shapely.intersection(polygon, shapely.box(left, low, middle, high)))
-        whole += without_holes(shapely.intersection(polygon, shapely.box(middle, low, right, high)))
+        for half in (shapely.box(left, low, middle, high), shapely.box(middle, low, right, high)):
+            whole += without_holes(shapely.intersection(polygon, half), between_pixels)
     return whole
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from campus_seg.errors import LabelStudioError
 
-SHAPES = ("polygonlabels", "brushlabels")  # what a mask can be, the one that people edit most easily first
+POLYGON, BRUSH = "polygonlabels", "brushlabels"
+SHAPES = (POLYGON, BRUSH)  # what a mask can be, the one that people edit most easily first
 WHERE = "Settings > Labeling Interface"
 
 
@@ -93,7 +94,7 @@ class Interface:
         return list(dict.fromkeys(found))
 
     def for_classes(self, class_names: Sequence[str], source: str) -> "ClassControls":
-        """The controls that take a model's classes, all of one photo.
+        """The controls that take a model's classes, all of one photo: the first that has them all.
 
         Raises:
             LabelStudioError: there are none for masks, or none for some of the classes; names them.
@@ -103,19 +104,21 @@ class Interface:
                 f"{source}: its labelling interface has no control for masks; add <PolygonLabels> with the classes, "
                 f"and <BrushLabels> for masks with holes, in {WHERE}"
             )
-        image = self.controls[0].image
-        chosen: dict[str, dict[str, Control]] = {name: {} for name in class_names}
-        for control in self.controls:
-            for name in class_names:
-                if control.image == image and name in control.labels:
-                    chosen[name].setdefault(control.shape, control)
-        missing = [name for name in class_names if not chosen[name]]
-        if missing:
-            raise LabelStudioError(
-                f"{source}: its labelling interface has no label {', '.join(map(repr, missing))} to draw with; "
-                f"add it to <PolygonLabels> in {WHERE}, or leave it out with --classes"
-            )
-        return ClassControls(image, chosen)
+        fewest = list(class_names)
+        for image in dict.fromkeys(control.image for control in self.controls):
+            chosen: dict[str, dict[str, Control]] = {name: {} for name in class_names}
+            for control in self.controls:
+                for name in class_names:
+                    if control.image == image and name in control.labels:
+                        chosen[name].setdefault(control.shape, control)
+            missing = [name for name in class_names if not chosen[name]]
+            if not missing:
+                return ClassControls(image, chosen)
+            fewest = min(missing, fewest, key=len)
+        raise LabelStudioError(
+            f"{source}: its labelling interface has no label {', '.join(map(repr, fewest))} to draw with; "
+            f"add it to <PolygonLabels> in {WHERE}, or leave it out with --classes"
+        )
 
     def faults(self, regions: Sequence[dict[str, Any]]) -> list[str]:
         """What of a prediction's regions people could not have drawn here; the server itself does not look.
@@ -137,7 +140,7 @@ class Interface:
             labels = value.get(shape)
             if not labels or not set(labels) <= set(control.labels):
                 found.append(f"{name} has no label {labels}")
-            if shape == "polygonlabels":
+            if shape == POLYGON:
                 points = value.get("points", [])
                 if len(points) < 3 or not all(0 <= v <= 100 for point in points for v in point):
                     found.append(f"a polygon of {name} lies outside, or has fewer than three points")

@@ -38,7 +38,7 @@ def editable_rings(mask: np.ndarray, close: float = CLOSE) -> list[np.ndarray] |
 
 def cut_rings(mask: np.ndarray, close: float = CLOSE) -> list[np.ndarray]:
     """The outlines of a mask whose holes are cut open, for a project that has no brush; see `editable_rings`."""
-    parts = sorted(without_holes(_exact(mask)), key=shapely.area, reverse=True)
+    parts = sorted(without_holes(_exact(mask), between_pixels=True), key=shapely.area, reverse=True)
     return _simplified(_counting(parts, close), mask, close)
 
 

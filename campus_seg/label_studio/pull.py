@@ -1,9 +1,8 @@
 """A project's labels and photos, brought to a folder that is an export."""
 
+import errno
 import os
-import re
 import threading
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,19 +13,20 @@ import msgspec
 from tqdm import tqdm
 
 from campus_seg.atomic_writes import check_output_folder, enough_room, remove_leftovers, replacing, write_json
-from campus_seg.errors import ConfigError, LabelStudioError
+from campus_seg.errors import GOES_ON, ConfigError, LabelStudioError
+from campus_seg.label_studio.answers import without_password
 from campus_seg.label_studio.client import Client
 from campus_seg.label_studio.connection import AT_ONCE
-from campus_seg.label_studio.index import photo_path
+from campus_seg.label_studio.photo_names import PHOTOS, photo_names
+from campus_seg.label_studio.raw import NO_JSON
 from campus_seg.photos import PhotoError
 
 LABELS = "project.json"
-PHOTOS = "images"
 FAILURES = "failures.json"
 LOCK = ".lock"
-GOES_ON = "the same command goes on where it was"
-LONGEST = 255  # bytes of a name that file systems take
-UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]|^\.+|[. ]+$')  # what some system does not take in a name
+ORIGIN = ".label_studio"  # JSON, but not by its name, by which the import looks for labels
+# What a disk says of one file's name; as a photo's address may be that of another's folder, or longer than any path.
+OF_ONE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EILSEQ, errno.EINVAL)
 UPLOADS = "/data/upload/"  # what lies there never changes: every upload has a path of its own
 
 
@@ -34,6 +34,13 @@ class _Task(msgspec.Struct):
     id: int
     data: dict[str, Any]
     annotations: list[msgspec.Raw]
+
+
+class _Origin(msgspec.Struct):
+    """Whose labels and photos a folder holds."""
+
+    url: str
+    project: int
 
 
 @dataclass
@@ -45,7 +52,7 @@ class Pulled:
         labelled: how many of them have annotations.
         fetched: photos that were new or had changed.
         kept: photos that were there already.
-        failures: address -> reason, of photos that could not be had.
+        failures: address, but for a password in it, -> reason, of photos that could not be had.
     """
 
     tasks: int
@@ -67,36 +74,66 @@ def pull_project(client: Client, folder: Path) -> Pulled:
 
     Raises:
         LabelStudioError: the server cannot be used; what was fetched so far is kept.
-        ConfigError: the folder cannot be written to, or another command is writing there.
+        ConfigError: the folder holds anything but an earlier pull of the project, or cannot be written to, or another
+            command is writing there.
         OutputError: the disk is full.
     """
     check_output_folder(folder)
+    origin = _Origin(client.connection.url, client.project)
+    _check_origin(folder, origin)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(folder / LOCK, timeout=0):
-            return _pull(client, folder)
+            return _pull(client, folder, origin)
     except filelock.Timeout:
         raise ConfigError(f"{folder}: another command is writing here; wait for it, or give another folder") from None
 
 
-def _pull(client: Client, folder: Path) -> Pulled:
+def _check_origin(folder: Path, origin: _Origin) -> None:
+    """Makes sure that nothing in a folder is of another project, or anything else."""
+    file = folder / ORIGIN
+    try:
+        there = msgspec.json.decode(file.read_bytes(), type=_Origin)
+    except FileNotFoundError:
+        if folder.exists() and any(path.name != LOCK for path in folder.iterdir()):
+            raise ConfigError(f"{folder}: holds files, and not of an earlier pull; give another --output") from None
+    except (OSError, *NO_JSON):
+        raise ConfigError(f"{file}: says no longer which project lies here; give another --output") from None
+    else:
+        if there != origin:
+            raise ConfigError(
+                f"{folder}: holds project {there.project} of {there.url}; give another --output (or, where that is "
+                f"this server under another address, put the new one into {file})"
+            )
+
+
+def _pull(client: Client, folder: Path, origin: _Origin) -> Pulled:
+    with enough_room(folder, GOES_ON):
+        write_json(folder / ORIGIN, msgspec.to_builtins(origin))
     content = client.export()
     try:
         tasks = msgspec.json.decode(content, type=list[_Task])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NO_JSON as error:
         raise LabelStudioError(f"{client.name}: its export is no list of tasks ({error}); try again") from None
-    photos = _photo_files(client, tasks)
+    shows: dict[str, int] = {}  # address -> a task that shows it
+    for task in tasks:
+        for address in client.interface.addresses(task.data):
+            if not address.startswith("data:"):  # the photo itself, which the import does not take, and says so
+                shows.setdefault(address, task.id)
+    names, nameless = photo_names(shows)
     pulled = Pulled(len(tasks), sum(bool(task.annotations) for task in tasks))
+    pulled.failures = {without_password(address): reason for address, reason in nameless.items()}
     with enough_room(folder, GOES_ON):
         remove_leftovers(folder)
         remove_leftovers(folder / PHOTOS, below=True)
         fetch = _Fetcher(client, folder)
+        photos = [(address, shows[address], name) for address, name in names.items()]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
-                results = zip(photos.items(), pool.map(fetch, photos.items()), strict=True)
-                for (address, _), result in tqdm(results, "photos", len(photos), unit="photo", disable=None):
+                results = zip(names, pool.map(fetch, photos), strict=True)
+                for address, result in tqdm(results, "photos", len(photos), unit="photo", disable=None):
                     if isinstance(result, PhotoError):
-                        pulled.failures[address] = str(result)
+                        pulled.failures[without_password(address)] = str(result)
                     pulled.fetched += result is True
                     pulled.kept += result is False
             except BaseException:
@@ -116,21 +153,25 @@ class _Fetcher:
         self._client, self._folder = client, folder
         self.stopped = threading.Event()
 
-    def __call__(self, photo: tuple[str, tuple[int, str]]) -> bool | PhotoError | None:
-        address, (task, name) = photo
-        path = self._folder / name
+    def __call__(self, photo: tuple[str, int, str]) -> bool | PhotoError | None:
         if self.stopped.is_set():
             return None
-        if max(len(part.encode()) for part in Path(name).parts) > LONGEST:
-            return PhotoError(f"its name is too long for a file, above {LONGEST} bytes")
+        try:
+            return self._fetched(*photo)
+        except PhotoError as error:
+            return error
+        except OSError as error:
+            if error.errno not in OF_ONE:
+                raise
+            return PhotoError(f"its path cannot be a file's here ({error.strerror})")
+
+    def _fetched(self, address: str, task: int, name: str) -> bool:
+        path = self._folder / name
         state = path.stat() if path.is_file() else None
         if state and address.startswith(UPLOADS):
             return False
         known = {"modified": int(state.st_mtime), "size": state.st_size} if state else {}
-        try:
-            fetched = self._client.photo(address, task, **known)
-        except PhotoError as error:
-            return error
+        fetched = self._client.photo(address, task, **known)
         if fetched is None:
             return False
         with replacing(path) as temporary:
@@ -138,33 +179,3 @@ class _Fetcher:
             if fetched.modified is not None:  # which the next command asks for a newer one with
                 os.utime(temporary, (fetched.modified, fetched.modified))
         return True
-
-
-def _photo_files(client: Client, tasks: Sequence[_Task]) -> dict[str, tuple[int, str]]:
-    """Address -> a task that shows it, and its file below the folder, by which the import will know it.
-
-    Raises:
-        LabelStudioError: two photos would be told apart by nothing.
-    """
-    photos: dict[str, tuple[int, str]] = {}
-    owners: dict[str, str] = {}
-    for task in tasks:
-        for address in client.interface.addresses(task.data):
-            if address.startswith("data:"):  # the photo itself, which the import does not take, and says so
-                continue
-            name = "/".join([PHOTOS, *_safe_parts(photo_path(address).removeprefix("/data/"))])
-            other = owners.setdefault(name, address)
-            if other != address:
-                raise LabelStudioError(
-                    f"{client.name}: {other[:100]} and {address[:100]} (task {task.id}) have one path, by which an "
-                    "export tells photos apart; rename one of them"
-                )
-            photos.setdefault(address, (task.id, name))
-    return photos
-
-
-def _safe_parts(path: str) -> Iterator[str]:
-    """The parts of a path, with what some system does not take in a name percent-encoded, which the import decodes."""
-    for part in path.split("/"):
-        if part:
-            yield UNSAFE.sub(lambda found: "".join(f"%{ord(letter):02X}" for letter in found[0]), part)

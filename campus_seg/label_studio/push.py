@@ -34,31 +34,22 @@ class Push:
         Raises:
             LabelStudioError: it does not say.
         """
-        self.there = {one.task for one in self._own()}
+        self.there = {one.task for one in self.own()}
 
     def remove(self) -> int:
         """Removes all predictions of this version; says how many there were."""
-        own = self._own()
+        own = self.own()
         for prediction in own:
             self.client.delete_prediction(prediction.id)
         self.there.clear()
         return len(own)
 
     def left(self, tasks: Iterable[Task]) -> list[Task]:
-        """The tasks that nobody has labelled and that have no prediction of this version yet."""
-        return [task for task in tasks if task.unlabelled and task.id not in self.there]
+        """The tasks that have no prediction of this version yet."""
+        return [task for task in tasks if task.id not in self.there]
 
     def prediction(self, task: int, regions: list[dict[str, Any]], score: float) -> dict[str, Any]:
-        """A prediction as `send` takes it.
-
-        Raises:
-            LabelStudioError: people could not have drawn it in the project's labelling interface.
-        """
-        if faults := self.client.interface.faults(regions):
-            raise LabelStudioError(
-                f"{self.client.name}: a prediction for task {task} does not fit its labelling interface ({faults[0]}); "
-                "nothing of it was sent; run the command again"
-            )
+        """A prediction as `send` takes it."""
         return {"task": task, "result": regions, "score": score, "model_version": self.model_version}
 
     def send(self, predictions: Sequence[dict[str, Any]]) -> None:
@@ -67,8 +58,16 @@ class Push:
         An answer that never came does not say whether the server took the request: then it is asked what it has.
 
         Raises:
-            LabelStudioError: it left some out, or cannot be used.
+            LabelStudioError: people could not draw them in the labelling interface as it is now, or the server left
+                some out, or cannot be used.
         """
+        interface = self.client.current_interface()
+        for one in predictions:
+            if faults := interface.faults(one["result"]):
+                raise LabelStudioError(
+                    f"{self.client.name}: a prediction for task {one['task']} does not fit its labelling interface "
+                    f"({faults[0]}), which somebody has changed; nothing of it was sent; run the command again"
+                )
         waiting = {prediction["task"]: prediction for prediction in predictions}
         for tried in range(TRIES):
             failed, created = None, 0
@@ -102,7 +101,7 @@ class Push:
             LabelStudioError: one is missing.
         """
         seen: set[int] = set()
-        for prediction in sorted(self._own(), key=lambda one: one.id):
+        for prediction in self.own():
             if prediction.task in seen:  # of a request that the server took in the end, and was sent again
                 self.client.delete_prediction(prediction.id)
             seen.add(prediction.task)
@@ -114,5 +113,7 @@ class Push:
         if seen:
             self.client.show_predictions(self.model_version)
 
-    def _own(self) -> list[Prediction]:
-        return [one for one in self.client.predictions() if one.model_version == self.model_version]
+    def own(self) -> list[Prediction]:
+        """What the server has of this version, the oldest first."""
+        own = [one for one in self.client.predictions() if one.model_version == self.model_version]
+        return sorted(own, key=lambda one: one.id)

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from campus_seg.label_studio.brush import encode_brush
-from campus_seg.label_studio.interface import ClassControls, Control
+from campus_seg.label_studio.interface import BRUSH, POLYGON, ClassControls, Control
 from campus_seg.label_studio.outlines import cut_rings, editable_rings
 
-POLYGON, BRUSH = "polygonlabels", "brushlabels"
 DECIMALS = 4  # of per cents: a hundredth of a pixel in the largest photo
 
 

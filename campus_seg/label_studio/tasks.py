@@ -1,6 +1,5 @@
 """The tasks of a native export: which photos are labelled already, with what, and which wait for it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,12 +16,14 @@ class TaskPhoto:
 
     Attributes:
         id: in Label Studio.
-        path: of the photo's file, or its URI.
+        name: what the export calls the photo.
+        path: of the photo's file, or its URI; None where it is not there.
         labels: one for each object; empty where nobody has labelled it yet, and where there is none.
     """
 
     id: int
-    path: Path | str
+    name: str
+    path: Path | str | None
     labels: tuple[str, ...] = ()
 
 
@@ -33,12 +34,15 @@ class Tasks:
     Attributes:
         labelled: also those without objects; of several annotations the newest counts.
         unlabelled: those that nobody has labelled.
-        missing: what unlabelled tasks call their photos that are not there.
     """
 
     labelled: list[TaskPhoto] = field(default_factory=list)
     unlabelled: list[TaskPhoto] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
+
+    @property
+    def missing(self) -> list[str]:
+        """The names of photos that are not there."""
+        return [task.name for task in (*self.labelled, *self.unlabelled) if task.path is None]
 
 
 def read_tasks(export: str, image_root: str = "") -> Tasks:
@@ -59,28 +63,16 @@ def read_tasks(export: str, image_root: str = "") -> Tasks:
         )
     index = PhotoIndex(photo_places(files, image_root))
     tasks = Tasks()
-    for number, name, labels in _newest(
-        (p.task, p.file_name, tuple(a.label for a in p.annotations)) for p in raw.photos
-    ):
-        if path := _path(index, name):
-            tasks.labelled.append(TaskPhoto(number, path, labels))
+    newest = {}  # of a task's entries the first
+    for photo in raw.photos:
+        newest.setdefault(photo.task, photo)
+    for number, photo in newest.items():
+        labels = tuple(annotation.label for annotation in photo.annotations)
+        tasks.labelled.append(TaskPhoto(number, photo.file_name, _path(index, photo.file_name), labels))
     for stray in raw.strays:
-        if stray.code != "task_unlabelled" or type(stray.id) is not int:
-            continue
-        if path := _path(index, stray.photo):
-            tasks.unlabelled.append(TaskPhoto(stray.id, path))
-        else:
-            tasks.missing.append(stray.photo)
+        if stray.code == "task_unlabelled" and type(stray.id) is int:
+            tasks.unlabelled.append(TaskPhoto(stray.id, stray.photo, _path(index, stray.photo)))
     return tasks
-
-
-def _newest(entries: Iterable[tuple[int, str, tuple[str, ...]]]) -> Iterable[tuple[int, str, tuple[str, ...]]]:
-    """The first of each task's entries, which is the newest."""
-    seen = set()
-    for entry in entries:
-        if entry[0] not in seen:
-            seen.add(entry[0])
-            yield entry
 
 
 def _path(index: PhotoIndex, name: str) -> Path | str | None:

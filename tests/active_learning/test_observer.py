@@ -71,6 +71,25 @@ def test_files_are_looked_at_in_their_order(predictor, tmp_path):
         assert seen[number][1].feature == pytest.approx(observer.look(photo(72, 96, seed)[:, :, ::-1]).feature)
 
 
+def test_a_photo_that_gives_no_finite_numbers_is_named(predictor, tmp_path):
+    for name, seed in (("a.png", 0), ("b.png", 1)):
+        (tmp_path / name).write_bytes(encode(photo(72, 96, seed), ending=".png"))
+    observer = Observer(predictor)
+    look, spoilt = observer.look, []
+
+    def look_once(image):
+        seen = look(image)
+        if not spoilt:
+            seen.feature[3] = np.nan
+            spoilt.append(seen)
+        return seen
+
+    observer.look = look_once
+    (_, first), (_, second) = observer.look_at([tmp_path / "a.png", tmp_path / "b.png"])
+    assert isinstance(first, PhotoError) and "not finite" in str(first)
+    assert np.isfinite(second.feature).all()
+
+
 def test_another_engine_sees_the_same(tmp_path):
     pytest.importorskip("openvino")
     write_run(tmp_path)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from campus_seg.active_learning.order import NOTHING, distances, order_photos, unit_features
+from campus_seg.active_learning.order import NEAREST, NOTHING, distances, order_photos, unit_features
 from campus_seg.active_learning.uncertainty import Look
 
 EAST, NORTH, WEST, SOUTH = (np.array(each, np.float32) for each in ((1, 0), (0, 1), (-1, 0), (0, -1)))
@@ -18,12 +18,15 @@ def look(bits, feature, found=(0, 0)):
 def test_distances():
     features = np.stack([EAST, NORTH, WEST, (EAST + NORTH) * SIDE])
     assert distances(features, EAST) == pytest.approx([0, SIDE, 1, np.sin(np.pi / 8)], abs=1e-6)
+    assert distances(np.zeros((2, 2)), np.zeros(2)).tolist() == [0, 0]
 
 
 def test_features_are_compared_without_what_they_share():
     features = 3 * np.stack([EAST, NORTH, WEST, SOUTH]) + 100
     assert unit_features(features) == pytest.approx(np.stack([EAST, NORTH, WEST, SOUTH]), abs=1e-5)
-    assert unit_features(np.ones((3, 2), np.float32)).tolist() == [[0, 0]] * 3
+    same = np.random.default_rng(0).normal(size=5).astype(np.float32)
+    for count in range(2, 8):  # whatever is left by rounding
+        assert unit_features(np.stack([same] * count)).tolist() == [[0] * 5] * count
 
 
 def test_of_photos_that_are_alike_otherwise_the_least_sure_one_goes_first():
@@ -35,10 +38,20 @@ def test_of_photos_that_are_alike_otherwise_the_least_sure_one_goes_first():
     assert [place.gain for place in places] == pytest.approx([3, 2 * SIDE, SIDE, NOTHING * SIDE], rel=1e-5)
 
 
-def test_a_second_photo_of_the_same_scene_goes_last():
+def test_a_second_photo_of_the_same_scene_goes_after_all_others_in_which_something_is_found():
     looks = [look((5, 0), EAST), look((4.9, 0), EAST), look((1, 0), WEST), look((0.1, 0), NORTH), look((0, 0), SOUTH)]
     features = [WEST]  # labelled; with it the mean is zero again
-    assert [place.index for place in order_photos(looks, features, NOBODY, limit=5)] == [0, 3, 4, 1, 2]
+    places = order_photos(looks, features, NOBODY, limit=5)
+    assert [place.index for place in places] == [0, 3, 1, 2, 4]
+    assert [place.gain for place in places[2:4]] == pytest.approx([4.9 * NEAREST, 1 * NEAREST])
+
+
+@pytest.mark.parametrize("known", [[], [NORTH]])
+def test_of_photos_that_are_all_alike_the_least_sure_one_goes_first(known):
+    looks = [look((bits, 0), NORTH) for bits in (1, 3, 0, 2)]
+    places = order_photos(looks, known, NOBODY, limit=4)
+    assert [place.index for place in places] == [1, 3, 0, 2]
+    assert [place.distance for place in places[1:]] == [0, 0, 0]
 
 
 def test_rare_classes_go_first():

@@ -1,11 +1,20 @@
 """What is made of the curves of two orders, by hand, and which labels are uncovered; models are stood in for."""
 
 import argparse
+import json
+from pathlib import Path
 
+import numpy as np
 import pytest
+from detectron2.config import get_cfg
 
+from campus_seg.active_learning.order import order_photos
+from campus_seg.active_learning.uncertainty import Look
 from campus_seg.benchmarks import ranking
+from campus_seg.benchmarks.curves import Point
 from campus_seg.benchmarks.ranking import Stage, compare, draw_curves, table, uncover
+from campus_seg.data.datasets import coco_file
+from campus_seg.atomic_writes import write_json
 
 
 def curve(*points):
@@ -75,3 +84,56 @@ def test_both_orders_start_alike_and_uncover_as_many():
     pool.learn = lambda labelled, seed: other.append(list(labelled)) or learn(labelled, seed)
     uncover(pool, 8, args, lambda: None)
     assert other[0] != first
+
+
+@pytest.fixture
+def pool(tmp_path, monkeypatch):
+    """Photos 1 to 5 with objects of two classes, and what stands in for a training finds on the disk as it begins."""
+    classes = {1: [1, 1], 2: [2], 3: [], 4: [1, 2], 5: [2]}
+    pairs = [(image, category) for image, own in classes.items() for category in own]
+    annotations = [
+        {"id": i, "image_id": image, "category_id": category} for i, (image, category) in enumerate(pairs, 1)
+    ]
+    images = [{"id": image, "file_name": f"{image}.jpg"} for image in classes]
+    categories = [{"id": 1, "name": "bench"}, {"id": 2, "name": "car"}]
+    coco = {"images": images, "annotations": annotations, "categories": categories}
+    write_json(coco_file(tmp_path, "train"), coco)
+    seen = []
+
+    class Arm:
+        def __init__(self, cfg, checkpoint):
+            found = json.loads(coco_file(Path(cfg.OUTPUT_DIR), "train").read_bytes())
+            ids = [{one["id"] for one in found[key]} for key in ("images", "annotations", "categories")]
+            seen.append((cfg.SEED, checkpoint, *ids))
+            self.model, self.curve = "model", [Point(0, 0, 0)]
+
+        def stretch(self, iterations):
+            self.curve.append(Point(iterations, 1.0, 40.0 + iterations))
+
+    monkeypatch.setattr(ranking, "Arm", Arm)
+    cfg = get_cfg()
+    cfg.OUTPUT_DIR, cfg.SOLVER.MAX_ITER = str(tmp_path), 7
+    pool = ranking.Pool(cfg, {"known": 1})
+    pool.seen = seen
+    return pool
+
+
+def test_a_model_learns_from_the_labelled_photos_alone(pool):
+    assert pool.learn([1, 4], seed=3) == ("model", Stage(2, 4, 47.0))
+    assert pool.learn([2, 3, 5], seed=4) == ("model", Stage(3, 2, 47.0))  # the others are there again
+    checkpoint = {"known": 1}
+    assert pool.seen == [(3, checkpoint, {1, 4}, {1, 2, 4, 5}, {1, 2}), (4, checkpoint, {2, 3, 5}, {3, 6}, {1, 2})]
+
+
+def test_ranked_photos_are_those_of_the_command(pool, monkeypatch):
+    rng = np.random.default_rng(0)
+    looks = {photo: Look(*rng.uniform(0, 2, (3, 2)), rng.normal(size=4)) for photo in pool.photos}
+    monkeypatch.setattr(pool, "_looks", lambda model: looks)
+    for labelled, objects in (([1], [2, 0]), ([5, 1], [2, 1]), ([2, 5], [0, 2])):
+        left = [photo for photo in pool.photos if photo not in labelled]
+        known = [looks[photo].feature for photo in labelled]
+        places = order_photos([looks[photo] for photo in left], known, np.array(objects), 5)
+        wanted = [left[place.index] for place in places]
+        assert pool.ranked("model", labelled, 2) == wanted[:2]
+    monkeypatch.setattr(pool, "_looks", lambda model: {**looks, 3: Look(*np.full((3, 2), 9.0), looks[3].feature)})
+    assert pool.ranked("model", [1], 1) == [3]

@@ -66,6 +66,25 @@ def test_other_options_are_another_version_and_replace_begins_anew(label_studio,
     assert pushed(model=slow).created == 0
 
 
+def test_what_people_have_labelled_or_skipped_is_left_alone(label_studio, pushed):
+    for number in range(3):
+        label_studio.add_photo(f"{number}.png", photo(BOX))
+    label_studio.tasks[0]["total_annotations"] = 1
+    label_studio.tasks[1]["cancelled_annotations"] = 1
+    assert pushed().created == 1
+    assert [one["task"] for one in label_studio.predictions] == [3]
+
+
+def test_an_interface_with_other_controls_is_another_version(label_studio, pushed):
+    label_studio.add_photo("a.png", photo(BOX))
+    pushed()
+    label_studio.interface = CARS.replace('name="polygon"', 'name="mask"')
+    assert pushed().created == 1
+    first, second = label_studio.predictions
+    assert (first["result"][0]["from_name"], second["result"][0]["from_name"]) == ("polygon", "mask")
+    assert first["model_version"] != second["model_version"] == label_studio.model_version
+
+
 def test_photos_that_cannot_be_had_are_named_and_the_others_done(label_studio, pushed):
     label_studio.add_photo("a.png", photo(BOX))
     label_studio.add_photo("b.png", b"<html>Sorry</html>")

@@ -1,9 +1,11 @@
 """Addresses and tokens as people give them."""
 
+import argparse
+
 import pytest
 
 from campus_seg.errors import ConfigError
-from campus_seg.label_studio.account import find_password, find_token, server_address
+from campus_seg.label_studio.account import add_server_arguments, find_password, find_token, server_address
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +65,20 @@ def test_secrets(find, variable, argument, tmp_path, monkeypatch):
         assert "two" not in str(raised.value)
     with pytest.raises(ConfigError, match="absent: cannot be read"):
         find(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("abc", "invalid seconds value: 'abc'"),
+        ("0", "0 is not above 0 and at most a day's 86400"),
+        ("nan", "nan is not above 0"),
+        ("1e9", "1e9 is not above 0"),
+    ],
+)
+def test_a_wait_that_is_none(given, reason, capsys):
+    parser = argparse.ArgumentParser()
+    add_server_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--project", "1", "--timeout", given])
+    assert reason in capsys.readouterr().err

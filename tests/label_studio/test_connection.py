@@ -128,6 +128,54 @@ def test_other_servers_get_no_token(label_studio, monkeypatch, tmp_path):
     assert [authorization for _, _, authorization in label_studio.asked] == [None, f"Token {TOKEN}"]
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_redirect_takes_the_token_to_no_other_server(elsewhere, label_studio):
+    label_studio.valid.add(None)
+    label_studio.files["/photo.jpg"] = (b"photo", {})
+    host = label_studio.url.replace("127.0.0.1", "localhost") if elsewhere else label_studio.url
+    label_studio.redirects = {"/tasks/1/resolve/": f"{host}/photo.jpg"}
+    assert Connection(label_studio.url, TOKEN).read("/tasks/1/resolve/").content == b"photo"
+    token = f"Token {TOKEN}"
+    assert [authorization for *_, authorization in label_studio.asked] == [token, None if elsewhere else token]
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "own"),
+    [
+        ("http://h:8080", "http://H:8080/a.jpg", True),
+        ("http://h", "http://h:80", True),
+        ("http://h", "https://h/a.jpg", True),
+        ("https://h", "http://h/a.jpg", False),
+        ("http://h:8080", "http://h:9000/a.jpg", False),
+        ("http://h/studio", "http://h/studio/a.jpg", True),
+        ("http://h/studio", "http://h/studios/a.jpg", False),
+        ("http://h/my studio", "http://h/my%20studio/a.jpg", True),
+        ("http://b\u00fccher.example", "http://xn--bcher-kva.example/a.jpg", True),
+        ("http://h", "http://[h/a.jpg", False),
+        ("http://*", "http://*/a.jpg", True),  # so that the message says what to check
+    ],
+)
+def test_what_is_the_servers_own(url, address, own):
+    assert Connection(url, TOKEN).is_own(address) == own
+
+
+def test_what_takes_long_is_waited_for_longer_and_only_twice(label_studio, client, monkeypatch):
+    monkeypatch.setattr("campus_seg.label_studio.client.PATIENT", 2)
+    mine = client()
+    label_studio.faults["/api/predictions/"] = ["stall"] * TRIES
+    with pytest.raises(LabelStudioError, match="no answer within 0.6 s"):
+        mine.predictions()
+    assert label_studio.count("GET", "/api/predictions/") == 2
+
+
+def test_waits_are_long_enough_for_a_server_that_starts_anew():
+    patience, waits = connection.PATIENCE, []
+    for _ in range(TRIES - 1):
+        patience = patience.increment("GET", "/", error=ConnectionRefusedError())
+        waits.append(patience.get_backoff_time())
+    assert waits == [0, 4, 8]
+
+
 def test_several_threads_may_ask(label_studio, client):
     mine = client(PERSONAL)
     label_studio.valid = set()

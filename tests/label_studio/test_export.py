@@ -77,7 +77,7 @@ def no_images(coco):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (no_images, "no photo in it"),
+        (no_images, "no labelled photo in it"),
         (lambda coco: coco.update(annotations=[]), "not one object"),
         (lambda coco: coco.pop("categories"), "no COCO list of categories"),
         (lambda coco: coco["images"].append("x"), "no COCO list of images"),

@@ -55,6 +55,17 @@ def test_no_interface_for_photos(xml, reason):
         Interface.parse(xml, "project 1")
 
 
+def test_of_several_photos_that_with_all_classes_is_taken():
+    xml = """<View><Image name="map" value="$map"/><PolygonLabels name="roi" toName="map"><Label value="roi"/>
+      </PolygonLabels><Image name="photo" value="$photo"/><PolygonLabels name="shape" toName="photo">
+      <Label value="car"/><Label value="dog"/></PolygonLabels></View>"""
+    interface = Interface.parse(xml, "project 1")
+    assert interface.for_classes(["car", "dog"], "project 1").image == "photo"
+    assert interface.for_classes(["roi"], "project 1").image == "map"
+    with pytest.raises(LabelStudioError, match="has no label 'cow' to draw with"):
+        interface.for_classes(["car", "cow"], "project 1")
+
+
 def test_no_control_for_masks_or_for_a_class():
     with pytest.raises(LabelStudioError, match="no control for masks; add <PolygonLabels>"):
         Interface.parse(NO_MASKS, "project 1").for_classes(["car"], "project 1")

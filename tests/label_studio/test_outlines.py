@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from drawn import ellipse_mask
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
@@ -51,7 +51,16 @@ def test_holes_that_count_are_no_outline_and_small_ones_are_filled():
     assert iou([ring], pierced) >= CLOSE
 
 
+def test_a_hole_of_one_pixel_is_cut_between_pixels():
+    """COCO would lose a pixel that is cut in two."""
+    mask = np.ones((3, 3), bool)
+    mask[1, 1] = False
+    rings = cut_rings(mask)
+    assert iou(rings, mask) == 1 and np.array_equal(np.concatenate(rings), np.concatenate(rings).round())
+
+
 @settings(max_examples=60, deadline=None)
+@example(10573, 4, 8, 0)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40), st.sampled_from([0, 3, 9]))
 def test_any_mask_has_outlines_that_are_close(seed, height, width, blur):
     noise = np.random.default_rng(seed).random((height, width)).astype(np.float32)

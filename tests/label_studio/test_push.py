@@ -39,12 +39,6 @@ def test_predictions_are_there_once(push, label_studio, client):
     assert len(other.left(other.client.tasks())) == 5
 
 
-def test_what_people_have_labelled_or_skipped_is_left_alone(push, label_studio):
-    label_studio.tasks[0]["total_annotations"] = 1
-    label_studio.tasks[1]["cancelled_annotations"] = 1
-    assert [task.id for task in push.left(push.client.tasks())] == [3, 4, 5]
-
-
 @pytest.mark.parametrize("fault", ["taken", 502, "close"])
 def test_an_answer_that_never_came(fault, push, label_studio):
     """Whether or not the server had taken the request."""
@@ -93,8 +87,17 @@ def test_one_that_is_gone_is_said(push, label_studio):
 
 def test_nothing_is_sent_that_people_could_not_have_drawn(push, label_studio):
     wrong = {**REGION, "value": {**REGION["value"], "polygonlabels": ["cat"]}}
-    with pytest.raises(LabelStudioError, match="a prediction for task 1 does not fit .*polygon has no label"):
-        push.prediction(1, [wrong], 0.5)
+    with pytest.raises(LabelStudioError, match="a prediction for task 2 does not fit .*polygon has no label"):
+        push.send([push.prediction(1, [REGION], 0.5), push.prediction(2, [wrong], 0.5)])
+    assert label_studio.predictions == []
+
+
+def test_an_interface_that_people_change_meanwhile_is_noticed(push, label_studio):
+    send(push, (1, 2))
+    label_studio.interface = label_studio.interface.replace('"polygon"', '"mask"')
+    with pytest.raises(LabelStudioError, match="no polygonlabels called polygon on image., which somebody has changed"):
+        send(push, (3, 4))
+    assert len(label_studio.predictions) == 2
 
 
 def test_removing_this_versions_predictions(push, label_studio):

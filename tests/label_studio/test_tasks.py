@@ -47,12 +47,14 @@ def test_labelled_and_unlabelled_tasks(tmp_path):
         without=(8, 9),
     )
     tasks = read_tasks(str(export))
-    assert [(each.id, each.path.name, each.labels) for each in tasks.labelled] == [
-        (3, "photo_3.jpg", ("car", "car")),
-        (5, "photo_5.jpg", ()),
+    path = {number: tmp_path / f"photo_{number}.jpg" for number in range(1, 8)}
+    assert [(each.id, each.path, each.labels) for each in tasks.labelled] == [
+        (3, path[3], ("car", "car")),
+        (5, path[5], ()),
+        (9, None, ("dog",)),  # its labels count, whether or not the photo is there
     ]
-    assert [(each.id, each.path) for each in tasks.unlabelled] == [(n, tmp_path / f"photo_{n}.jpg") for n in (4, 7)]
-    assert tasks.missing == ["/data/upload/1/photo_8.jpg"]
+    assert [(each.id, each.path) for each in tasks.unlabelled] == [(4, path[4]), (7, path[7]), (8, None)]
+    assert tasks.missing == ["/data/upload/1/photo_9.jpg", "/data/upload/1/photo_8.jpg"]
 
 
 def test_photos_that_lie_elsewhere(tmp_path):

@@ -1,19 +1,25 @@
 """A real Label Studio on the loopback, in an environment of its own (see the Makefile), and what people made there."""
 
-import itertools
 import json
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from labelled_photos import INTERFACE, KINDS, scene, stored, submitted
-from preannotated import STORED
-from real_label_studio import BIN, TOKEN, Server, running
+from drawn import COLORS, ellipse_mask
+from labelled_campus import make_campus
+from labelled_photos import HEIGHT, INTERFACE, NOTHING, WIDTH
+from real_label_studio import BIN, TOKEN, running
 from small_runs import train
 
+from campus_seg.config import load_config, use_run_weights
+from campus_seg.evaluation.thresholds import DEFAULT
+from campus_seg.inference.paste import found_objects
+from campus_seg.inference.predictor import Predictor
+from campus_seg.label_studio.push import Push
+from campus_seg.label_studio.results import Found, prediction_regions
+from campus_seg.photos import read_photo
 from campus_seg.tools.label_studio import main
 
 
@@ -27,65 +33,22 @@ def server(tmp_path_factory):
 @pytest.fixture(scope="session")
 def sdk():
     """Asks Label Studio's own SDK, in its environment, with the functions of with_sdk.py."""
+    command = [BIN / "python", Path(__file__).with_name("with_sdk.py")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
 
-    def sdk(function: str, value: Any) -> Any:
-        script = Path(__file__).with_name("with_sdk.py")
-        command = [str(BIN / "python"), str(script), function]
-        done = subprocess.run(command, input=json.dumps(value), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
-        return json.loads(done.stdout)
+        def sdk(function: str, value: Any) -> Any:
+            print(json.dumps([function, value]), file=process.stdin, flush=True)
+            answer = process.stdout.readline()
+            assert answer, "the SDK stopped; pytest shows what it said"
+            return json.loads(answer)
 
-    return sdk
-
-
-@dataclass
-class Campus:
-    """A project.
-
-    Attributes:
-        number: the server's.
-        photos: name -> stored bytes.
-        tasks: name -> task.
-        drawn: name -> (label, kind, mask) of each object that was submitted.
-        unlabelled: names.
-    """
-
-    number: int
-    photos: dict[str, bytes]
-    tasks: dict[str, int]
-    drawn: dict[str, list[tuple[str, str, np.ndarray]]]
-    unlabelled: list[str]
-
-    def arguments(self, server: Server) -> list[str]:
-        """Of the command line; the token is in the environment."""
-        return ["--url", server.url, "--project", str(self.number)]
+        yield sdk
 
 
 @pytest.fixture(scope="session")
 def campus(server):
-    """Four photos of each orientation: two with polygons, one with regions of all kinds by turns, one unlabelled."""
-    number = server.make_project("Campus", INTERFACE)
-    photos = {
-        f"{'Süd_' if orientation == 1 else ''}photo_{orientation}_{i}.jpg": stored(
-            scene(4 * orientation + i)[0], orientation
-        )
-        for orientation, i in itertools.product(STORED, range(4))
-    }
-    tasks = server.upload(number, photos)
-    kinds = itertools.cycle(KINDS)
-    drawn, unlabelled = {}, []
-    for name, seed in zip(photos, itertools.count(4)):
-        if seed % 4 == 3:
-            unlabelled.append(name)
-            continue
-        regions, drawn[name] = [], []
-        for key, (label, ring) in enumerate(scene(seed)[1]):
-            kind = next(kinds) if seed % 4 == 2 else "polygon"
-            region, mask = submitted(kind, label, ring, f"region{key}")
-            regions.append(region)
-            drawn[name].append((label, kind, mask))
-        server.annotate(tasks[name], regions)
-    return Campus(number, photos, tasks, drawn, unlabelled)
+    """A project of drawn photos, labelled."""
+    return make_campus(server)
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +69,53 @@ def pulled(server, campus, token, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def run(pulled, tmp_path_factory):
-    """A model that has learned a little from it."""
+    """A model that has learned from it; soonest from the photos as they are, and judged at the end alone."""
     output = tmp_path_factory.mktemp("runs") / "campus"
-    train(pulled, output, "SOLVER.MAX_ITER", 300, "SOLVER.WARMUP_ITERS", 30, "CAMPUS.SPLIT", "[0.8,0.2,0.0]")
+    as_they_are = ("CAMPUS.SPLIT", "[0.8,0.2,0.0]", "CAMPUS.AUGMENTATIONS", "", "CAMPUS.EVAL_EPOCHS", 0)
+    train(pulled, output, "SOLVER.MAX_ITER", 200, "SOLVER.WARMUP_ITERS", 20, *as_they_are)
     return output / "config.yaml"
+
+
+@pytest.fixture(scope="session")
+def found_by_model(run, tmp_path_factory):
+    """Says what that model finds in a stored photo: (label, (480, 640) bool mask) of each object."""
+    cfg = load_config(str(run))
+    use_run_weights(cfg, str(run))
+    cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = DEFAULT
+    predictor = Predictor(cfg)
+    file = tmp_path_factory.mktemp("photo") / "a.jpg"
+
+    def found(content):
+        file.write_bytes(content)
+        (instances,) = predictor([read_photo(file)])
+        names = predictor.class_names
+        return [(names[one.class_id], one.region.full((HEIGHT, WIDTH))) for one in found_objects(instances)]
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def pushed(server, campus, run, token):
+    """Name -> prediction of each unlabelled photo, as the server has it after two commands."""
+    command = ["push", "--config-file", str(run), *campus.arguments(server)]
+    assert main(command) == 0 and main(command) == 0
+    predictions = server.ask("GET", f"/api/predictions/?project={campus.number}")
+    names = {task: name for name, task in campus.tasks.items()}
+    assert sorted(names[one["task"]] for one in predictions) == sorted(campus.unlabelled)
+    return {names[one["task"]]: one for one in predictions}
+
+
+@pytest.fixture(scope="session")
+def drawn(server):
+    """A prediction of two objects, one with a hole and one in two parts, as the server has it; and the objects."""
+    holed, parts = ellipse_mask(HEIGHT, WIDTH, (200, 120), hole=60), np.zeros((HEIGHT, WIDTH), bool)
+    parts[30:150, 40:160] = parts[300:460, 450:600] = True
+    client = server.client(server.make_project("Drawn", INTERFACE))
+    task = server.upload(client.project, {"nothing.jpg": NOTHING})["nothing.jpg"]
+    controls = client.interface.for_classes(list(COLORS), client.name)
+    found = [Found("dog", 0.9, holed, 0, 0), Found("car", 0.8, parts, 0, 0)]
+    push = Push(client, "drawn 1")
+    push.send([push.prediction(task, prediction_regions(found, WIDTH, HEIGHT, controls), 0.85)])
+    push.finish([task])
+    (prediction,) = server.ask("GET", f"/api/predictions/?project={client.project}")
+    return prediction, [("dog", holed), ("car", parts)]

@@ -1,4 +1,4 @@
-"""A pushed prediction in the real labelling page, in a real browser; its picture is kept to be looked at."""
+"""Predictions in the real labelling page, in a real browser; pictures of it are kept to be looked at."""
 
 import shutil
 from pathlib import Path
@@ -7,46 +7,23 @@ import cv2
 import numpy as np
 import pytest
 from labelled_photos import HEIGHT, WIDTH
+from pycocotools import mask as coco_mask
+from read_back import objects_of_result
 from real_label_studio import PASSWORD, USER
-
-from campus_seg.label_studio.raw import RawPhoto
-from campus_seg.label_studio.regions import read_regions
-from campus_seg.tools.label_studio import main
 
 pytestmark = pytest.mark.label_studio
 
-ROOT = Path(__file__).resolve().parents[2]
-PICTURE = ROOT / "output" / "label_studio" / "prediction.png"
+PICTURES = Path(__file__).resolve().parents[2] / "output" / "label_studio"
 STAGE = 1  # the canvas, of several, that lies exactly over the photo
 NEAR = 4  # pixels of the screen
+PATIENT = 60_000  # milliseconds, on a busy machine
+REGIONS = "Htx.annotationStore.selected.regions"
+ON_ITS_SIDE = "photo_6_3.jpg"
 
 
-def test_a_prediction_lies_on_its_objects_in_the_labelling_page(server, campus, run, token):
-    main(["push", "--config-file", str(run), *campus.arguments(server), "--confidence-threshold", "0.3"])
-    predictions = server.ask("GET", f"/api/predictions/?project={campus.number}")
-    names = {task: name for name, task in campus.tasks.items()}
-    on_its_side = next(one for one in predictions if names[one["task"]].startswith("photo_6"))
-    shown, hidden = photograph(f"{server.url}/projects/{campus.number}/data?task={on_its_side['task']}")
-    height, width = shown.shape[:2]
-    assert width / height == pytest.approx(WIDTH / HEIGHT, abs=0.01)  # the photo is upright
-
-    drawn = (shown != hidden).any(axis=2).astype(np.uint8)
-    outlines, inside = np.zeros((2, height, width), np.uint8)
-    read = RawPhoto("", None, None)
-    read_regions(on_its_side["result"], read, [])
-    rings = [ring for annotation in read.annotations for ring in annotation.rings]
-    assert rings
-    for ring in rings:
-        corners = np.round(ring * (width / WIDTH, height / HEIGHT)).astype(np.int32)
-        cv2.polylines(outlines, [corners], True, 1)
-        cv2.fillPoly(inside, [corners], 1)
-    near = np.ones((2 * NEAR + 1, 2 * NEAR + 1), np.uint8)
-    assert cv2.dilate(drawn, near)[outlines == 1].all() and drawn[inside == 1].mean() > 0.9
-    assert not drawn[cv2.dilate(inside, near) == 0].any()
-
-
-def photograph(address):
-    """A task's photo as the page shows it, with the regions and without them; the page is kept as a picture."""
+@pytest.fixture(scope="module")
+def page(server):
+    """A page of a browser, where the annotator has logged in."""
     from playwright.sync_api import sync_playwright
 
     path = shutil.which("chromium")
@@ -55,20 +32,71 @@ def photograph(address):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1400, "height": 900})
-        page.goto(f"{address.partition('/projects')[0]}/user/login/")
+        page.set_default_timeout(PATIENT)
+        page.goto(f"{server.url}/user/login/")
         page.fill("input[name=email]", USER)
         page.fill("input[name=password]", PASSWORD)
         page.click("button[type=submit]")
         page.wait_for_url(lambda url: "/login" not in url)
-        page.goto(address)
-        page.locator("canvas").nth(STAGE).wait_for(timeout=60_000)
-        page.wait_for_timeout(3000)  # until it has drawn the regions, too
-        PICTURE.parent.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=PICTURE)
-        box = page.locator("canvas").nth(STAGE).bounding_box()
-        shots = [page.screenshot(clip=box)]
-        page.evaluate("Htx.annotationStore.selected.regions.forEach(region => region.toggleHidden())")
-        page.wait_for_timeout(1000)
-        shots.append(page.screenshot(clip=box))
+        yield page
         browser.close()
+
+
+def test_a_models_prediction_lies_on_its_objects(server, page, pushed):
+    lies_on_its_objects(server, page, pushed[ON_ITS_SIDE], "prediction.png")
+
+
+def test_a_brush_mask_with_a_hole_and_an_object_in_parts_lie_where_they_are(server, page, drawn):
+    lies_on_its_objects(server, page, drawn[0], "drawn.png")
+
+
+def lies_on_its_objects(server, page, prediction, picture):
+    """What the page draws of a prediction is where its masks are, and nowhere else."""
+    read = objects_of_result(prediction["result"], WIDTH, HEIGHT)
+    assert read
+    page.goto(f"{server.url}/projects/{prediction['project']}/data?task={prediction['task']}")
+    shown, hidden = photograph(page, len(prediction["result"]), PICTURES / picture)
+    height, width = shown.shape[:2]
+    assert width / height == pytest.approx(WIDTH / HEIGHT, abs=0.01)  # the photo is upright
+
+    drawn = (shown != hidden).any(axis=2).astype(np.uint8)
+    outlines, inside = np.zeros((2, height, width), np.uint8)
+    for _, rle in read:
+        mask = cv2.resize(coco_mask.decode(rle), (width, height), interpolation=cv2.INTER_NEAREST)
+        cv2.drawContours(outlines, cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)[0], -1, 1)
+        inside |= mask
+    near = np.ones((2 * NEAR + 1, 2 * NEAR + 1), np.uint8)
+    assert cv2.dilate(drawn, near)[outlines == 1].all() and drawn[inside == 1].mean() > 0.9
+    assert not drawn[cv2.dilate(inside, near) == 0].any()
+
+
+def photograph(page, regions, file):
+    """The photo of a task that was opened, with its so many regions and without; the page is kept as a picture."""
+    page.locator("canvas").nth(STAGE).wait_for()
+    page.wait_for_function(f"{REGIONS}.length == {regions}")
+    still(page)
+    # The page fits a photo into the room that there was before its panels came, and it stays zoomed.
+    page.evaluate(f"{REGIONS}[0].object.sizeToFit()")
+    still(page)
+    box = page.locator("canvas").nth(STAGE).bounding_box()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=file)
+    shots = [page.screenshot(clip=box)]
+    page.evaluate(f"{REGIONS}.forEach(region => region.toggleHidden())")
+    page.wait_for_function(f"{REGIONS}.every(region => region.hidden)")
+    still(page)
+    shots.append(page.screenshot(clip=box))
     return [cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR) for shot in shots]
+
+
+def still(page):
+    """Waits until the page has drawn all and does not change any more."""
+    before = None
+    for _ in range(100):
+        page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        shot = page.screenshot()
+        if shot == before:
+            return
+        before = shot
+        page.wait_for_timeout(300)
+    pytest.fail("the page does not come to rest")

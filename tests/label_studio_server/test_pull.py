@@ -1,6 +1,7 @@
 """What pull brings from a real server, with either kind of token."""
 
 import pytest
+from labelled_photos import INTERFACE
 from real_label_studio import TOKEN
 
 from campus_seg.errors import LabelStudioError
@@ -14,7 +15,8 @@ def test_photos_are_the_uploads_bytes_and_are_fetched_once(server, campus, pulle
     assert list(found.values()).count(b"") == 0 and len(found) == len(campus.photos)
     assert sorted(found.values()) == sorted(campus.photos.values())
     again = pull_project(server.client(campus.number), pulled)
-    assert (again.fetched, again.kept, again.labelled) == (0, len(campus.photos), len(campus.drawn))
+    labelled = len(campus.photos) - len(campus.unlabelled)
+    assert (again.fetched, again.kept, again.labelled) == (0, len(campus.photos), labelled)
 
 
 def test_a_personal_access_token(server, campus, tmp_path):
@@ -35,8 +37,6 @@ def test_a_wrong_token_and_no_project(token, project, reason, server, campus):
 
 
 def test_a_photo_that_the_server_has_lost(server, tmp_path):
-    from labelled_photos import INTERFACE
-
     number = server.make_project("Lost", INTERFACE)
     for address in ("/data/upload/99/absent.jpg", "http://127.0.0.1:9/a.jpg"):
         server.ask("POST", f"/api/projects/{number}/import", json=[{"image": address}])

@@ -4,7 +4,7 @@ import csv
 import json
 
 import pytest
-from labelled_photos import INTERFACE, scene, stored, submitted
+from labelled_photos import INTERFACE, Drawing, scene, stored
 
 from campus_seg.label_studio.scores import RANKING
 from campus_seg.tools.label_studio import main
@@ -20,8 +20,7 @@ def project(server, token):
     number = server.make_project("Next", INTERFACE)
     photos = {f"next_{seed}.jpg": stored(scene(100 + seed)[0], 1) for seed in range(PHOTOS)}
     tasks = server.upload(number, photos)
-    regions = [submitted("polygon", label, ring, f"r{i}")[0] for i, (label, ring) in enumerate(scene(100)[1])]
-    server.annotate(tasks["next_0.jpg"], regions)
+    server.annotate(tasks["next_0.jpg"], Drawing.of(scene(100)[1]).regions)
     return number
 
 

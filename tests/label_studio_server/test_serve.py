@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 import requests
-from labelled_photos import INTERFACE, scene, stored
+from labelled_photos import HEIGHT, INTERFACE, WIDTH, scene, stored
+from read_back import beyond, objects_of_result
 from real_label_studio import TOKEN
 
 pytestmark = pytest.mark.label_studio
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "open-sesame"
+CLOSE = 0.95
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def project(server):
 def backend(server, project, run, token):
     """Its address."""
     command = [sys.executable, ROOT / "tools/label_studio.py", "serve", "--config-file", run, "--url", server.url]
-    command += ["--project", project, "--port", 0, "--confidence-threshold", 0.3]
+    command += ["--project", project, "--port", 0]
     environment = {**os.environ, "CAMPUS_BACKEND_PASSWORD": PASSWORD, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, text=True, env=environment)
     try:
@@ -46,16 +48,18 @@ def connect(server, project, backend, password):
     return requests.post(f"{server.url}/api/ml/", json=settings, headers=headers, timeout=60)
 
 
-def test_opening_a_task_shows_a_prediction(server, project, backend):
+def test_opening_a_task_shows_a_prediction(server, project, backend, found_by_model):
     refused = connect(server, project, backend, "wrong")
     assert refused.status_code == 400 and "authentication" in refused.text
     connected = connect(server, project, backend, PASSWORD)
     assert connected.status_code == 201, connected.text
     assert connected.json()["readable_state"] == "Connected"
-    tasks = server.upload(project, {"side.jpg": stored(scene(7)[0], 6)})
+    photo = stored(scene(7)[0], 6)
+    tasks = server.upload(project, {"side.jpg": photo})
     task = server.ask("GET", f"/api/tasks/{tasks['side.jpg']}/")
     (prediction,) = task["predictions"]
     assert prediction["model_version"].startswith("campus ") and prediction["result"]
-    assert {region["original_width"] for region in prediction["result"]} == {640}
+    read = objects_of_result(prediction["result"], WIDTH, HEIGHT)
+    assert beyond(read, found_by_model(photo), CLOSE) == []
     again = server.ask("GET", f"/api/tasks/{tasks['side.jpg']}/")
     assert [one["id"] for one in again["predictions"]] == [prediction["id"]]

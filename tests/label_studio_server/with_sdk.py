@@ -1,4 +1,7 @@
-"""Run in Label Studio's own environment: what its SDK makes of a value (JSON on standard input)."""
+"""Run in Label Studio's own environment: what its SDK makes of values.
+
+Each line of standard input, [function, value] in JSON, is answered with a line of JSON.
+"""
 
 import json
 import sys
@@ -25,4 +28,6 @@ def faults(value):
 
 
 if __name__ == "__main__":
-    print(json.dumps({"decode": decode, "encode": encode, "faults": faults}[sys.argv[1]](json.load(sys.stdin))))
+    for line in sys.stdin:
+        function, value = json.loads(line)
+        print(json.dumps({"decode": decode, "encode": encode, "faults": faults}[function](value)), flush=True)

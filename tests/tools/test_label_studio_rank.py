@@ -72,8 +72,8 @@ def test_photos_that_are_missing_or_broken_are_named_and_the_rest_is_ranked(proj
     assert rank(project) == 3
     assert [row["task"] for row in rows(project)] == ["5", "2"]
     said = capsys.readouterr().out
-    assert "missing: 1 photos of unlabelled tasks, such as /data/upload/1/photo 3.png" in said
-    assert f"unreadable: 1 photos, such as {project / 'photo 4.png'} (" in said
+    assert "photos that are missing: 1, such as /data/upload/1/photo 3.png; pull brings them" in said
+    assert f"photos that cannot be read: 1, such as {project / 'photo 4.png'} (" in said
 
 
 def leave_photos_out(project):

@@ -62,6 +62,24 @@ def test_pull(label_studio, project, tmp_path, capsys):
     assert json.loads((tmp_path / "new/failures.json").read_text())[0]["reason"].startswith("no image")
 
 
+def test_photos_of_one_path_are_named(label_studio, project, tmp_path, capsys):
+    for number in (1, 2):
+        label_studio.add_photo("a.png", photo())["data"]["image"] = f"http://me:secret@host/p?id={number}"
+    label_studio.add_photo("b.png", photo())
+    assert main(["pull", *project, "--output", str(tmp_path / "new")]) == 3
+    captured = capsys.readouterr()
+    assert "1 fetched, 0 there already, 2 not to be had" in captured.out
+    assert "http://host/p?id=1: has one path with http://host/p?id=2" in captured.out
+    assert "secret" not in captured.out + captured.err
+
+
+def test_a_folder_of_something_else(label_studio, project, tmp_path, capsys):
+    labelled(label_studio)
+    (tmp_path / "thesis.txt").write_text("")
+    assert "holds files, and not of an earlier pull" in refused(capsys, "pull", *project, "--output", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
 def test_push(label_studio, project, run, capsys):
     labelled(label_studio)
     for name in ("b.png", "c.png"):
@@ -73,6 +91,13 @@ def test_push(label_studio, project, run, capsys):
     assert all(one["result"] for one in label_studio.predictions)  # random weights find something
     assert main([*command, "--opts", "TEST.DETECTIONS_PER_IMAGE", "100"]) == 0
     assert "0 predictions sent (0 objects), 2 there already" in capsys.readouterr().out
+
+
+def test_a_model_that_finds_nothing_is_told(label_studio, project, run, capsys):
+    label_studio.add_photo("a.png", photo(BOX))
+    assert main(["push", *run, *project, "--confidence-threshold", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "1 predictions sent (0 objects)" in said and "finds nothing in them: train it longer, or" in said
 
 
 def rows(table):
@@ -132,7 +157,7 @@ def test_a_token_from_a_file(label_studio, project, tmp_path, monkeypatch):
 def test_what_is_wrong_is_one_line_before_any_work(
     command, change, reason, label_studio, project, tmp_path, monkeypatch, capsys
 ):
-    for name in ("url", "project", "timeout"):
+    for name in ("url", "project"):
         if name in change:
             project[project.index(f"--{name}") + 1] = change[name]
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", change.get("token", TOKEN))
