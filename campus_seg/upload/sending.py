@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 from tqdm import tqdm
 
 from campus_seg.atomic_writes import enough_room
+from campus_seg.errors import GOES_ON
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.label_studio.cache import PhotoCache
 from campus_seg.photos import PhotoError
@@ -21,7 +22,6 @@ from campus_seg.storage_objects import THREADS, Stat, address, check_writable, f
 from campus_seg.upload.preparing import Changes, Prepared, Preparer
 
 MEMORY = "md5 of an object"
-GOES_ON = "the same command goes on where it was"
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -10,11 +10,11 @@ from detectron2.config import get_cfg
 
 from campus_seg.active_learning.order import order_photos
 from campus_seg.active_learning.uncertainty import Look
+from campus_seg.atomic_writes import write_json
 from campus_seg.benchmarks import ranking
 from campus_seg.benchmarks.curves import Point
 from campus_seg.benchmarks.ranking import Stage, compare, draw_curves, table, uncover
 from campus_seg.data.datasets import coco_file
-from campus_seg.atomic_writes import write_json
 
 
 def curve(*points):
