@@ -21,12 +21,17 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def loggers_as_they_were():
-    """A training in this process leaves handlers that write to what pytest shows of that one test, and closes."""
+    """A training in this process leaves handlers that write to what pytest shows of that one test, and closes.
+
+    Its loggers pass nothing on, and a benchmark's hold back all but warnings: neither counts for the next test.
+    """
     loggers = [logging.getLogger(name) for name in ("detectron2", "fvcore", "campus_seg")]
-    before = [logger.handlers[:] for logger in loggers]
+    before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
     yield
-    for logger, handlers in zip(loggers, before, strict=True):
+    for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
         logger.handlers[:] = handlers
+        logger.setLevel(level)
+        logger.propagate = propagate
 
 
 @pytest.fixture(scope="session")
