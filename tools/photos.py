@@ -14,11 +14,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from campus_seg.errors import ConfigError, exits_on_bad_input, stop_on_sigterm
+from campus_seg.errors import GOES_ON, ConfigError, exits_on_bad_input, stop_on_sigterm
 from campus_seg.inference.model_arguments import at_least
 
 SHOWN = 10  # failures
-GOES_ON = "the same command goes on where it was"
 NOT_SHOWN = (".heic", ".heif", ".tif", ".tiff")  # by most browsers, in which people label
 
 

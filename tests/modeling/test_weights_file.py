@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from campus_seg.errors import WeightsError
+from campus_seg.errors import StorageError, WeightsError
 from campus_seg.modeling.weights_file import read_checkpoint
 
 
@@ -129,6 +129,14 @@ def test_weights_at_a_file_address(tmp_path):
 def test_addresses_that_nothing_fetches(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        WeightsError, match=r"addresses of s3:// are not fetched\); download s3://bucket/model.pth where"
+        WeightsError, match=r"addresses of ftp:// are not fetched\); download ftp://host/model.pth where"
     ):
-        read_checkpoint("s3://bucket/model.pth")
+        read_checkpoint("ftp://host/model.pth")
+
+
+def test_weights_in_a_bucket(bucket, tmp_path):
+    array = zoo_pickle(tmp_path / "model.pkl")
+    bucket.objects["campus/model 1.pkl"] = (tmp_path / "model.pkl").read_bytes()
+    np.testing.assert_array_equal(read_checkpoint("s3://campus/model 1.pkl")["model"]["a"], array)
+    with pytest.raises(StorageError, match="s3://campus/absent.pth: there is no such file"):
+        read_checkpoint("s3://campus/absent.pth")
