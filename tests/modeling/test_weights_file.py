@@ -129,9 +129,9 @@ def test_weights_at_a_file_address(tmp_path):
 def test_addresses_that_nothing_fetches(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        WeightsError, match=r"addresses of ftp:// are not fetched\); download ftp://host/model.pth where"
+        WeightsError, match=r"addresses of gopher:// are not fetched\); download gopher://host/model.pth where"
     ):
-        read_checkpoint("ftp://host/model.pth")
+        read_checkpoint("gopher://host/model.pth")
 
 
 def test_weights_in_a_bucket(bucket, tmp_path):
