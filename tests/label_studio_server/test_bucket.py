@@ -15,10 +15,10 @@ from campus_seg.tools.photos import main
 pytestmark = pytest.mark.label_studio
 
 
-@pytest.fixture
-def bucket(tmp_path, monkeypatch):
-    with storage_servers.s3(tmp_path) as server:
-        server.set(monkeypatch)
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory):
+    with storage_servers.s3(tmp_path_factory.mktemp("s3")) as server, pytest.MonkeyPatch.context() as patch:
+        server.set(patch)
         yield server
 
 
