@@ -42,9 +42,9 @@ test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 -m "not slow and not kills and not precision and not processes and not pages and not label_studio and not storage"
 
 # Overfitting needs a real export (see tests/conftest.py) and is skipped where there is none; the proof that masking
-# takes no more memory for more photos needs none.
+# takes no more memory for more photos needs none. The others run beside the training, a thread each.
 overfit: install
-	$(BIN)/python -m pytest tests -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadgroup -m slow
 
 # Two files at a time: most of their time goes into starting processes.
 kills: install

@@ -1,6 +1,5 @@
 """Proofs on real photos: that labels and pixels meet, and that fine-tuning starts well from a model zoo file."""
 
-import contextlib
 import json
 import pickle
 
@@ -25,22 +24,9 @@ from campus_seg.photos import read_photo
 from campus_seg.tools.visualize import main as visualize
 
 pytestmark = pytest.mark.slow
+of_what_was_learned = pytest.mark.xdist_group("learned")  # one training for all of them
 
 TURNED = "f2e821ed-000000000089.jpg"  # the photo with EXIF orientation 6
-
-
-@contextlib.contextmanager
-def two_threads():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(autouse=True)
-def in_two_threads():
-    with two_threads():
-        yield
 
 
 def prepare(cfg, export: Export, splits: dict[str, list[str]], output):
@@ -76,11 +62,11 @@ def learned(real_exports, tmp_path_factory):
     assert len(chosen) == 12 and chosen[0].endswith(TURNED)
     others = [photo.name for photo in export.photos if photo.name not in chosen]
     prepare(cfg, export, {"train": chosen, "val": others, "test": chosen}, output)
-    with two_threads():
-        Trainer(cfg).train()
+    Trainer(cfg).train()
     return output
 
 
+@of_what_was_learned
 def test_the_mini_network_learns_twelve_photos_by_heart(learned):
     """Mask AP50 of at least 60 on the photos it was trained on."""
     metrics = json.loads((learned / "inference/campus_test/metrics.json").read_text())
@@ -88,6 +74,7 @@ def test_the_mini_network_learns_twelve_photos_by_heart(learned):
     assert metrics["segm"]["AP50"] >= 60
 
 
+@of_what_was_learned
 @pytest.mark.parametrize("engine", INSTALLED)
 def test_every_engine_finds_what_stock_detectron2_finds(engine, learned):
     """At least 99.5 percent of its objects above 0.3 on all the photos, and as few that it does not find."""

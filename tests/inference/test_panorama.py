@@ -30,7 +30,7 @@ from campus_seg.inference.inputs import find_photos
 from campus_seg.inference.predictor import Predictor
 
 photo, output, config = sys.argv[1:]
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 torch.manual_seed(0)
 cfg = load_config(config, ["MODEL.DEVICE", "cpu"])
 predictor = Predictor(cfg)
