@@ -68,7 +68,6 @@ def test_a_run_in_a_bucket_is_that_on_the_disk_and_goes_on(bucket, export, tmp_p
     log = bucket.objects["b/run/log.txt"].decode()
     assert "remarks in s3://b/run/import_report.json" in log and "cache" not in log.partition("Environment")[0]
     new_command()
-    bucket.objects["b/run/walk/a.jpg"] = b"somebody's own, which is neither fetched nor removed"
     longer = [*SHORT[2:], "SOLVER.MAX_ITER", 6]
     train(tmp_path / "export", tmp_path / "run", *longer, flags=["--resume"])
     train("s3://b/export", "s3://b/run", *longer, flags=["--resume"])
