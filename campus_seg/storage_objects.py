@@ -2,52 +2,27 @@
 
 import contextlib
 import hashlib
-import re
 import tempfile
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, unquote
 
-from campus_seg.atomic_writes import replacing
+from campus_seg.atomic_writes import LEFTOVER, replacing
 from campus_seg.errors import StorageError
-from campus_seg.storage import ShortReadError, base_name, filesystem, is_uri, join, persistent, shown
+from campus_seg.storage import base_name, filesystem, is_http, is_uri, join, persistent, shown, stays_below
+from campus_seg.storage_calls import info, put
+from campus_seg.storage_errors import ShortReadError
+from campus_seg.storage_stat import Stat, stat_of
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 THREADS = 16  # they wait for a server; the more of them, the less for each
 WALKED = ("http", "https", "sftp")
-MD5 = re.compile(r"[0-9a-f]{32}")  # what an ETag of S3's is, where the object was sent in one piece
-CHANGES = (
-    "ETag",
-    "etag",
-    "LastModified",
-    "Last-Modified",
-    "last_modified",
-    "mtime",
-    "updated",
-    "generation",
-    "md5Hash",
-)
+PROBE = ".campus_seg-probe"  # what is written to find out whether it can be
 _without_hashes: set[str] = set()  # buckets whose ETags have been found to be no hashes
-
-
-class Stat(NamedTuple):
-    """What a server says of a file.
-
-    Attributes:
-        size: in bytes; None where it does not say.
-        stamp: differs when the file may have changed; "" where that cannot be told.
-        md5: of the content, in hex; "" where it does not say.
-    """
-
-    size: int | None
-    stamp: str
-    md5: str = ""
 
 
 def stat(uri: str) -> Stat | None:
@@ -56,14 +31,9 @@ def stat(uri: str) -> Stat | None:
     Raises:
         StorageError: there is neither, or it cannot be asked; `missing` says which.
     """
-
-    def ask() -> dict:
-        fs, path = filesystem(uri)
-        return fs.info(path)
-
-    info = persistent(uri, ask)
+    found = persistent(uri, lambda: info(uri))
     # Over HTTP everything is a file; what a folder's address leads to ends with "/".
-    return None if info.get("type") == "directory" or info.get("url", "").endswith("/") else _stat(info)
+    return None if found.get("type") == "directory" or found.get("url", "").endswith("/") else stat_of(found)
 
 
 def exists(uri: str) -> bool:
@@ -84,8 +54,10 @@ def exists(uri: str) -> bool:
 def listing(uri: str) -> dict[str, Stat]:
     """The files of a folder and of all below it: name, relative and with "/", -> what is known of each, by name.
 
+    What commands leave that are killed as they write is not among them.
+
     Raises:
-        StorageError: there is no such bucket, or it cannot be listed.
+        StorageError: there is no such bucket, it cannot be listed, or a name would lead out of a folder on a disk.
     """
     scheme = uri.partition("://")[0].lower()
 
@@ -94,17 +66,35 @@ def listing(uri: str) -> dict[str, Stat]:
         # The walk that file systems without a find of their own get leaves out folders that fail.
         found = fs.find(path, detail=True, **({"on_error": "raise"} if scheme in WALKED else {}))
         start = len(path.rstrip("/")) + 1
-        return {name[start:]: info for name, info in found.items() if info.get("type") != "directory"}
+        return {name[start:]: told for name, told in found.items() if told.get("type") != "directory"}
 
     found = persistent(uri, ask)
-    plain = unquote if _is_http(uri) else str
-    named = {plain(name): _stat(info) for name, info in found.items() if name and not name.endswith("/")}
-    return dict(sorted(named.items()))
+    plain = unquote if is_http(uri) else str
+    named = {plain(name): stat_of(told) for name, told in found.items() if name and not name.endswith("/")}
+    for name in named:
+        if not stays_below(name):
+            raise StorageError(
+                f'{shown(uri)}: holds a file named {name!r}, which has an empty part, "." or ".." and can lie in no '
+                "folder; rename or remove it, or name another folder"
+            )
+    return {name: named[name] for name in sorted(named) if not _is_leftover(name)}
+
+
+def _is_leftover(name: str) -> bool:
+    last = name.rpartition("/")[2]
+    return last == PROBE or bool(LEFTOVER.fullmatch(last))
 
 
 def address(folder: str, name: str) -> str:
     """The URI of a file below a folder, by the name that `listing` gives it."""
-    return join(folder, quote(name) if _is_http(folder) else name)
+    return join(folder, quote(name) if is_http(folder) else name)
+
+
+def split(uri: str, folder: str = "") -> tuple[str, str]:
+    """A folder, by default that which a file lies in, and the file's name below it: what `address` makes the URI of."""
+    folder = folder or parent(uri)
+    name = uri.removeprefix(f"{folder}/")
+    return folder, unquote(name) if is_http(uri) else name
 
 
 def parent(uri: str) -> str:
@@ -187,34 +177,44 @@ def local_folder(folder: str, *names: str) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def send(path: Path, uri: str) -> Stat:
+def send(path: Path, uri: str, *, new: bool = False) -> Stat:
     """Copies a file from this disk behind a URI, whole or not at all, and makes sure that it has arrived.
 
+    Args:
+        path: of the file.
+        uri: where to.
+        new: never replaces another file; one of the same content is as good as sent.
+
     Raises:
-        StorageError: it cannot be written.
+        StorageError: it cannot be written, or another file is there, which `exists` says.
     """
 
     def write() -> Stat:
-        fs, inner = filesystem(uri)
-        if "sftp" in fs.protocol:  # a server's disk, where a file grows as it comes
-            fs.makedirs(fs._parent(inner), exist_ok=True)
-            beside = f"{fs._parent(inner)}/.{uuid.uuid4().hex}.part"
-            try:
-                fs.put_file(str(path), beside)
-                fs.mv(beside, inner)
-            finally:
-                if fs.exists(beside):
-                    fs.rm_file(beside)
-        else:
-            fs.put_file(str(path), inner)
-        there = _stat(fs.info(inner))
-        if there.size is not None and there.size != path.stat().st_size:
+        try:
+            put(path, uri, new=new)
+        except FileExistsError:
+            if not (new and _holds(uri, path)):  # an earlier attempt, whose answer was lost, may have sent it
+                raise StorageError(f"{shown(uri)}: another file is there already", exists=True) from None
+        there = stat(uri) or Stat(None, "")
+        if there.size not in (None, path.stat().st_size):
             raise ShortReadError(f"{there.size} of {path.stat().st_size} bytes arrived")
+        if there.md5 not in ("", _md5(path)) and not _holds(uri, path):  # it may be no hash of the content
+            raise ShortReadError("other bytes arrived than were sent")
         return there
 
-    if _is_http(uri):
-        raise StorageError(f"{shown(uri)}: cannot be written to; give a bucket, sftp:// or a folder of this machine")
     return persistent(uri, write)
+
+
+def _holds(uri: str, path: Path) -> bool:
+    """Whether there is a file behind a URI with the content of one on this disk."""
+    there = stat(uri)
+    if there is None or there.size not in (None, path.stat().st_size):
+        return False
+    if there.md5 == _md5(path):
+        return True
+    with tempfile.TemporaryDirectory(prefix="campus_seg-") as folder:
+        fetch(uri, Path(folder, "content"), there)
+        return _md5(Path(folder, "content")) == _md5(path)
 
 
 def write_bytes(content: bytes, uri: str) -> None:
@@ -245,14 +245,19 @@ def remove(uri: str) -> None:
 
 
 def check_writable(uri: str) -> None:
-    """Makes sure, before any work, that files can be written below a URI: one is, and removed.
+    """Makes sure, before any work, that files can be written below a URI: a small one is.
+
+    It is removed, unless the key may only write.
 
     Raises:
         StorageError: they cannot.
     """
-    probe = address(uri, f".campus_seg-{uuid.uuid4().hex}")
-    write_bytes(b"whether this can be written", probe)
-    remove(probe)
+    with tempfile.TemporaryDirectory(prefix="campus_seg-") as folder:
+        path = Path(folder, PROBE)
+        path.write_bytes(b"whether this can be written")
+        persistent(uri, lambda: put(path, address(uri, PROBE)))  # not looked for: another command may remove it
+    with contextlib.suppress(StorageError):
+        remove(address(uri, PROBE))
 
 
 def together(work: Callable[[Item], Result], items: Iterable[Item], threads: int = THREADS) -> Iterable[Result]:
@@ -264,18 +269,6 @@ def together(work: Callable[[Item], Result], items: Iterable[Item], threads: int
         pool.shutdown(cancel_futures=True)
 
 
-def _stat(info: dict) -> Stat:
-    size = info.get("size")
-    etag = str(info.get("ETag") or info.get("etag") or "").strip('"')
-    stamps = [f"{_as_number(info[key])}" for key in CHANGES if info.get(key)]
-    return Stat(size, " ".join([f"{size}", *stamps]) if stamps else "", etag if MD5.fullmatch(etag) else "")
-
-
-def _as_number(value: Any) -> Any:
-    """A time as seconds, whatever its zone: a list and a single question have different ones."""
-    return value.timestamp() if isinstance(value, datetime) else value
-
-
 def _server(uri: str) -> str:
     """The bucket or host of a URI."""
     return "/".join(uri.split("/", 3)[:3])
@@ -284,7 +277,3 @@ def _server(uri: str) -> str:
 def _md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def _is_http(uri: str) -> bool:
-    return uri.lower().startswith("http")

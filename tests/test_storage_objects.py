@@ -1,19 +1,28 @@
+import base64
+import hashlib
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
 import pytest
 
 from campus_seg.errors import StorageError
 from campus_seg.storage import ATTEMPTS
 from campus_seg.storage_objects import (
+    address,
     check_writable,
     exists,
     fetch,
     listing,
+    parent,
     read_bytes,
     remove,
     send,
+    split,
     stat,
     together,
     write_bytes,
 )
+from campus_seg.storage_stat import stat_of
 
 PHOTO = bytes(range(256)) * 40
 
@@ -94,14 +103,99 @@ def test_what_has_not_arrived_whole_is_sent_again(bucket, tmp_path, monkeypatch)
     assert bucket.objects["b/a"] == PHOTO and bucket.calls["put"] == 2
 
 
+@pytest.mark.parametrize("key", ["run/../../../evil.jpg", "run//etc/evil.jpg", "run/./a.jpg", "run/x//a.jpg"])
+def test_a_key_that_leads_out_of_a_folder_is_refused(bucket, key):
+    bucket.objects = {f"b/{key}": PHOTO, "b/run/a.jpg": PHOTO}
+    with pytest.raises(StorageError, match=re.escape(f"s3://b/run: holds a file named '{key[4:]}'")):
+        listing("s3://b/run")
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("http://h/x/IMG%201%23.jpg", "IMG 1#.jpg"),
+        ("s3://b/x/IMG%201.jpg", "IMG%201.jpg"),
+        ("s3://b/x/a#?.jpg", "a#?.jpg"),
+    ],
+)
+def test_a_uri_is_split_as_it_is_made(uri, name):
+    assert split(uri) == (parent(uri), name) and address(*split(uri)) == uri
+    assert split(uri, parent(parent(uri))) == (parent(parent(uri)), f"x/{name}")
+
+
+def test_a_list_and_a_question_tell_one_time_and_what_hash_there_is():
+    here = datetime(2026, 5, 1, 12, 0, 0, 345_000, tzinfo=UTC)
+    there = here.replace(microsecond=0).astimezone(timezone(timedelta(hours=2)))
+    assert stat_of({"size": 1, "LastModified": here}) == stat_of({"size": 1, "LastModified": there})
+    digest = hashlib.md5(PHOTO)
+    for told in (
+        {"ETag": f'"{digest.hexdigest()}"'},
+        {"md5Hash": base64.b64encode(digest.digest()).decode(), "etag": "CJ+="},
+        {"content_settings": {"content_md5": bytearray(digest.digest())}, "etag": '"0x8D"'},
+    ):
+        assert stat_of({"size": 1, **told}).md5 == digest.hexdigest()
+    assert stat_of({"size": 1, "ETag": '"0-2"', "content_settings": {"content_md5": None}}).md5 == ""
+
+
+def test_other_bytes_of_the_right_length_are_sent_again(bucket, tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(PHOTO)
+    put, wrong = bucket.put_file, [b"!" * len(PHOTO)]
+
+    def wrong_once(self, lpath, rpath, **kwargs):
+        put(self, lpath, rpath)
+        if wrong:
+            self.objects[rpath] = wrong.pop()
+
+    monkeypatch.setattr(bucket, "put_file", wrong_once)
+    send(tmp_path / "a", "s3://b/a")
+    assert bucket.objects["b/a"] == PHOTO and bucket.calls["put"] == 2
+
+
+def test_a_new_file_replaces_no_other(bucket, tmp_path):
+    (tmp_path / "a").write_bytes(PHOTO)
+    assert send(tmp_path / "a", "s3://b/a", new=True) == stat("s3://b/a")
+    assert bucket.objects == {"b/a": PHOTO}
+    send(tmp_path / "a", "s3://b/a", new=True)  # the same content
+    assert bucket.calls["put"] == 1
+    bucket.objects["b/a"] = b"of another phone"
+    with pytest.raises(StorageError, match="^s3://b/a: another file is there already$") as raised:
+        send(tmp_path / "a", "s3://b/a", new=True)
+    assert raised.value.exists and not raised.value.missing
+    assert bucket.objects == {"b/a": b"of another phone"}
+    send(tmp_path / "a", "s3://b/a")
+    assert bucket.objects == {"b/a": PHOTO}
+
+
+@pytest.mark.parametrize(("theirs", "refused"), [(PHOTO, False), (PHOTO[:-1] + b"!", True), (b"short", True)])
+def test_a_file_that_comes_between_the_look_and_the_writing_is_seen(bucket, tmp_path, monkeypatch, theirs, refused):
+    (tmp_path / "a").write_bytes(PHOTO)
+    bucket.objects["b/a"] = theirs
+    monkeypatch.setattr(bucket, "exists", lambda self, path: False)
+    if refused:
+        with pytest.raises(StorageError, match="another file is there already"):
+            send(tmp_path / "a", "s3://b/a", new=True)
+    else:
+        send(tmp_path / "a", "s3://b/a", new=True)
+    assert bucket.objects == {"b/a": theirs}
+
+
 def test_a_probe_tells_whether_files_can_be_written_and_leaves_nothing(bucket):
     check_writable("s3://b/run")
     assert not bucket.objects and bucket.calls["put"] == bucket.calls["rm"] == 1
     bucket.faults = [PermissionError("AccessDenied")]
-    with pytest.raises(StorageError, match="s3://b/run/.*: access is refused; set AWS_ACCESS_KEY_ID"):
+    with pytest.raises(StorageError, match="^s3://b/run: access is refused; set AWS_ACCESS_KEY_ID"):
         check_writable("s3://b/run")
-    with pytest.raises(StorageError, match="http://h/run/.*: cannot be written to"):
+    with pytest.raises(StorageError, match="^http://h/run: cannot be written to"):
         check_writable("http://h/run")
+
+
+def test_a_key_that_may_only_write_is_enough_and_what_it_leaves_is_not_listed(bucket):
+    bucket.faults = [None, PermissionError("AccessDenied")]
+    check_writable("s3://b/run")
+    assert list(bucket.objects) == ["b/run/.campus_seg-probe"]
+    bucket.objects["b/run/x/.123-45.part.jpg"] = b"half"
+    bucket.objects["b/run/a.jpg"] = b""
+    assert list(listing("s3://b/run")) == ["a.jpg"]
 
 
 def test_work_is_done_together_and_the_first_error_raised():
