@@ -94,7 +94,14 @@ class Preparer:
             raise PhotoError(f"cannot be read: {error.strerror}") from None
         if not content:
             raise PhotoError("the file is empty")
-        changed = self._changes.apply(content)
+        try:
+            changed = self._changes.apply(content)
+        except PhotoError:
+            raise
+        except Exception as error:  # whatever a damaged photo makes of a library, the others are sent
+            raise PhotoError(
+                f"damaged, or of a kind that is not known here ({type(error).__name__}: {error})"
+            ) from None
         md5 = hashlib.md5(changed, usedforsecurity=False).hexdigest()
         target = path
         if changed != content:
