@@ -7,7 +7,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, PngImagePlugin
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin
 from telling_photos import FORMATS, SECRET, TIME, picture, telling, telling_exif
 
 from campus_seg.photos import PhotoError, photo_size
@@ -52,6 +52,17 @@ def test_the_orientation_stays(kind, orientation):
     stripped = strip_personal(telling(kind, telling_exif(orientation)))
     assert exif_of(stripped)[TAGS.Orientation] == orientation
     assert photo_size(io.BytesIO(stripped)) == ((48, 64) if orientation >= 5 else (64, 48)) + (orientation,)
+
+
+@pytest.mark.parametrize("kind", ["HEIF", "AVIF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_stays_in_the_files_own_boxes(kind, orientation):
+    content = telling(kind, telling_exif(orientation))
+    stripped = strip_personal(content)
+    upright = (48, 64) if orientation >= 5 else (64, 48)
+    assert photo_size(io.BytesIO(stripped))[:2] == photo_size(io.BytesIO(content))[:2] == upright
+    before, after = (ImageOps.exif_transpose(Image.open(io.BytesIO(one))) for one in (content, stripped))
+    assert after.size == upright and np.array_equal(np.asarray(before), np.asarray(after))
 
 
 def test_what_is_encoded_stays_byte_for_byte():
