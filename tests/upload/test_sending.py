@@ -149,6 +149,15 @@ def test_a_photo_that_the_server_does_not_take_stops_no_other(bucket, walk, monk
     assert all("access is refused" in reason for reason in uploaded.failures.values())
 
 
+def test_a_key_that_may_remove_nothing_will_do(bucket, walk, monkeypatch):
+    monkeypatch.setattr(bucket, "rm_file", refuse)
+    for sent in (4, 0):
+        uploaded = upload(walk)
+        assert (uploaded.sent, uploaded.failures) == (sent, {})
+    assert contents(walk).items() <= there(bucket).items()
+    assert len(bucket.objects) == 5  # the one by which it was tried whether any can be written
+
+
 def test_several_in_a_row_end_it(bucket, walk, monkeypatch):
     put = bucket.put_file
     monkeypatch.setattr(
