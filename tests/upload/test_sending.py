@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from drawn import draw_export
 from PIL import Image
+from telling_photos import telling, telling_exif
 
 from campus_seg.errors import StorageError
 from campus_seg.inference.inputs import InputPhoto
@@ -218,7 +219,7 @@ def test_another_library_scales_otherwise_and_strips_alike(monkeypatch):
     assert before[0] == after[0] and before[1] != after[1]
 
 
-def test_a_photo_too_large_to_learn_from_can_be_scaled(bucket, walk, capfd):
+def test_a_photo_too_large_to_learn_from_can_be_scaled(bucket, walk, recwarn):
     Image.new("L", (16000, 12000), 99).save(walk / "0.jpg")
     (reason,) = upload(walk).failures.values()
     assert reason.startswith("too large: 16000 x 12000 pixels") and "give --max-size, such as 8000" in reason
@@ -226,7 +227,16 @@ def test_a_photo_too_large_to_learn_from_can_be_scaled(bucket, walk, capfd):
     assert upload(walk, changes=Changes(max_size=1000)).sent == 1
     with Image.open(io.BytesIO(there(bucket)["0.jpg"])) as image:
         assert image.size == (1000, 750)
-    assert limit == Image.MAX_IMAGE_PIXELS and "Warning" not in capfd.readouterr().err
+    assert limit == Image.MAX_IMAGE_PIXELS and not recwarn.list
+
+
+def test_what_a_library_warns_of_is_not_shown(bucket, walk, recwarn):
+    content = telling("JPEG", telling_exif())  # with a list of further photos that is none
+    (walk / "0.jpg").write_bytes(content)
+    with pytest.warns(UserWarning, match="malformed MPO"):
+        Image.open(io.BytesIO(content))
+    recwarn.clear()
+    assert upload(walk).sent == 4 and not recwarn.list
 
 
 def test_unreadable_photos_are_named(bucket, walk):
