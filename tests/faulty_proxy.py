@@ -72,15 +72,16 @@ class Faults:
         return {fault for fault, asked, path in self.hits if asked == method and urlsplit(path).path.endswith(ending)}
 
 
-def seed_that_hits(requests: Iterable[tuple[str, str]], kinds: tuple[str, ...] = FAULTS) -> int:
-    """The first seed by which each kind of fault hits one of these requests when it is made for the first time.
+def seed_that_hits(requests: Iterable[tuple[str, str]], kinds: tuple[str, ...] = FAULTS, first: int = 0) -> int:
+    """The first seed, from a number on, by which each kind of fault hits one of these requests when it is made for the first time.
 
     Args:
         requests: (method, path), without a range.
         kinds: as those of `Faults`.
+        first: the number.
     """
     requests = list(requests)
-    for seed in itertools.count():
+    for seed in itertools.count(first):
         faults = Faults(seed=seed, kinds=kinds)
         if {faults.draw(method, path, "") for method, path in requests} >= set(kinds):
             return seed

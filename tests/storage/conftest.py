@@ -60,6 +60,12 @@ def through(bucket, tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def impatient(monkeypatch):
+    """A stall takes as long as the user's patience."""
+    monkeypatch.setenv("CAMPUS_STORAGE_TIMEOUT", "2")
+
+
+@pytest.fixture
 def photos(tmp_path):
     """A walk's folder with 12 drawn photos, two of them in a folder below."""
     folder = tmp_path / "walk"
