@@ -73,7 +73,7 @@ class Faults:
 
 
 def seed_that_hits(requests: Iterable[tuple[str, str]], kinds: tuple[str, ...] = FAULTS, first: int = 0) -> int:
-    """The first seed, from a number on, by which each kind of fault hits one of these requests when it is made for the first time.
+    """The first seed, from a number on, by which each kind of fault hits one of these requests at its first time.
 
     Args:
         requests: (method, path), without a range.
