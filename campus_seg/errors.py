@@ -68,11 +68,13 @@ class StorageError(CampusError):
 
     Attributes:
         missing: there is no such file or folder, and nothing else is wrong.
+        exists: another file is there, which was not to be replaced.
     """
 
-    def __init__(self, message: str, *, missing: bool = False):
+    def __init__(self, message: str, *, missing: bool = False, exists: bool = False):
         super().__init__(message)
         self.missing = missing
+        self.exists = exists
 
 
 class LostProcessError(CampusError):

@@ -10,6 +10,7 @@ import importlib
 import os
 import random
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,6 +67,9 @@ FINAL_NAMES = {
 }
 NO_BUCKET = {"NoSuchBucket", "InvalidBucketName", "ContainerNotFound"}
 UNREACHABLE = {"EndpointConnectionError", "ClientConnectorError", "ClientConnectorDNSError", "gaierror"}
+
+_jitter = random.Random()  # of its own: what a training draws is not to depend on a server's faults
+stopping = threading.Event()  # set by a command that is to end: nothing is tried or waited for any more
 
 
 class ShortReadError(OSError):
@@ -178,20 +182,23 @@ def persistent(uri: str, work: Callable[[], Result]) -> Result:
         work: may be done twice without harm.
 
     Raises:
-        StorageError: it failed for good.
+        StorageError: it failed for good, or `stopping` is set.
     """
     began = time.monotonic()
     attempt = 0
     with explained(uri):
         while True:
             attempt += 1
+            if stopping.is_set():
+                raise StorageError(f"{shown(uri)}: the command was stopped")
             try:
                 return work()
             except Exception as error:
                 attempts = ATTEMPTS_TO_REACH if _names(_root(error)) & UNREACHABLE else ATTEMPTS
                 if attempt >= attempts or is_final(error) or time.monotonic() - began > PATIENCE:
                     raise
-                time.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0))
+                if stopping.wait(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * _jitter.uniform(0.5, 1.0)):
+                    raise
 
 
 def is_final(error: Exception) -> bool:
@@ -222,7 +229,7 @@ def explained(uri: str) -> Iterator[None]:
     except Exception as error:
         if no_room(error):  # of this machine's disk, which `enough_room` explains
             raise
-        missing = isinstance(_root(error), FileNotFoundError) and not _codes(error) & NO_BUCKET
+        missing = isinstance(_root(error), FileNotFoundError) and not codes(error) & NO_BUCKET
         raise StorageError(f"{shown(uri)}: {reason(error, uri)}", missing=missing) from None
 
 
@@ -230,23 +237,23 @@ def reason(error: Exception, uri: str) -> str:
     """Why a URI cannot be used, and what to do about it, without an address of the library's, which may hold a key."""
     error = _root(error)
     names = set().union(*map(_names, _chain(error)))
-    codes = _codes(error)
+    told = codes(error)
     kind = LIBRARIES[uri.partition("://")[0].lower()][0]
     place = "host" if kind in ("sshfs", "aiohttp") else "bucket"
-    if codes & NO_BUCKET:
+    if told & NO_BUCKET:
         return "there is no such bucket; create it, or correct the name" + _endpoint(kind)
     if names & {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"}:
         return f"there are no credentials; {_set(uri)}"
     if (
-        codes & {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
+        told & {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
         or "ProfileNotFound" in names
     ):
-        return f"the key is refused ({', '.join(sorted(codes)) or 'no such profile'}); {_set(uri)}" + _endpoint(kind)
+        return f"the key is refused ({', '.join(sorted(told)) or 'no such profile'}); {_set(uri)}" + _endpoint(kind)
     if "HostKeyNotVerifiable" in names:
         return "the host's key is not known; connect once with ssh, which writes it to ~/.ssh/known_hosts"
-    if isinstance(error, PermissionError) or codes & {"401", "403"}:
+    if isinstance(error, PermissionError) or told & {"401", "403"}:
         return f"access is refused; {_set(uri)}, and let that key read here, and write where results go"
-    if isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError)) or "404" in codes:
+    if isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError)) or "404" in told:
         return f"there is no such file or folder; correct the name after the {place}" + _endpoint(kind)
     if names & UNREACHABLE or isinstance(error, ConnectionRefusedError):
         return "the server cannot be reached; see to the network and the name" + _endpoint(kind)
@@ -255,7 +262,7 @@ def reason(error: Exception, uri: str) -> str:
     if isinstance(error, ShortReadError):
         return f"{error}, {ATTEMPTS} times; see to the server"
     if isinstance(error, (NotImplementedError, FileExistsError)):
-        return f"cannot be written to ({type(error).__name__}); give a folder on this machine, or a bucket"
+        return "cannot be written to; give a bucket, sftp:// or a folder of this machine"
     text = " ".join(f"{error}".split())
     text = re.sub(r"https?://\S+", "…", text)
     return f"{type(error).__name__}: {text[:200]}; try again later, or check {SETTINGS[kind]}"
@@ -296,7 +303,7 @@ def _names(error: BaseException) -> set[str]:
     return {kind.__name__ for kind in type(error).__mro__}
 
 
-def _codes(error: BaseException) -> set[str]:
+def codes(error: BaseException) -> set[str]:
     """What servers call an error, and those in whose handling it arose."""
     found = set()
     for each in _chain(error):

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
-from campus_seg.atomic_writes import replacing
+from campus_seg.atomic_writes import LEFTOVER, replacing
 from campus_seg.errors import StorageError
-from campus_seg.storage import ShortReadError, base_name, filesystem, is_uri, join, persistent, shown
+from campus_seg.storage import ShortReadError, base_name, codes, filesystem, is_uri, join, persistent, shown
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,6 +33,7 @@ CHANGES = (
     "generation",
     "md5Hash",
 )
+PROBE = ".campus_seg-probe"  # what is written to find out whether it can be
 _without_hashes: set[str] = set()  # buckets whose ETags have been found to be no hashes
 
 
@@ -84,6 +85,8 @@ def exists(uri: str) -> bool:
 def listing(uri: str) -> dict[str, Stat]:
     """The files of a folder and of all below it: name, relative and with "/", -> what is known of each, by name.
 
+    What commands leave that are killed as they write is not among them.
+
     Raises:
         StorageError: there is no such bucket, or it cannot be listed.
     """
@@ -99,7 +102,12 @@ def listing(uri: str) -> dict[str, Stat]:
     found = persistent(uri, ask)
     plain = unquote if _is_http(uri) else str
     named = {plain(name): _stat(info) for name, info in found.items() if name and not name.endswith("/")}
-    return dict(sorted(named.items()))
+    return {name: named[name] for name in sorted(named) if not _is_leftover(name)}
+
+
+def _is_leftover(name: str) -> bool:
+    last = name.rpartition("/")[2]
+    return last == PROBE or bool(LEFTOVER.fullmatch(last))
 
 
 def address(folder: str, name: str) -> str:
@@ -187,34 +195,92 @@ def local_folder(folder: str, *names: str) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def send(path: Path, uri: str) -> Stat:
+def send(path: Path, uri: str, *, new: bool = False) -> Stat:
     """Copies a file from this disk behind a URI, whole or not at all, and makes sure that it has arrived.
 
+    Args:
+        path: of the file.
+        uri: where to.
+        new: never replaces another file; one of the same content is as good as sent.
+
     Raises:
-        StorageError: it cannot be written.
+        StorageError: it cannot be written, or another file is there, which `exists` says.
     """
 
     def write() -> Stat:
-        fs, inner = filesystem(uri)
-        if "sftp" in fs.protocol:  # a server's disk, where a file grows as it comes
-            fs.makedirs(fs._parent(inner), exist_ok=True)
-            beside = f"{fs._parent(inner)}/.{uuid.uuid4().hex}.part"
-            try:
-                fs.put_file(str(path), beside)
-                fs.mv(beside, inner)
-            finally:
-                if fs.exists(beside):
-                    fs.rm_file(beside)
-        else:
-            fs.put_file(str(path), inner)
-        there = _stat(fs.info(inner))
-        if there.size is not None and there.size != path.stat().st_size:
-            raise ShortReadError(f"{there.size} of {path.stat().st_size} bytes arrived")
+        try:
+            _put(path, uri, new)
+        except FileExistsError:
+            if not (new and _holds(uri, path)):  # an earlier attempt, whose answer was lost, may have sent it
+                raise StorageError(f"{shown(uri)}: another file is there already", exists=True) from None
+        there = stat(uri)
+        size = there.size if there else None
+        if size is not None and size != path.stat().st_size:
+            raise ShortReadError(f"{size} of {path.stat().st_size} bytes arrived")
         return there
 
-    if _is_http(uri):
-        raise StorageError(f"{shown(uri)}: cannot be written to; give a bucket, sftp:// or a folder of this machine")
     return persistent(uri, write)
+
+
+def _put(path: Path, uri: str, new: bool = False) -> None:
+    """Writes a file once; FileExistsError where one is there that is not to be replaced."""
+    if _is_http(uri):
+        raise NotImplementedError
+    fs, inner = filesystem(uri)
+    if new and fs.exists(inner):
+        raise FileExistsError(uri)
+    if "sftp" in fs.protocol:
+        _put_by_renaming(fs, path, inner, new)
+        return
+    try:
+        fs.put_file(str(path), inner, **({"mode": "create"} if new else {}))
+    except OSError as error:
+        if new and codes(error) & {"PreconditionFailed", "412"}:  # of servers that do not say which condition it was
+            raise FileExistsError(uri) from error
+        raise
+
+
+def _put_by_renaming(fs: Any, path: Path, inner: str, new: bool) -> None:
+    """Writes a file to a server's disk, where it grows as it comes, beside its place and then moves it there."""
+    fs.makedirs(fs._parent(inner), exist_ok=True)
+    beside = f"{fs._parent(inner)}/.{uuid.uuid4().int}.part"
+    try:
+        fs.put_file(str(path), beside)
+        if not new:
+            fs.mv(beside, inner)
+            return
+        try:
+            _rename(fs, beside, inner)
+        except Exception as error:  # SFTP has no error of its own for it
+            if fs.exists(inner):
+                raise FileExistsError(inner) from error
+            raise
+    finally:
+        if fs.exists(beside):
+            fs.rm_file(beside)
+
+
+def _rename(fs: Any, old: str, new: str) -> None:
+    """SFTP's own way, which replaces nothing; fsspec knows the other one alone."""
+    from fsspec.asyn import sync
+
+    async def rename() -> None:
+        async with fs._pool.get() as channel:
+            await channel.rename(old, new)
+
+    sync(fs.loop, rename)
+
+
+def _holds(uri: str, path: Path) -> bool:
+    """Whether there is a file behind a URI with the content of one on this disk."""
+    there = stat(uri)
+    if there is None or there.size not in (None, path.stat().st_size):
+        return False
+    if there.md5 == _md5(path):
+        return True
+    with tempfile.TemporaryDirectory(prefix="campus_seg-") as folder:
+        fetch(uri, Path(folder, "content"), there)
+        return _md5(Path(folder, "content")) == _md5(path)
 
 
 def write_bytes(content: bytes, uri: str) -> None:
@@ -245,14 +311,19 @@ def remove(uri: str) -> None:
 
 
 def check_writable(uri: str) -> None:
-    """Makes sure, before any work, that files can be written below a URI: one is, and removed.
+    """Makes sure, before any work, that files can be written below a URI: a small one is.
+
+    It is removed, unless the key may only write.
 
     Raises:
         StorageError: they cannot.
     """
-    probe = address(uri, f".campus_seg-{uuid.uuid4().hex}")
-    write_bytes(b"whether this can be written", probe)
-    remove(probe)
+    with tempfile.TemporaryDirectory(prefix="campus_seg-") as folder:
+        path = Path(folder, PROBE)
+        path.write_bytes(b"whether this can be written")
+        persistent(uri, lambda: _put(path, address(uri, PROBE)))  # not looked for: another command may remove it
+    with contextlib.suppress(StorageError):
+        remove(address(uri, PROBE))
 
 
 def together(work: Callable[[Item], Result], items: Iterable[Item], threads: int = THREADS) -> Iterable[Result]:

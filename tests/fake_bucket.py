@@ -68,8 +68,10 @@ class FakeBucket(AbstractFileSystem):
         content = self.objects[rpath]
         Path(lpath).write_bytes(fault(content) if fault else content)
 
-    def put_file(self, lpath, rpath, **kwargs):
+    def put_file(self, lpath, rpath, mode="overwrite", **kwargs):
         self._call("put")
+        if mode == "create" and rpath in self.objects:
+            raise FileExistsError(rpath)
         self.objects[rpath] = Path(lpath).read_bytes()
 
     def rm_file(self, path):

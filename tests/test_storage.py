@@ -1,4 +1,5 @@
 import errno
+import random
 
 import pytest
 
@@ -135,7 +136,7 @@ def test_what_another_attempt_can_change(error, final):
 
 def test_a_passing_fault_is_waited_out_and_a_final_one_is_not(monkeypatch):
     waits, calls = [], []
-    monkeypatch.setattr(storage.time, "sleep", waits.append)
+    monkeypatch.setattr(storage.stopping, "wait", waits.append)
 
     def work():
         calls.append(1)
@@ -154,7 +155,7 @@ def test_a_passing_fault_is_waited_out_and_a_final_one_is_not(monkeypatch):
 
 def test_a_server_that_stays_away_is_given_up(monkeypatch):
     calls = []
-    monkeypatch.setattr(storage.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(storage.stopping, "wait", lambda seconds: None)
 
     def work():
         calls.append(1)
@@ -163,3 +164,29 @@ def test_a_server_that_stays_away_is_given_up(monkeypatch):
     with pytest.raises(StorageError):
         persistent("s3://b/x", work)
     assert len(calls) == storage.ATTEMPTS
+
+
+def test_a_command_that_is_to_end_tries_and_waits_no_more():
+    calls = []
+
+    def work():
+        calls.append(1)
+        storage.stopping.set()
+        raise ConnectionResetError
+
+    try:
+        with pytest.raises(StorageError, match="s3://b/x: ConnectionResetError"):
+            persistent("s3://b/x", work)
+        with pytest.raises(StorageError, match="s3://b/x: the command was stopped"):
+            persistent("s3://b/x", work)
+    finally:
+        storage.stopping.clear()
+    assert len(calls) == 1
+
+
+def test_faults_draw_nothing_that_a_training_would_have_drawn(monkeypatch):
+    monkeypatch.setattr(storage, "FIRST_WAIT", 0.0)
+    faults = [ConnectionResetError(), ConnectionResetError()]
+    before = random.getstate()
+    persistent("s3://b/x", lambda: (_ for _ in ()).throw(faults.pop()) if faults else "done")
+    assert random.getstate() == before

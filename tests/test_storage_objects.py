@@ -94,14 +94,51 @@ def test_what_has_not_arrived_whole_is_sent_again(bucket, tmp_path, monkeypatch)
     assert bucket.objects["b/a"] == PHOTO and bucket.calls["put"] == 2
 
 
+def test_a_new_file_replaces_no_other(bucket, tmp_path):
+    (tmp_path / "a").write_bytes(PHOTO)
+    assert send(tmp_path / "a", "s3://b/a", new=True) == stat("s3://b/a")
+    assert bucket.objects == {"b/a": PHOTO}
+    send(tmp_path / "a", "s3://b/a", new=True)  # the same content
+    assert bucket.calls["put"] == 1
+    bucket.objects["b/a"] = b"of another phone"
+    with pytest.raises(StorageError, match="^s3://b/a: another file is there already$") as raised:
+        send(tmp_path / "a", "s3://b/a", new=True)
+    assert raised.value.exists and not raised.value.missing
+    assert bucket.objects == {"b/a": b"of another phone"}
+    send(tmp_path / "a", "s3://b/a")
+    assert bucket.objects == {"b/a": PHOTO}
+
+
+@pytest.mark.parametrize(("theirs", "refused"), [(PHOTO, False), (PHOTO[:-1] + b"!", True), (b"short", True)])
+def test_a_file_that_comes_between_the_look_and_the_writing_is_seen(bucket, tmp_path, monkeypatch, theirs, refused):
+    (tmp_path / "a").write_bytes(PHOTO)
+    bucket.objects["b/a"] = theirs
+    monkeypatch.setattr(bucket, "exists", lambda self, path: False)
+    if refused:
+        with pytest.raises(StorageError, match="another file is there already"):
+            send(tmp_path / "a", "s3://b/a", new=True)
+    else:
+        send(tmp_path / "a", "s3://b/a", new=True)
+    assert bucket.objects == {"b/a": theirs}
+
+
 def test_a_probe_tells_whether_files_can_be_written_and_leaves_nothing(bucket):
     check_writable("s3://b/run")
     assert not bucket.objects and bucket.calls["put"] == bucket.calls["rm"] == 1
     bucket.faults = [PermissionError("AccessDenied")]
-    with pytest.raises(StorageError, match="s3://b/run/.*: access is refused; set AWS_ACCESS_KEY_ID"):
+    with pytest.raises(StorageError, match="^s3://b/run: access is refused; set AWS_ACCESS_KEY_ID"):
         check_writable("s3://b/run")
-    with pytest.raises(StorageError, match="http://h/run/.*: cannot be written to"):
+    with pytest.raises(StorageError, match="^http://h/run: cannot be written to"):
         check_writable("http://h/run")
+
+
+def test_a_key_that_may_only_write_is_enough_and_what_it_leaves_is_not_listed(bucket):
+    bucket.faults = [None, PermissionError("AccessDenied")]
+    check_writable("s3://b/run")
+    assert list(bucket.objects) == ["b/run/.campus_seg-probe"]
+    bucket.objects["b/run/x/.123-45.part.jpg"] = b"half"
+    bucket.objects["b/run/a.jpg"] = b""
+    assert list(listing("s3://b/run")) == ["a.jpg"]
 
 
 def test_work_is_done_together_and_the_first_error_raised():
