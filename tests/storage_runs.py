@@ -7,6 +7,7 @@ from drawn import draw_export
 from small_runs import TINY
 from storage_servers import Server, s3_client, s3_objects
 
+from campus_seg.tools.photos import main as photos_main
 from campus_seg.tools.train_net import main as train_main
 from campus_seg.tools.visualize import main as visualize_main
 
@@ -36,6 +37,17 @@ def mask(run: Path | str, photos: Path | str, output: Path | str) -> None:
     """Masks photos with a run's model; paths or URIs."""
     places = ["--config-file", f"{run}/config.yaml", "--input", str(photos), "--output", str(output)]
     assert visualize_main([*places, "--confidence-threshold", "0.05", "--opts", "MODEL.DEVICE", "cpu"]) == 0
+
+
+def upload(*arguments: object) -> int:
+    """tools/photos.py upload; its exit status."""
+    return photos_main(["upload", *map(str, arguments)])
+
+
+def contents(folder: Path, prefix: str = "") -> dict[str, bytes]:
+    """Name -> bytes of a folder's files, as they should lie below a prefix."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {prefix + path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def put(server: Server, folder: Path, prefix: str) -> None:

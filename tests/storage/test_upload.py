@@ -13,26 +13,17 @@ from pathlib import Path
 import pytest
 from faulty_proxy import Faults
 from PIL import Image
+from storage_runs import contents, upload
 from storage_servers import BUCKET, SECRET, empty, s3_client, s3_objects
 from telling_photos import SECRET as TELLING
 from telling_photos import telling, telling_exif
 
-from campus_seg.tools.photos import main
+from campus_seg.label_studio import files
 from campus_seg.upload.preparing import Changes
 
 pytestmark = pytest.mark.storage
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "photos.py"
 WALK = f"s3://{BUCKET}/walk"
-
-
-def contents(folder, prefix=""):
-    """Name -> bytes, as they should lie below a prefix."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {prefix + path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
-def upload(*arguments):
-    return main(["upload", *map(str, arguments)])
 
 
 def puts(faults):
@@ -122,6 +113,7 @@ def test_photos_that_cannot_be_read_are_named_and_the_others_sent(bucket, photos
 
 
 def test_what_tells_of_the_owner_does_not_arrive(bucket, photos, monkeypatch):
+    monkeypatch.setattr(files, "FRESH", -1.0)  # these are of this second
     for name, kind in (("a.jpg", "JPEG"), ("b.png", "PNG"), ("c.heic", "HEIF"), ("d.webp", "WEBP")):
         (photos / name).write_bytes(telling(kind, telling_exif()))
     assert upload(photos, WALK, "--strip-gps", "--max-size", "80") == 0
