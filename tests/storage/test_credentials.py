@@ -2,7 +2,7 @@
 
 import pytest
 from s3fs import S3FileSystem
-from storage_runs import contents, mask, put, train, upload, whole_run
+from storage_runs import contents, mask, put, train, upload
 from storage_servers import BUCKET, KEY_ID, SECRET, s3_objects
 
 pytestmark = [pytest.mark.storage, pytest.mark.usefixtures("one_thread")]
@@ -30,9 +30,8 @@ def test_a_profile(files, bucket, photos):
     assert s3_objects(bucket) == contents(photos, "walk/")
 
 
-def test_no_secret_is_kept_with_a_run(bucket, tmp_path, capfd):
+def test_no_secret_is_kept_with_a_run(bucket, whole, tmp_path, capfd):
     """Nor with what it masks, nor in the cache, nor in what is said."""
-    whole = whole_run(tmp_path)
     put(bucket, whole / "photos", "photos")
     train(whole / "export.json", f"{ROOT}/photos", f"{ROOT}/run")
     mask(f"{ROOT}/run", f"{ROOT}/photos", f"{ROOT}/masked")
@@ -47,10 +46,10 @@ def test_no_secret_is_kept_with_a_run(bucket, tmp_path, capfd):
 
 @pytest.mark.parametrize("flags", [(), ("--resume",)])
 @pytest.mark.parametrize("key", ["CAMPUS.SPLIT_FILE", "MODEL.WEIGHTS"])
-def test_a_signed_address_is_refused_before_it_is_written_down(bucket, photos, tmp_path, capfd, key, flags):
+def test_a_signed_address_is_refused_before_it_is_written_down(bucket, whole, tmp_path, capfd, key, flags):
     signed = "https://storage.example.org/x.pth?X-Amz-Signature=TOPSECRET"
     with pytest.raises(SystemExit) as ended:
-        train(tmp_path / "export.json", photos, tmp_path / "run", key, signed, flags=flags)
+        train(whole / "export.json", whole / "photos", tmp_path / "run", key, signed, flags=flags)
     assert ended.value.code == 2
     said = capfd.readouterr()
     assert "is a signed address" in said.err and "TOPSECRET" not in said.out + said.err

@@ -6,16 +6,11 @@ from collections import Counter
 import pytest
 from faulty_proxy import FAULTS, Faults, seed_that_hits
 from same_runs import assert_same_run
-from storage_runs import PHOTOS, assert_same_masks, got, mask, put, train, whole_run
+from storage_runs import PHOTOS, assert_same_masks, got, mask, put, train
 from storage_servers import BUCKET
 
 pytestmark = [pytest.mark.storage, pytest.mark.usefixtures("impatient", "one_thread")]
 ROOT = f"s3://{BUCKET}"
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    return whole_run(tmp_path_factory.mktemp("whole"))
 
 
 def seed(photos):

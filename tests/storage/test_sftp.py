@@ -7,15 +7,10 @@ import pytest
 from faulty_proxy import Cuts, cutting
 from same_runs import assert_same_run
 from sshfs import SSHFileSystem
-from storage_runs import assert_same_masks, contents, mask, train, upload, whole_run
+from storage_runs import assert_same_masks, contents, mask, train, upload
 from storage_servers import lead_to
 
 pytestmark = [pytest.mark.storage, pytest.mark.usefixtures("one_thread")]
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    return whole_run(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture

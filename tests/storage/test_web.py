@@ -5,15 +5,10 @@ import shutil
 import pytest
 from faulty_proxy import FAULTS, Faults, proxy, seed_that_hits
 from same_runs import assert_same_run
-from storage_runs import assert_same_masks, mask, train, whole_run
+from storage_runs import assert_same_masks, mask, train
 from storage_servers import web
 
 pytestmark = [pytest.mark.storage, pytest.mark.usefixtures("one_thread")]
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    return whole_run(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture(scope="module")
