@@ -36,7 +36,8 @@ def train(export: Path | str, photos: Path | str, output: Path | str, *opts: str
 def mask(run: Path | str, photos: Path | str, output: Path | str) -> None:
     """Masks photos with a run's model; paths or URIs."""
     places = ["--config-file", f"{run}/config.yaml", "--input", str(photos), "--output", str(output)]
-    assert visualize_main([*places, "--confidence-threshold", "0.05", "--opts", "MODEL.DEVICE", "cpu"]) == 0
+    options = ["--save", "overlay", "binary", "predictions", "--confidence-threshold", "0.05"]
+    assert visualize_main([*places, *options, "--opts", "MODEL.DEVICE", "cpu"]) == 0
 
 
 def upload(*arguments: object) -> int:
