@@ -11,8 +11,8 @@ from campus_seg.tools.photos import main as photos_main
 from campus_seg.tools.train_net import main as train_main
 from campus_seg.tools.visualize import main as visualize_main
 
-PHOTOS = 60  # so many that, with a fault in ten reads, each kind hits some photo
-STEPS = ("SOLVER.MAX_ITER", "8", "SOLVER.WARMUP_ITERS", "2", "DATALOADER.NUM_WORKERS", "2")
+PHOTOS = 40  # so many that, with a fault in ten reads, each kind hits some photo
+STEPS = ("SOLVER.MAX_ITER", "6", "SOLVER.WARMUP_ITERS", "2", "DATALOADER.NUM_WORKERS", "2")
 
 
 def whole_run(folder: Path) -> Path:

