@@ -92,13 +92,16 @@ def checked_uri(uri: str) -> str:
     user, at, _ = authority.rpartition("@")
     if at and ":" in user:
         raise StorageError(f"{shown(uri)}: a password has no place in a URI, which is written down; {_set(uri)}")
+    if at and scheme.lower() not in ("sftp", "az", "abfs"):  # whose users and containers are no secrets
+        without = shown(uri.replace(f"{user}@", "", 1))
+        raise StorageError(f"{without}: what stands before the @ has no place in a URI, as a token; {_set(uri)}")
     if not authority:
         raise StorageError(f"{uri}: names no bucket or host; give {scheme}://NAME/…")
-    query = urlsplit(uri).query if scheme.lower().startswith("http") else ""
+    query = urlsplit(uri).query if scheme.lower() in ("http", "https", "az", "abfs") else ""
     if any(SECRETS.fullmatch(name) for name, _ in parse_qsl(query, keep_blank_values=True)):
         raise StorageError(
-            f"{shown(uri)}: is a signed address, whose secret would be written down with it; give the object's own "
-            "address (such as s3://…) and let the environment hold the key"
+            f"{shown(uri).partition('?')[0]}: is a signed address, whose secret would be written down with it; give "
+            "the object's own address (such as s3://…) and let the environment hold the key"
         )
     return f"{scheme.lower()}://{rest}".rstrip("/")
 
