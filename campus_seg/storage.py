@@ -5,7 +5,6 @@ each kind looks for them (environment, configuration files, instance roles) and 
 """
 
 import contextlib
-import errno
 import importlib
 import os
 import random
@@ -15,10 +14,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from campus_seg.atomic_writes import no_room
-from campus_seg.errors import CampusError, StorageError
+from campus_seg.errors import CampusError, ConfigError, StorageError
+from campus_seg.storage_errors import is_final, is_missing, is_servers_fault, is_unreachable, reason
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -50,30 +50,11 @@ ATTEMPTS = 8  # of what fails for a passing reason
 ATTEMPTS_TO_REACH = 2  # a server that refuses connections or has no address
 PATIENCE = 120.0  # seconds after which nothing is tried once more
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds between two attempts
-REQUESTS = 5  # attempts at one request, where the library makes them by itself: a long list takes many requests
-# What no further attempt changes, besides full disks: by the names of classes, or all of these libraries were imported.
-FINAL = (
-    FileNotFoundError,
-    PermissionError,
-    FileExistsError,
-    IsADirectoryError,
-    NotADirectoryError,
-    NotImplementedError,
-)
-FINAL_NAMES = {
-    *("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ConfigParseError", "ParamValidationError"),
-    *("InvalidRegionError", "NoRegionError", "TokenRetrievalError", "UnauthorizedSSOTokenError", "SSOTokenLoadError"),
-    *("HostKeyNotVerifiable", "PermissionDenied", "KeyImportError", "DefaultCredentialsError", "InvalidURL"),
-}
-NO_BUCKET = {"NoSuchBucket", "InvalidBucketName", "ContainerNotFound"}
-UNREACHABLE = {"EndpointConnectionError", "ClientConnectorError", "ClientConnectorDNSError", "gaierror"}
-
+# Attempts at one request of S3's, within one of ours: a long list takes many requests. Twice as many that time out are
+# PATIENCE.
+REQUESTS = 3
 _jitter = random.Random()  # of its own: what a training draws is not to depend on a server's faults
 stopping = threading.Event()  # set by a command that is to end: nothing is tried or waited for any more
-
-
-class ShortReadError(OSError):
-    """A body that is shorter, longer or another than its server says; trying again helps."""
 
 
 def is_uri(path: object) -> bool:
@@ -90,18 +71,14 @@ def checked_uri(uri: str) -> str:
     scheme, _, rest = uri.partition("://")
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     user, at, _ = authority.rpartition("@")
-    if at and ":" in user:
+    if at and (":" in user or LIBRARIES[scheme.lower()][0] not in ("sshfs", "adlfs")):
         raise StorageError(f"{shown(uri)}: a password has no place in a URI, which is written down; {_set(uri)}")
-    if at and scheme.lower() not in ("sftp", "az", "abfs"):  # whose users and containers are no secrets
-        without = shown(uri.replace(f"{user}@", "", 1))
-        raise StorageError(f"{without}: what stands before the @ has no place in a URI, as a token; {_set(uri)}")
     if not authority:
         raise StorageError(f"{uri}: names no bucket or host; give {scheme}://NAME/…")
-    query = urlsplit(uri).query if scheme.lower() in ("http", "https", "az", "abfs") else ""
-    if any(SECRETS.fullmatch(name) for name, _ in parse_qsl(query, keep_blank_values=True)):
+    if _is_signed(uri):
         raise StorageError(
-            f"{shown(uri).partition('?')[0]}: is a signed address, whose secret would be written down with it; give "
-            "the object's own address (such as s3://…) and let the environment hold the key"
+            f"{shown(uri)}: is a signed address, whose secret would be written down with it; give the object's own "
+            "address (such as s3://…) and let the environment hold the key"
         )
     return f"{scheme.lower()}://{rest}".rstrip("/")
 
@@ -111,10 +88,29 @@ def shown(uri: str) -> str:
     scheme, separator, rest = uri.partition("://")
     head, slash, path = rest.partition("/")
     user, at, host = head.rpartition("@")
-    head = f"{user.partition(':')[0]}{at}{host}"
-    if scheme.lower().startswith("http"):
+    user = "" if is_http(uri) else user.partition(":")[0]  # a token, as Git's hosts have them
+    head = f"{user}{at if user else ''}{host}"
+    if is_http(uri) or _is_signed(uri):
         path = path.partition("?")[0]
     return f"{scheme}{separator}{head}{slash}{path}"
+
+
+def is_http(uri: str) -> bool:
+    """Whether a URI is a web server's, where names are quoted and nothing can be written."""
+    return uri.lower().startswith(("http://", "https://"))
+
+
+def _is_signed(uri: str) -> bool:
+    """Whether a secret stands behind the "?" of an address; elsewhere that is part of a name."""
+    if not uri.lower().startswith(("http", "az://", "abfs://")):
+        return False
+    query = uri.partition("?")[2]
+    return any(SECRETS.fullmatch(name) for name, _ in parse_qsl(query, keep_blank_values=True))
+
+
+def stays_below(name: str) -> bool:
+    """Whether a name, "/" between its parts, leads to something below the folder that it is joined to."""
+    return not {"", ".", ".."} & set(name.split("/")) and "\0" not in name
 
 
 def join(uri: str, name: str) -> str:
@@ -141,31 +137,56 @@ def filesystem(uri: str) -> tuple["AbstractFileSystem", str]:
         StorageError: the library for it is missing, or the URI cannot be used.
     """
     uri = checked_uri(uri)
-    scheme = uri.partition("://")[0]
+    scheme, _, rest = uri.partition("://")
+    authority, _, name = rest.partition("/")
     library, extra = LIBRARIES[scheme]
     try:
         importlib.import_module(library)
         import fsspec
     except ImportError:
         raise StorageError(f"{shown(uri)}: {scheme}:// needs {library}: pip install 'campus_seg[{extra}]'") from None
+    if library == "s3fs" and "?versionId=" in name:
+        raise StorageError(f"{shown(uri)}: ?versionId= has no place in a name, which it would end; rename the file")
+    # By the server alone: fsspec takes "#", "?" and "::" of a name for more than a name.
+    server = f"{scheme}://{authority}/"
     with explained(uri):
-        return fsspec.core.url_to_fs(uri, **_options(library))
+        kind = fsspec.get_filesystem_class(scheme)
+        options = {**_options(library), **kind._get_kwargs_from_urls(server)}
+        fs = kind(**options)
+        if library == "s3fs":
+            fs.retries = REQUESTS
+        elif library == "sshfs" and fs.client.is_closed():  # a connection once cut does not come back
+            kind.clear_instance_cache()
+            fs = kind(**options)
+    root = fs._strip_protocol(server)
+    return fs, f"{root.rstrip('/')}/{name}" if name else root
 
 
 def _options(library: str) -> dict[str, Any]:
     """What a library's file system is made with: time limits, and no memory of lists, which others may change."""
-    timeout = float(os.environ.get(TIMEOUT_KEY) or TIMEOUT)
+    timeout = _timeout()
     if library == "s3fs":
-        retries = {"total_max_attempts": REQUESTS, "mode": "standard"}
-        limits = {"connect_timeout": timeout, "read_timeout": timeout, "retries": retries, "max_pool_connections": 64}
+        import s3fs
+
+        # botocore's own attempts would be times s3fs's, and draw from the global generator.
+        s3fs.core.set_custom_error_handler(is_servers_fault)
+        limits = {"connect_timeout": timeout, "read_timeout": timeout, "retries": {"total_max_attempts": 1}}
         # One part at a time: several at once are put together without a look at their lengths.
-        return {"config_kwargs": limits, "use_listings_cache": False, "max_concurrency": 1}
-    if library == "aiohttp":
+        return {
+            "config_kwargs": {**limits, "max_pool_connections": 64},
+            "use_listings_cache": False,
+            "max_concurrency": 1,
+        }
+    if library in ("aiohttp", "gcsfs"):
         import aiohttp
 
         limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
+        if library == "gcsfs":
+            return {"requests_timeout": limits, "use_listings_cache": False}
         headers = {"Accept-Encoding": "identity"}  # the length of a packed body is not that of the file
         return {"client_kwargs": {"timeout": limits, "headers": headers}, "use_listings_cache": False}
+    if library == "adlfs":
+        return {"connection_timeout": timeout, "read_timeout": timeout, "use_listings_cache": False}
     if library == "sshfs":
         # (): asyncssh's own way, which is ssh's, with ~/.ssh/known_hosts; sshfs would trust any server.
         return {
@@ -174,7 +195,20 @@ def _options(library: str) -> dict[str, Any]:
             "login_timeout": timeout,
             "keepalive_interval": timeout / 3,
         }
-    return {"use_listings_cache": False} if library == "gcsfs" else {}
+    return {}
+
+
+def _timeout() -> float:
+    """Seconds without a byte.
+
+    Raises:
+        ConfigError: what was given is no such number.
+    """
+    given = os.environ.get(TIMEOUT_KEY) or TIMEOUT
+    with contextlib.suppress(ValueError):
+        if 0 < float(given) < float("inf"):
+            return float(given)
+    raise ConfigError(f"{TIMEOUT_KEY} {given}: is no number of seconds")
 
 
 def persistent(uri: str, work: Callable[[], Result]) -> Result:
@@ -197,25 +231,12 @@ def persistent(uri: str, work: Callable[[], Result]) -> Result:
             try:
                 return work()
             except Exception as error:
-                attempts = ATTEMPTS_TO_REACH if _names(_root(error)) & UNREACHABLE else ATTEMPTS
-                if attempt >= attempts or is_final(error) or time.monotonic() - began > PATIENCE:
+                attempts = ATTEMPTS_TO_REACH if is_unreachable(error) else ATTEMPTS
+                impatient = attempt > 1 and time.monotonic() - began > PATIENCE  # what takes long gets two attempts
+                if attempt >= attempts or impatient or is_final(error):
                     raise
                 if stopping.wait(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * _jitter.uniform(0.5, 1.0)):
                     raise
-
-
-def is_final(error: Exception) -> bool:
-    """Whether an error of a library, while it reads or writes, is one that no further attempt changes."""
-    error = _root(error)
-    status = getattr(error, "status", None)
-    if isinstance(status, int) and 400 <= status < 500:  # aiohttp's
-        return status not in (408, 425, 429)
-    return bool(
-        isinstance(error, (*FINAL, CampusError, TypeError, ImportError))
-        or _names(error) & FINAL_NAMES
-        or no_room(error)
-        or (isinstance(error, OSError) and error.errno in (errno.EINVAL, errno.EACCES, errno.EPERM, errno.EROFS))
-    )
 
 
 @contextlib.contextmanager
@@ -232,52 +253,22 @@ def explained(uri: str) -> Iterator[None]:
     except Exception as error:
         if no_room(error):  # of this machine's disk, which `enough_room` explains
             raise
-        missing = isinstance(_root(error), FileNotFoundError) and not codes(error) & NO_BUCKET
-        raise StorageError(f"{shown(uri)}: {reason(error, uri)}", missing=missing) from None
-
-
-def reason(error: Exception, uri: str) -> str:
-    """Why a URI cannot be used, and what to do about it, without an address of the library's, which may hold a key."""
-    error = _root(error)
-    names = set().union(*map(_names, _chain(error)))
-    told = codes(error)
-    kind = LIBRARIES[uri.partition("://")[0].lower()][0]
-    place = "host" if kind in ("sshfs", "aiohttp") else "bucket"
-    if told & NO_BUCKET:
-        return "there is no such bucket; create it, or correct the name" + _endpoint(kind)
-    if names & {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"}:
-        return f"there are no credentials; {_set(uri)}"
-    if (
-        told & {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
-        or "ProfileNotFound" in names
-    ):
-        return f"the key is refused ({', '.join(sorted(told)) or 'no such profile'}); {_set(uri)}" + _endpoint(kind)
-    if "HostKeyNotVerifiable" in names:
-        return "the host's key is not known; connect once with ssh, which writes it to ~/.ssh/known_hosts"
-    if isinstance(error, PermissionError) or told & {"401", "403"}:
-        return f"access is refused; {_set(uri)}, and let that key read here, and write where results go"
-    if isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError)) or "404" in told:
-        return f"there is no such file or folder; correct the name after the {place}" + _endpoint(kind)
-    if names & UNREACHABLE or isinstance(error, ConnectionRefusedError):
-        return "the server cannot be reached; see to the network and the name" + _endpoint(kind)
-    if isinstance(error, TimeoutError) or any("Timeout" in name for name in names):
-        return "the server does not answer; try again later, or give it more seconds with " + TIMEOUT_KEY
-    if isinstance(error, ShortReadError):
-        return f"{error}, {ATTEMPTS} times; see to the server"
-    if isinstance(error, (NotImplementedError, FileExistsError)):
-        return "cannot be written to; give a bucket, sftp:// or a folder of this machine"
-    text = " ".join(f"{error}".split())
-    text = re.sub(r"https?://\S+", "…", text)
-    return f"{type(error).__name__}: {text[:200]}; try again later, or check {SETTINGS[kind]}"
+        library = LIBRARIES[uri.partition("://")[0].lower()][0]
+        why = reason(error, library, _settings(uri), _server(library))
+        raise StorageError(f"{shown(uri)}: {why}", missing=is_missing(error)) from None
 
 
 def _set(uri: str) -> str:
-    return f"set {SETTINGS[LIBRARIES[uri.partition('://')[0].lower()][0]]}"
+    return f"set {_settings(uri)}"
 
 
-def _endpoint(kind: str) -> str:
+def _settings(uri: str) -> str:
+    return SETTINGS[LIBRARIES[uri.partition("://")[0].lower()][0]]
+
+
+def _server(library: str) -> str:
     """What to say of the server where it is Amazon's or another one, as the environment has it."""
-    if kind != "s3fs":
+    if library != "s3fs":
         return ""
     given = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     return (
@@ -285,34 +276,3 @@ def _endpoint(kind: str) -> str:
         if given
         else " (for another server than Amazon's set AWS_ENDPOINT_URL)"
     )
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _root(error: Exception) -> Exception:
-    """The error itself; of fsspec's for HTTP, to which every failure is a missing file, what really happened."""
-    cause = error.__cause__
-    over_http = type(cause).__module__.startswith("aiohttp") or isinstance(cause, TimeoutError)
-    if isinstance(error, FileNotFoundError) and over_http and getattr(cause, "status", 0) not in (404, 410):
-        return cause
-    return error
-
-
-def _names(error: BaseException) -> set[str]:
-    return {kind.__name__ for kind in type(error).__mro__}
-
-
-def codes(error: BaseException) -> set[str]:
-    """What servers call an error, and those in whose handling it arose."""
-    found = set()
-    for each in _chain(error):
-        response = getattr(each, "response", None)
-        told = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
-        found |= {
-            str(code) for code in (told, getattr(each, "status", None), getattr(each, "error_code", None)) if code
-        }
-    return found

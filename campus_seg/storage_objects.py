@@ -1,10 +1,10 @@
 """The files behind URIs: listed, read and written whole, and every read checked against what the server says of it."""
 
+import base64
 import contextlib
 import hashlib
 import re
 import tempfile
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -14,7 +14,9 @@ from urllib.parse import quote, unquote
 
 from campus_seg.atomic_writes import LEFTOVER, replacing
 from campus_seg.errors import StorageError
-from campus_seg.storage import ShortReadError, base_name, codes, filesystem, is_uri, join, persistent, shown
+from campus_seg.storage import base_name, filesystem, is_http, is_uri, join, persistent, shown, stays_below
+from campus_seg.storage_calls import info, put
+from campus_seg.storage_errors import ShortReadError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -57,14 +59,9 @@ def stat(uri: str) -> Stat | None:
     Raises:
         StorageError: there is neither, or it cannot be asked; `missing` says which.
     """
-
-    def ask() -> dict:
-        fs, path = filesystem(uri)
-        return fs.info(path)
-
-    info = persistent(uri, ask)
+    found = persistent(uri, lambda: info(uri))
     # Over HTTP everything is a file; what a folder's address leads to ends with "/".
-    return None if info.get("type") == "directory" or info.get("url", "").endswith("/") else _stat(info)
+    return None if found.get("type") == "directory" or found.get("url", "").endswith("/") else _stat(found)
 
 
 def exists(uri: str) -> bool:
@@ -88,7 +85,7 @@ def listing(uri: str) -> dict[str, Stat]:
     What commands leave that are killed as they write is not among them.
 
     Raises:
-        StorageError: there is no such bucket, or it cannot be listed.
+        StorageError: there is no such bucket, it cannot be listed, or a name would lead out of a folder on a disk.
     """
     scheme = uri.partition("://")[0].lower()
 
@@ -97,11 +94,17 @@ def listing(uri: str) -> dict[str, Stat]:
         # The walk that file systems without a find of their own get leaves out folders that fail.
         found = fs.find(path, detail=True, **({"on_error": "raise"} if scheme in WALKED else {}))
         start = len(path.rstrip("/")) + 1
-        return {name[start:]: info for name, info in found.items() if info.get("type") != "directory"}
+        return {name[start:]: told for name, told in found.items() if told.get("type") != "directory"}
 
     found = persistent(uri, ask)
-    plain = unquote if _is_http(uri) else str
-    named = {plain(name): _stat(info) for name, info in found.items() if name and not name.endswith("/")}
+    plain = unquote if is_http(uri) else str
+    named = {plain(name): _stat(told) for name, told in found.items() if name and not name.endswith("/")}
+    for name in named:
+        if not stays_below(name):
+            raise StorageError(
+                f'{shown(uri)}: holds a file named {name!r}, which has an empty part, "." or ".." and can lie in no '
+                "folder; rename or remove it, or name another folder"
+            )
     return {name: named[name] for name in sorted(named) if not _is_leftover(name)}
 
 
@@ -112,7 +115,14 @@ def _is_leftover(name: str) -> bool:
 
 def address(folder: str, name: str) -> str:
     """The URI of a file below a folder, by the name that `listing` gives it."""
-    return join(folder, quote(name) if _is_http(folder) else name)
+    return join(folder, quote(name) if is_http(folder) else name)
+
+
+def split(uri: str, folder: str = "") -> tuple[str, str]:
+    """A folder, by default that which a file lies in, and the file's name below it: what `address` makes the URI of."""
+    folder = folder or parent(uri)
+    name = uri[len(folder.rstrip("/")) + 1 :]
+    return folder, unquote(name) if is_http(uri) else name
 
 
 def parent(uri: str) -> str:
@@ -209,66 +219,18 @@ def send(path: Path, uri: str, *, new: bool = False) -> Stat:
 
     def write() -> Stat:
         try:
-            _put(path, uri, new)
+            put(path, uri, new=new)
         except FileExistsError:
             if not (new and _holds(uri, path)):  # an earlier attempt, whose answer was lost, may have sent it
                 raise StorageError(f"{shown(uri)}: another file is there already", exists=True) from None
-        there = stat(uri)
-        size = there.size if there else None
-        if size is not None and size != path.stat().st_size:
-            raise ShortReadError(f"{size} of {path.stat().st_size} bytes arrived")
+        there = stat(uri) or Stat(None, "")
+        if there.size not in (None, path.stat().st_size):
+            raise ShortReadError(f"{there.size} of {path.stat().st_size} bytes arrived")
+        if there.md5 not in ("", _md5(path)) and not _holds(uri, path):  # it may be no hash of the content
+            raise ShortReadError("other bytes arrived than were sent")
         return there
 
     return persistent(uri, write)
-
-
-def _put(path: Path, uri: str, new: bool = False) -> None:
-    """Writes a file once; FileExistsError where one is there that is not to be replaced."""
-    if _is_http(uri):
-        raise NotImplementedError
-    fs, inner = filesystem(uri)
-    if new and fs.exists(inner):
-        raise FileExistsError(uri)
-    if "sftp" in fs.protocol:
-        _put_by_renaming(fs, path, inner, new)
-        return
-    try:
-        fs.put_file(str(path), inner, **({"mode": "create"} if new else {}))
-    except OSError as error:
-        if new and codes(error) & {"PreconditionFailed", "412"}:  # of servers that do not say which condition it was
-            raise FileExistsError(uri) from error
-        raise
-
-
-def _put_by_renaming(fs: Any, path: Path, inner: str, new: bool) -> None:
-    """Writes a file to a server's disk, where it grows as it comes, beside its place and then moves it there."""
-    fs.makedirs(fs._parent(inner), exist_ok=True)
-    beside = f"{fs._parent(inner)}/.{uuid.uuid4().int}.part"
-    try:
-        fs.put_file(str(path), beside)
-        if not new:
-            fs.mv(beside, inner)
-            return
-        try:
-            _rename(fs, beside, inner)
-        except Exception as error:  # SFTP has no error of its own for it
-            if fs.exists(inner):
-                raise FileExistsError(inner) from error
-            raise
-    finally:
-        if fs.exists(beside):
-            fs.rm_file(beside)
-
-
-def _rename(fs: Any, old: str, new: str) -> None:
-    """SFTP's own way, which replaces nothing; fsspec knows the other one alone."""
-    from fsspec.asyn import sync
-
-    async def rename() -> None:
-        async with fs._pool.get() as channel:
-            await channel.rename(old, new)
-
-    sync(fs.loop, rename)
 
 
 def _holds(uri: str, path: Path) -> bool:
@@ -321,7 +283,7 @@ def check_writable(uri: str) -> None:
     with tempfile.TemporaryDirectory(prefix="campus_seg-") as folder:
         path = Path(folder, PROBE)
         path.write_bytes(b"whether this can be written")
-        persistent(uri, lambda: _put(path, address(uri, PROBE)))  # not looked for: another command may remove it
+        persistent(uri, lambda: put(path, address(uri, PROBE)))  # not looked for: another command may remove it
     with contextlib.suppress(StorageError):
         remove(address(uri, PROBE))
 
@@ -335,16 +297,24 @@ def together(work: Callable[[Item], Result], items: Iterable[Item], threads: int
         pool.shutdown(cancel_futures=True)
 
 
-def _stat(info: dict) -> Stat:
-    size = info.get("size")
-    etag = str(info.get("ETag") or info.get("etag") or "").strip('"')
-    stamps = [f"{_as_number(info[key])}" for key in CHANGES if info.get(key)]
-    return Stat(size, " ".join([f"{size}", *stamps]) if stamps else "", etag if MD5.fullmatch(etag) else "")
+def _stat(told: dict) -> Stat:
+    size = told.get("size")
+    stamps = [f"{_as_number(told[key])}" for key in CHANGES if told.get(key)]
+    return Stat(size, " ".join([f"{size}", *stamps]) if stamps else "", _told_md5(told))
+
+
+def _told_md5(told: dict) -> str:
+    """The hash of a file's content in hex: Google's and Azure's, else an ETag that looks like one."""
+    google, azure = told.get("md5Hash"), (told.get("content_settings") or {}).get("content_md5")
+    if google or azure:
+        return (base64.b64decode(google) if google else bytes(azure)).hex()
+    etag = str(told.get("ETag") or told.get("etag") or "").strip('"')
+    return etag if MD5.fullmatch(etag) else ""
 
 
 def _as_number(value: Any) -> Any:
-    """A time as seconds, whatever its zone: a list and a single question have different ones."""
-    return value.timestamp() if isinstance(value, datetime) else value
+    """A time as whole seconds, whatever its zone: a list and a single question tell it differently."""
+    return int(value.timestamp()) if isinstance(value, datetime) else value
 
 
 def _server(uri: str) -> str:
@@ -355,7 +325,3 @@ def _server(uri: str) -> str:
 def _md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def _is_http(uri: str) -> bool:
-    return uri.lower().startswith("http")

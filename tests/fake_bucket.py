@@ -83,8 +83,8 @@ class FakeBucket(AbstractFileSystem):
 @contextmanager
 def installed(monkeypatch, cache):
     """An empty bucket behind s3://, no wait between two attempts, and a cache of its own."""
-    monkeypatch.setattr(storage, "LIBRARIES", {**storage.LIBRARIES, "s3": ("fsspec", "s3")})
-    monkeypatch.setattr(storage, "SETTINGS", {**storage.SETTINGS, "fsspec": storage.AWS})
+    monkeypatch.setitem(storage.LIBRARIES, "s3", ("fsspec", "s3"))
+    monkeypatch.setitem(storage.SETTINGS, "fsspec", storage.AWS)
     monkeypatch.setattr(storage, "FIRST_WAIT", 0.0)
     # The module, whose name in the package is that of the mapping in it.
     monkeypatch.setitem(importlib.import_module("fsspec.registry")._registry, "s3", FakeBucket)

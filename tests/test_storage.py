@@ -5,7 +5,8 @@ import pytest
 
 from campus_seg import storage
 from campus_seg.errors import StorageError
-from campus_seg.storage import checked_uri, is_final, is_uri, join, persistent, place, shown
+from campus_seg.storage import checked_uri, is_uri, join, persistent, place, shown
+from campus_seg.storage_errors import ShortReadError, is_final
 
 
 @pytest.mark.parametrize("uri", ["s3://b/x", "S3://b", "gs://b/x", "gcs://b", "az://c/x", "abfs://c", "sftp://h/x"])
@@ -136,7 +137,7 @@ def test_only_a_missing_file_counts_as_missing():
         (OSError(errno.EREMOTEIO, "InternalError"), False),
         (ConnectionResetError(), False),
         (TimeoutError(), False),
-        (storage.ShortReadError("1 of 2 bytes came"), False),
+        (ShortReadError("1 of 2 bytes came"), False),
     ],
 )
 def test_what_another_attempt_can_change(error, final):
