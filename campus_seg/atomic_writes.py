@@ -13,6 +13,7 @@ from typing import Any
 
 from campus_seg.errors import ConfigError, OutputError
 
+URI = re.compile(r"([a-z][a-z0-9]+:)/+(.*)")  # also what is left of one in a Path
 LEFTOVER = re.compile(r"\.\d+(-\d+)?\.part(\.\w+)?")  # what `replacing` calls its temporary files
 
 
@@ -124,8 +125,12 @@ def check_output_folder(path: Path | str) -> None:
         path: the folder, which need not exist yet.
 
     Raises:
-        ConfigError: it, or the nearest of its parents that exists, is no folder or cannot be written to.
+        ConfigError: it is a URI; it, or the nearest of its parents that exists, is no folder or cannot be written to.
     """
+    if uri := URI.match(str(path)):
+        raise ConfigError(
+            f"{uri[1]}//{uri[2]}: a folder on this machine is wanted here; bring it to a bucket afterwards"
+        )
     path = Path(path)
     try:
         nearest = next(p for p in (path, *path.parents) if p.is_symlink() or p.exists())

@@ -1,6 +1,7 @@
 """Every key this project adds to Detectron2's config, under `cfg.CAMPUS`, and how a config comes to be."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from detectron2.config import CfgNode, get_cfg
 import campus_seg.configs
 from campus_seg.errors import ConfigError
 from campus_seg.label_studio.options import ExportOptions
-from campus_seg.storage import is_uri, join
+from campus_seg.storage import checked_uri, is_uri, join
 from campus_seg.storage_cache import local_path
 from campus_seg.storage_objects import exists, parent
 
@@ -156,13 +157,18 @@ def load_config(config_file: str, opts: list[str] = ()) -> CfgNode:
 
     Raises:
         ConfigError: a missing or unreadable file, an unknown key or a value of the wrong type.
+        StorageError: a URI holds a secret, which would be written down with the config.
     """
-    path = find_config_file(config_file)
+    _check_uris(list(opts))
+    file = find_config_file(config_file)
+    path = config_file if is_uri(config_file) else file  # for people
+    if is_uri(config_file) and re.search(rb"^_BASE_\s*:", file.read_bytes(), re.MULTILINE):
+        raise ConfigError(f"{path}: has a _BASE_, which is looked for on disks alone; give a run's config.yaml")
     opts = list(opts)
     cfg = get_cfg()
     add_campus_config(cfg)
     try:
-        cfg.merge_from_file(str(path), allow_unsafe=False)
+        cfg.merge_from_file(str(file), allow_unsafe=False)
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise ConfigError(f"{path}: not a YAML config ({error}); see configs/ for examples") from None
     except OSError as error:
@@ -177,6 +183,7 @@ def load_config(config_file: str, opts: list[str] = ()) -> CfgNode:
         cfg.merge_from_list(_with_floats(cfg, opts))
     except (KeyError, ValueError, AssertionError) as error:
         raise ConfigError(f"arguments {' '.join(opts)}: {_reason(error)}; check the KEY VALUE pairs") from None
+    _check_uris(cfg)
     if "MODEL.DEVICE" not in opts[::2]:
         cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
     if beside(config_file, CLASSES_FILE):  # a run's own config, wherever the run was moved to
@@ -185,6 +192,21 @@ def load_config(config_file: str, opts: list[str] = ()) -> CfgNode:
         if "CAMPUS.SPLIT_FILE" not in opts[::2]:
             cfg.CAMPUS.SPLIT_FILE = beside(config_file, SPLIT_FILE)
     return cfg
+
+
+def _check_uris(value: Any) -> None:
+    """Makes sure that no URI in a config, or a part of one, holds a secret."""
+    for text in _texts(value):
+        if is_uri(text):
+            checked_uri(text)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list, tuple)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
 
 
 def run_folder(config_file: str) -> str:

@@ -16,6 +16,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from campus_seg.errors import StorageError
 from campus_seg.storage_cache import local_file
+from campus_seg.storage_objects import parent, stat
 
 # What Pillow may read here (MPO is read as JPEG): others of its formats start programs (EPS) or are no photos.
 Image.init()
@@ -100,17 +101,35 @@ def photo_file(path: Path | str) -> Iterator[Path]:
     """A photo or video as a file on this disk until the block ends; a path is one already.
 
     Raises:
-        PhotoError: there is none behind the URI.
+        PhotoError: there is none behind the URI, or it is refused, and others are not.
         StorageError: its server cannot be asked.
     """
     with ExitStack() as stack:
         try:
             local = stack.enter_context(local_file(path))
         except StorageError as error:
-            if not error.missing:
-                raise
-            raise PhotoError("cannot be read: there is no such file behind the URI") from None
+            if fault := fault_of_file(error, str(path)):
+                raise PhotoError(f"cannot be read: {fault}") from None
+            raise
         yield local
+
+
+def fault_of_file(error: StorageError, uri: str) -> str:
+    """What is wrong with one file alone, as a server says that can be asked about others; "" where it is not so.
+
+    Args:
+        error: which asking for the file, or reading it, has raised.
+        uri: of the file.
+    """
+    if error.missing:
+        return "there is no such file behind the URI"
+    if not isinstance(error.__context__, PermissionError):
+        return ""
+    try:
+        stat(parent(uri))  # with a key that is refused, or has run out, this fails as well
+    except StorageError:
+        return ""
+    return "the server refuses this file, and lists its folder; allow reading it, or bring it back from the archive"
 
 
 def return_freed_memory() -> None:

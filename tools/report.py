@@ -72,14 +72,15 @@ def report(config_file, opts):
     """Writes the page of a run, and first what an earlier version did not: the analyses of its evaluations."""
     from campus_seg.atomic_writes import check_output_folder
     from campus_seg.config import load_config
+    from campus_seg.engine.sending import ORDER
     from campus_seg.evaluation.report import write_report
     from campus_seg.evaluation.run_analysis import write_analyses
-    from campus_seg.evaluation.run_files import RunFiles
+    from campus_seg.evaluation.run_files import RunFiles, is_of_run
     from campus_seg.modeling.checkpoint import is_periodic
-    from campus_seg.storage_mirror import mirrored
+    from campus_seg.storage_folder import mirrored
 
     cfg = load_config(config_file, opts)
-    with mirrored(cfg.OUTPUT_DIR, leave=is_periodic) as mirror:
+    with mirrored(cfg.OUTPUT_DIR, wanted=lambda name: is_of_run(name) and not is_periodic(name), **ORDER) as mirror:
         cfg.OUTPUT_DIR = str(mirror.folder)
         check_output_folder(mirror.folder)
         run = RunFiles(mirror.folder)
@@ -105,13 +106,13 @@ def judge(config_file, predictions, split, output, opts):
     from campus_seg.config import load_config
     from campus_seg.data.datasets import dataset_name
     from campus_seg.evaluation.run_analysis import analyse_predictions
-    from campus_seg.modeling.checkpoint import is_weights
-    from campus_seg.storage_mirror import mirrored
+    from campus_seg.evaluation.run_files import is_record
+    from campus_seg.storage_folder import mirrored
 
     cfg = load_config(config_file, opts)
     if output:
         check_output_folder(output.parent)
-    with mirrored(cfg.OUTPUT_DIR, leave=is_weights, writes=False) as mirror:
+    with mirrored(cfg.OUTPUT_DIR, wanted=is_record, writes=False) as mirror:
         cfg.OUTPUT_DIR = str(mirror.folder)
         analysis = analyse_predictions(cfg, dataset_name(split), predictions)
     for task, figures in analysis["figures"].items():
@@ -131,14 +132,13 @@ def compare(folders, output):
     from campus_seg.atomic_writes import check_output_folder
     from campus_seg.evaluation.report import write_comparison
     from campus_seg.evaluation.run_comparison import compare_runs
-    from campus_seg.evaluation.run_files import RunFiles
-    from campus_seg.modeling.checkpoint import is_weights
-    from campus_seg.storage_mirror import mirrored
+    from campus_seg.evaluation.run_files import RunFiles, is_record
+    from campus_seg.storage_folder import mirrored
 
     with ExitStack() as stack:
         writes = [not output and folder == folders[-1] for folder in folders]
         mirrors = [
-            stack.enter_context(mirrored(folder, leave=is_weights, writes=written))
+            stack.enter_context(mirrored(folder, wanted=is_record, writes=written))
             for folder, written in zip(folders, writes, strict=True)
         ]
         page = output or mirrors[-1].folder / "report" / "comparison.html"

@@ -35,28 +35,31 @@ def main(argv=None):
     take_large_pages()
     require_detectron2()
     from campus_seg.config import find_config_file, load_config, use_run_weights
+    from campus_seg.engine.run import check_not_begun
+    from campus_seg.engine.sending import ORDER
     from campus_seg.engine.together import prepare_together
+    from campus_seg.evaluation.run_files import is_of_run
     from campus_seg.launching import launch
     from campus_seg.machines import Machines
-    from campus_seg.modeling.checkpoint import is_checkpoint
     from campus_seg.processes import check_processes
     from campus_seg.storage import is_uri, shown
-    from campus_seg.storage_mirror import mirrored, nothing
+    from campus_seg.storage_folder import mirrored
 
     args = parse_arguments(argv)
     with Machines(args.num_machines, args.machine_rank, args.dist_url, ADVICE) as machines:  # told of all that follows
         cfg = load_config(args.config_file, args.opts)
         if args.eval_only:
             use_run_weights(cfg, args.config_file, args.opts)
-        args.config_file = str(find_config_file(args.config_file))
+        if not is_uri(args.config_file):
+            args.config_file = str(find_config_file(args.config_file))
         if is_uri(cfg.OUTPUT_DIR) and args.num_machines > 1:
             raise ConfigError(
                 f"OUTPUT_DIR {shown(cfg.OUTPUT_DIR)}: several machines want a folder on a disk that all share"
             )
         on = check_processes(args.num_gpus, args.num_machines, cfg.MODEL.DEVICE)
         how = {"given": args.opts[::2], "eval_only": args.eval_only, "resume": args.resume}
-        begun = nothing if args.resume or args.eval_only else is_checkpoint
-        with mirrored(cfg.OUTPUT_DIR, refuse=begun) as mirror:
+        check = None if args.resume or args.eval_only else check_not_begun
+        with mirrored(cfg.OUTPUT_DIR, check=check, wanted=is_of_run, **ORDER) as mirror:
             cfg.OUTPUT_DIR, args.output_uri = str(mirror.folder), mirror.uri
             prepared = prepare_together(cfg, machines, **how, processes=args.num_gpus * args.num_machines)
             if on:
@@ -85,12 +88,12 @@ def run(cfg, args, prepared):
     register_mini_backbone()
     register_datasets(output_dir, cfg.CAMPUS.CLASSES)
     setup_run(cfg, args)
-    log_import(cfg)
+    shown = args.output_uri or cfg.OUTPUT_DIR
+    log_import(cfg, shown)
     for level, remark in prepared.remarks:
         logger.log(level, remark)
-    shown = args.output_uri or cfg.OUTPUT_DIR
     if args.eval_only:
-        results = evaluate(cfg)
+        results = evaluate(cfg, shown)
         report_run(cfg, args.output_uri)
         return results
     trainer = Trainer(cfg)

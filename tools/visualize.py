@@ -34,25 +34,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     require_detectron2()
     from campus_seg.atomic_writes import check_output_folder
     from campus_seg.inference.inputs import find_photos
-    from campus_seg.inference.outputs import is_picture
+    from campus_seg.inference.journal import WITNESSES
+    from campus_seg.inference.outputs import check_apart, is_kept, is_picture
     from campus_seg.inference.tiles import check_number_of_tiles
     from campus_seg.launching import launch
     from campus_seg.machines import Machines
     from campus_seg.processes import check_processes
     from campus_seg.storage import checked_uri, is_uri
-    from campus_seg.storage_mirror import mirrored
+    from campus_seg.storage_folder import mirrored
+    from campus_seg.storage_objects import check_writable
 
     check_together(args)
     with Machines(args.num_machines, args.machine_rank, args.dist_url, GOES_ON) as machines:  # told of all that follows
         on = check_processes(args.num_gpus, args.num_machines)
         place = checked_uri(args.output) if is_uri(args.output) else Path(args.output)
+        check_writable(place) if is_uri(args.output) else check_output_folder(place)
         found = find_photos(args.input, place)  # before any process is started
+        check_apart((*found.photos, *found.videos), place)
         if tiling := tiling_of(args):
             check_number_of_tiles(found.photos, *tiling, found.videos)
         if on:
             print(on, flush=True)
-        with mirrored(str(place), hollow=is_picture) as mirror:
-            check_output_folder(mirror.folder)
+        with mirrored(str(place), wanted=is_kept, hollow=is_picture, witnesses=WITNESSES) as mirror:
             args.output, args.shown_output = str(mirror.folder), mirror.shown
             with mirror.sending():
                 launch(run, (args, found), processes=args.num_gpus, machines=machines)

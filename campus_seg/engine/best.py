@@ -21,7 +21,7 @@ from campus_seg.modeling.weights_file import read_checkpoint
 
 logger = logging.getLogger(__name__)
 
-BEST_FILE = "model_best.pth"  # in OUTPUT_DIR
+BEST_FILE, ASIDE_FILE = "model_best.pth", "model_best_before.pth"  # in OUTPUT_DIR
 VALIDATION_LOSS = "val/total_loss"
 
 
@@ -116,7 +116,7 @@ class BestModel(HookBase):
         self._patience = cfg.CAMPUS.PATIENCE
         self._period = cfg.TEST.EVAL_PERIOD
         self._checkpointer = checkpointer
-        self._aside = self.path.with_name("model_best_before.pth")
+        self._aside = self.path.with_name(ASIDE_FILE)
         self._known = False  # whether the checkpoint said what is the best
         self._checkpointed: int | None = None  # the best iteration that the last checkpoint knows
         self._gone: int | None = None  # the best iteration, where its model could not be restored

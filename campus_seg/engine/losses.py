@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import build_detection_test_loader
 from detectron2.utils import comm
 from detectron2.utils.events import EventStorage
 from torch import nn
@@ -15,6 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.parallel import DistributedDataParallel
 
+from campus_seg.data.loading import build_test_loader
 from campus_seg.data.mapper import CampusMapper
 from campus_seg.engine.stopping import shield_workers
 
@@ -22,7 +22,7 @@ from campus_seg.engine.stopping import shield_workers
 def build_loss_loader(cfg: CfgNode, dataset_name: str) -> Iterable[list[dict]]:
     """One pass over a dataset with its instances, not augmented; the ranks share the photos."""
     mapper = CampusMapper(cfg, is_train=True, augmentation=None)
-    return shield_workers(build_detection_test_loader(cfg, dataset_name, mapper=mapper))
+    return shield_workers(build_test_loader(cfg, dataset_name, mapper))
 
 
 @contextlib.contextmanager

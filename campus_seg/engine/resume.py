@@ -16,7 +16,7 @@ from campus_seg.engine.optimizer import build_optimizer, check_state
 from campus_seg.engine.schedule import SOURCES, Remark
 from campus_seg.errors import ConfigError
 from campus_seg.modeling.checkpoint import check_weights, latest_checkpoint
-from campus_seg.storage import base_name, is_uri
+from campus_seg.storage import base_name, is_uri, shown
 
 # What a run was trained and judged by, beside all of SOLVER and the sources of the schedule.
 KEPT = (
@@ -100,7 +100,9 @@ def take_earlier_import(cfg: CfgNode, output_dir: Path) -> list[dict]:
     report = read_json(output_dir / REPORT_FILE)
     given, earlier = cfg.CAMPUS.EXPORT, report.get("export", "")
     if given and base_name(given) != base_name(earlier):
-        raise ConfigError(f"{output_dir}: was imported from {earlier}; for {given} give another OUTPUT_DIR")
+        raise ConfigError(
+            f"{output_dir}: was imported from {shown(earlier)}; for {shown(given)} give another OUTPUT_DIR"
+        )
     classes = read_json(output_dir / CLASSES_FILE)
     if cfg.CAMPUS.CLASSES and list(cfg.CAMPUS.CLASSES) != classes:
         raise ConfigError(

@@ -4,7 +4,7 @@ import argparse
 import logging
 import math
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ from campus_seg.evaluation.evaluator import inference_folder
 from campus_seg.evaluation.thresholds import THRESHOLDS_FILE
 from campus_seg.label_studio.export import Export, read_export
 from campus_seg.metrics_file import METRICS_FILE
-from campus_seg.modeling.checkpoint import checkpoint_files
+from campus_seg.modeling.checkpoint import checkpoint_files, is_checkpoint
 from campus_seg.modeling.mini_backbone import register_mini_backbone
 from campus_seg.modeling.weights import load_weights
 from campus_seg.modeling.weights_file import read_checkpoint
@@ -89,7 +89,7 @@ def prepare_run(
     check_output_folder(output_dir)
     begun = bool(checkpoint_files(output_dir))
     if begun and not (resume or eval_only):
-        raise ConfigError(f"{output_dir}: holds a trained run already; go on with --resume, or give another OUTPUT_DIR")
+        check_not_begun(output_dir, (path.name for path in output_dir.iterdir()))
     goes_on = begun and resume and not eval_only
     remarks = keep_keys(cfg, output_dir, given) if goes_on else []
     _check_keys(cfg, eval_only, processes)
@@ -123,6 +123,20 @@ def prepare_run(
     if not (eval_only or goes_on):
         _forget_earlier(output_dir)
     return Prepared(starts, remarks)
+
+
+def check_not_begun(place: Path | str, names: Iterable[str]) -> None:
+    """Makes sure that a new run overwrites none.
+
+    Args:
+        place: OUTPUT_DIR, a path or a URI.
+        names: of the files in it.
+
+    Raises:
+        ConfigError: one of them says that a run has begun there.
+    """
+    if any(map(is_checkpoint, names)):
+        raise ConfigError(f"{place}: holds a trained run already; go on with --resume, or give another OUTPUT_DIR")
 
 
 def _forget_earlier(output_dir: Path) -> None:
@@ -270,15 +284,20 @@ def _no_traceback(record: logging.LogRecord) -> bool:
     return not record.exc_info
 
 
-def log_import(cfg: CfgNode) -> None:
-    """Says in a few lines what was imported, from the files that the import left in OUTPUT_DIR."""
+def log_import(cfg: CfgNode, place: str = "") -> None:
+    """Says in a few lines what was imported, from the files that the import left in OUTPUT_DIR.
+
+    Args:
+        cfg: the run's.
+        place: what OUTPUT_DIR is called, a URI for example; "" as in the config.
+    """
     output_dir = Path(cfg.OUTPUT_DIR)
     report = read_json(output_dir / REPORT_FILE)
     counts = report["counts"]
     logger.info(
         f"{counts['photos']} of {counts['photos_in_export']} photos and {counts['objects']} of "
         f"{counts['annotations_in_export']} annotations imported; {len(report['defects'])} remarks in "
-        f"{output_dir / REPORT_FILE}"
+        f"{place or output_dir}/{REPORT_FILE}"
     )
     if "photos_in_earlier_split" in counts:
         logger.info(f"{counts['photos_in_earlier_split']} of them stay where an earlier run's split.json has them")

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import build_detection_test_loader, build_detection_train_loader, get_detection_dataset_dicts
+from detectron2.data import build_detection_train_loader, get_detection_dataset_dicts
 from detectron2.engine import DefaultTrainer, HookBase, TrainerBase, hooks
 from detectron2.evaluation import COCOEvaluator
 from detectron2.modeling import build_model
@@ -20,7 +20,7 @@ from torch import nn
 from campus_seg.atomic_writes import enough_room
 from campus_seg.config import on_cpu
 from campus_seg.data.datasets import dataset_name
-from campus_seg.data.loading import ReadAhead
+from campus_seg.data.loading import ReadAhead, build_test_loader
 from campus_seg.data.mapper import CampusMapper
 from campus_seg.data.sampler import EpochDataset, EpochSampler, repeat_factors, upright_photos
 from campus_seg.engine.best import BestModel
@@ -118,7 +118,7 @@ class Trainer(DefaultTrainer):
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str):
         """One pass over a dataset, resized as in training and not augmented."""
         mapper = CampusMapper(cfg, is_train=False)
-        return shield_workers(build_detection_test_loader(cfg, dataset_name, mapper=mapper))
+        return shield_workers(build_test_loader(cfg, dataset_name, mapper))
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str, *, keep_files: bool = True) -> COCOEvaluator:
@@ -264,8 +264,12 @@ class Trainer(DefaultTrainer):
             self._trainer.reset_data_loader(lambda: self.build_train_loader(self.cfg, self.start_iter))
 
 
-def evaluate(cfg: CfgNode) -> OrderedDict:
+def evaluate(cfg: CfgNode, place: str = "") -> OrderedDict:
     """Evaluates the model in `cfg.MODEL.WEIGHTS`.
+
+    Args:
+        cfg: the run's.
+        place: what OUTPUT_DIR is called, a URI for example; "" as in the config.
 
     Raises:
         WeightsError: they are not of this model and these classes.
@@ -280,5 +284,5 @@ def evaluate(cfg: CfgNode) -> OrderedDict:
         results = Trainer.test(cfg, model)
     analysed = all((inference_folder(cfg.OUTPUT_DIR, name) / ANALYSIS_FILE).is_file() for name in results)
     files = "metrics.json and analysis.json" if analysed else "metrics.json"
-    logger.info(f"Done: the figures lie in {inference_folder(cfg.OUTPUT_DIR, '<dataset>')}/{files}")
+    logger.info(f"Done: the figures lie in {place or cfg.OUTPUT_DIR}/{inference_folder('', '<dataset>')}/{files}")
     return results

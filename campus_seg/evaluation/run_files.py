@@ -1,5 +1,6 @@
 """What a run left in its folder, read when it is asked for."""
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,22 @@ from campus_seg.evaluation.run_analysis import ANALYSIS_FILE
 from campus_seg.metrics_file import METRICS_FILE, read_metrics
 from campus_seg.storage import place
 
+# All that a run leaves: what else lies in a bucket beside it is no part of it.
+NAMES = re.compile(
+    r"(import|inference|report)/.+|model_\w+\.pth|last_checkpoint|config\.yaml|losses\.png|events\.out\.tfevents.*|"
+    r"log\.txt.*|(classes|split|import_report|metrics|thresholds)\.json"
+)
 JUDGED = ("test", "val", "train")  # splits by how much their figures say
+
+
+def is_of_run(name: str) -> bool:
+    """Whether a file of a run's folder, by its name with "/", is the run's own."""
+    return bool(NAMES.fullmatch(name))
+
+
+def is_record(name: str) -> bool:
+    """Whether a file of a run's folder is one of those that a comparison reads: neither a model nor a photo."""
+    return is_of_run(name) and name.endswith((".json", ".yaml"))
 
 
 class RunFiles:

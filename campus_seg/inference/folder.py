@@ -15,9 +15,9 @@ from campus_seg.atomic_writes import enough_room, remove_leftovers
 from campus_seg.errors import GOES_ON, ConfigError
 from campus_seg.inference.gallery import THUMBNAILS, write_gallery
 from campus_seg.inference.inputs import InputPhoto
-from campus_seg.inference.journal import Journal
+from campus_seg.inference.journal import Journal, stamped
 from campus_seg.inference.lists import write_lists
-from campus_seg.inference.outputs import OUTPUTS, VIDEOS, PictureWriter
+from campus_seg.inference.outputs import OUTPUTS, VIDEOS, PictureWriter, check_apart
 from campus_seg.inference.paste import found_objects
 from campus_seg.inference.pipeline import Pipeline
 from campus_seg.inference.regions import FoundObject
@@ -27,7 +27,6 @@ from campus_seg.inference.video import mask_video, video_outputs
 from campus_seg.palette import class_colors
 from campus_seg.photos import PhotoError, pixel_count, read_photo
 from campus_seg.read_ahead import read_ahead
-from campus_seg.storage import is_uri
 
 Predict = Callable[[Sequence[np.ndarray]], list[Instances]]
 ALL = Selection()
@@ -86,13 +85,8 @@ def mask_photos(
         OutputError: the disk is full; what was masked so far is kept.
     """
     selection.check(class_names)
-    drawn = [output.resolve() / name for name in (*OUTPUTS, VIDEOS, THUMBNAILS)]
-    for photo in (*photos, *videos):
-        if is_uri(photo.path):
-            continue
-        path = photo.path.resolve()
-        if any(path.is_relative_to(folder) for folder in drawn):
-            raise ConfigError(f"{photo.path}: lies among the outputs in {output}; give another --output")
+    check_apart((*photos, *videos), output)
+    photos, videos = stamped(photos), stamped(videos)
     writer = PictureWriter(output, class_names, save)
     made_with = {
         "list of classes": list(class_names),
@@ -119,8 +113,8 @@ def mask_photos(
     with enough_room(output, GOES_ON), Journal(output, made_with, process=rank, overwrite=overwrite) as journal:
         if not rank:
             remove_leftovers(output)
-            for folder in drawn:
-                remove_leftovers(folder, below=True)
+            for name in (*OUTPUTS, VIDEOS, THUMBNAILS):
+                remove_leftovers(output / name, below=True)
             comm.synchronize()
         left = [photo for photo in photos if not journal.has(photo, writer.pictures(photo))]
         videos_left = [video for video in videos if not journal.has(video, video_outputs(video, writer))]

@@ -7,18 +7,22 @@ later one, with another number of processes, may mask a photo anew in another fi
 
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
 import filelock
 
-from campus_seg.errors import ConfigError
+from campus_seg.errors import ConfigError, StorageError
 from campus_seg.inference.inputs import InputPhoto
+from campus_seg.photos import fault_of_file
+from campus_seg.storage import is_uri
+from campus_seg.storage_objects import stat, together
 
 FOLDER = ".journal"  # below the output folder
+WITNESSES = (f"{FOLDER}/*.jsonl",)  # of pictures: they have to be there before
 FORMAT = 2
 WAY_OUT = "give another --output, or --overwrite to begin anew"
 
@@ -115,6 +119,8 @@ class Journal:
     def has(self, photo: InputPhoto, pictures: Iterable[str]) -> bool:
         """Whether a photo is masked already: the same file under the same name, and all its pictures are there.
 
+        A photo without a stamp may have changed: it is masked anew.
+
         Args:
             photo: which.
             pictures: paths below the output folder.
@@ -125,6 +131,7 @@ class Journal:
         return (
             entry is not None
             and not entry.failed
+            and stamp != ""
             and (entry.name, entry.stamp) == (photo.name, stamp)
             and all((self.folder.parent / path).is_file() for path in pictures)
         )
@@ -187,6 +194,27 @@ class Journal:
                     f"{self.folder.parent}: holds results with another {name} ({_short(header.get(name))}, now "
                     f"{_short(value)}), and they are not mixed; {WAY_OUT}"
                 )
+
+
+def stamped(photos: Sequence[InputPhoto]) -> list[InputPhoto]:
+    """Photos, those behind URIs with stamps: of which a list said nothing, such as a web server's, they are asked for.
+
+    Raises:
+        StorageError: a server cannot be asked.
+    """
+    unknown = [photo for photo in photos if is_uri(photo.path) and not photo.stamp and not photo.fault]
+    stamps = dict(together(lambda photo: (photo, _asked_stamp(photo.path)), unknown))
+    return [replace(photo, stamp=stamps.get(photo, photo.stamp)) for photo in photos]
+
+
+def _asked_stamp(uri: str) -> str:
+    try:
+        known = stat(uri)
+    except StorageError as error:
+        if not fault_of_file(error, uri):
+            raise
+        return ""  # who reads it tells why
+    return known.stamp if known else ""
 
 
 def photo_stamp(photo: InputPhoto) -> str:

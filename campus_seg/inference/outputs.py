@@ -9,13 +9,16 @@ import cv2
 import numpy as np
 
 from campus_seg.atomic_writes import check_output_folder, replacing
+from campus_seg.errors import ConfigError
 from campus_seg.inference import render
 from campus_seg.inference.gallery import THUMBNAILS, make_thumbnail
 from campus_seg.inference.inputs import InputPhoto
+from campus_seg.inference.journal import FOLDER as JOURNAL
 from campus_seg.inference.png import write_png
 from campus_seg.inference.regions import FoundObject, Region, row_bands
 from campus_seg.inference.scene import Scene
 from campus_seg.palette import class_colors
+from campus_seg.storage import is_uri
 
 # What --save chooses from. The lists (predictions.json, legend.json, failures.json) cost little and are always
 # written; "predictions" alone writes no pictures.
@@ -29,6 +32,33 @@ JPEG_QUALITY = 92
 def is_picture(name: str) -> bool:
     """Whether a file below the output folder is a photo's or video's own, which nothing reads again."""
     return name.partition("/")[0] in (*OUTPUTS, VIDEOS)
+
+
+def is_kept(name: str) -> bool:
+    """Whether a later command goes on from a file below the output folder; the lists it writes anew."""
+    return is_picture(name) or name.partition("/")[0] in (THUMBNAILS, JOURNAL)
+
+
+def check_apart(photos: Iterable[InputPhoto], output: Path | str) -> None:
+    """Refuses to mask what was drawn.
+
+    Args:
+        photos: from `find_photos`.
+        output: the folder that will be written to; a str is a URI.
+
+    Raises:
+        ConfigError: one of them lies among the outputs of an earlier run.
+    """
+    names = (*OUTPUTS, VIDEOS, THUMBNAILS)
+    if is_uri(output):
+        drawn = tuple(f"{output}/{name}/" for name in names)
+        inside = (photo for photo in photos if is_uri(photo.path) and photo.path.startswith(drawn))
+    else:
+        folders = [output.resolve() / name for name in names]
+        resolved = ((photo, photo.path.resolve()) for photo in photos if not is_uri(photo.path))
+        inside = (photo for photo, path in resolved if any(map(path.is_relative_to, folders)))
+    if found := next(inside, None):
+        raise ConfigError(f"{found.path}: lies among the outputs in {output}; give another --output")
 
 
 class PictureWriter:

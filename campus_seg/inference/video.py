@@ -122,7 +122,7 @@ def _masked_frames(
 
 def _as_photo(video: InputPhoto, frame: Frame) -> InputPhoto:
     """A frame by the name that it would have if the video were a folder of photos."""
-    return InputPhoto(video.path, f"{video.file_name}/{frame.index:06d}", video.name)
+    return InputPhoto(video.path, f"{video.file_name}/{frame.index:06d}", video.name, stamp=video.stamp)
 
 
 def _found(annotation: dict[str, Any]) -> FoundObject:

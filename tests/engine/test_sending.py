@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 from campus_seg.config import load_config
 from campus_seg.engine.sending import SendRun
-from campus_seg.storage_mirror import mirrored
+from campus_seg.storage_folder import mirrored
 
 
 def test_a_run_is_sent_after_each_checkpoint_and_evaluation_and_outlives_its_server(bucket, caplog):
