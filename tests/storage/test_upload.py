@@ -19,6 +19,7 @@ from storage_runs import contents, upload
 from storage_servers import BUCKET, SECRET, empty, s3_client, s3_objects
 from telling_photos import SECRET as TELLING
 from telling_photos import telling, telling_exif
+from terminal import on_a_terminal
 
 from campus_seg.label_studio import files
 from campus_seg.upload.preparing import Changes
@@ -42,6 +43,14 @@ def test_photos_arrive_byte_for_byte_and_again_nothing_is_sent(through, bucket, 
     assert upload(photos, f"{WALK}/") == 0
     assert len(puts(faults)) == 12
     assert "0 photos sent (0.0 MB), 12 are there" in capsys.readouterr().out
+
+
+def test_a_bar_grows_on_a_terminal_alone(bucket, photos, capfd):
+    command = [sys.executable, str(TOOL), "upload", str(photos), WALK]
+    status, shown = on_a_terminal(command)
+    assert status == 0 and "photos:" in shown and "12/12" in shown
+    assert upload(photos, WALK) == 0
+    assert capfd.readouterr().err == ""
 
 
 def test_a_browser_is_told_what_they_are(bucket, photos):

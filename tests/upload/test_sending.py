@@ -165,7 +165,8 @@ def test_several_in_a_row_end_it(bucket, walk, monkeypatch):
             refuse() if "walk/" in rpath and "probe" not in rpath else put(self, lpath, rpath, **kwargs)
         ),
     )
-    with pytest.raises(StorageError, match=f"{WALK}/2.jpg: access is refused"):
+    (walk / "1.jpg").write_bytes(b"no photo, which says nothing of the server")
+    with pytest.raises(StorageError, match=f"{WALK}/3.jpg: access is refused"):
         upload(walk)
 
 
