@@ -43,8 +43,8 @@ def test_a_uri_is_joined_and_brought_into_one_form():
         ("https://h/x.zip?X-Amz-Expires=9&X-Amz-Signature=hunter2", "https://h/x.zip: is a signed address"),
         ("https://h/x.zip?sig=hunter2", "https://h/x.zip: is a signed address"),
         ("https://h/x.zip?access_token=hunter2", "https://h/x.zip: is a signed address"),
-        ("https://hunter2@h/x.zip", "https://h/x.zip: a password has no place"),
         ("az://c/x?sv=1&sig=hunter2", "az://c/x: is a signed address"),
+        ("https://hunter2@h/x.zip", "https://h/x.zip: a password has no place"),
         ("s3:///x", "s3:///x: names no bucket or host"),
     ],
 )
