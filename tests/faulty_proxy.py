@@ -1,11 +1,12 @@
-"""A proxy on the loopback that lets a share of the requests fail as servers and networks do."""
+"""Proxies on the loopback that let requests, or connections, fail as servers and networks do."""
 
 import contextlib
+import itertools
 import random
 import socket
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +33,7 @@ class Faults:
         only: what a request that may fail begins with, such as "GET /campus/"; "" = any.
         made: fault -> how many there were; "" = none.
         asked: (method, path) of every request.
+        hits: (fault, method, path) of every request that failed.
     """
 
     share: float = 0.1
@@ -40,6 +42,7 @@ class Faults:
     only: str = ""
     made: Counter[str] = field(default_factory=Counter)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    hits: list[tuple[str, str, str]] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
     address: str = ""
 
@@ -57,10 +60,32 @@ class Faults:
             failing = chance.random() < self.share and request.startswith(self.only)
             return chance.choice(self.kinds) if failing else ""
 
-    def count(self, fault: str) -> None:
-        """Counts what became of a request."""
+    def count(self, fault: str, method: str, path: str) -> None:
+        """Notes what became of a request."""
         with self._lock:
             self.made[fault] += 1
+            if fault:
+                self.hits.append((fault, method, path))
+
+    def of(self, method: str, ending: str) -> set[str]:
+        """The kinds of faults that hit a method on paths with an ending, such as GETs of ".jpg"."""
+        return {fault for fault, asked, path in self.hits if asked == method and urlsplit(path).path.endswith(ending)}
+
+
+def seed_that_hits(requests: Iterable[tuple[str, str]], kinds: tuple[str, ...] = FAULTS, first: int = 0) -> int:
+    """The first seed, from a number on, by which each kind of fault hits one of these requests at its first time.
+
+    Args:
+        requests: (method, path), without a range.
+        kinds: as those of `Faults`.
+        first: the number.
+    """
+    requests = list(requests)
+    for seed in itertools.count(first):
+        faults = Faults(seed=seed, kinds=kinds)
+        if {faults.draw(method, path, "") for method, path in requests} >= set(kinds):
+            return seed
+    raise AssertionError
 
 
 @contextlib.contextmanager
@@ -79,7 +104,7 @@ def proxy(address: str, faults: Faults) -> Iterator[Faults]:
             body = self._body()
             fault = faults.draw(self.command, self.path, self.headers.get("Range", ""))
             if fault in ERRORS:
-                faults.count(fault)
+                faults.count(fault, self.command, self.path)
                 content = XML.format(*ERRORS[fault]).encode()
                 return self._send(int(fault), [("Content-Type", "application/xml")], content, len(content))
             connection = HTTPConnection(upstream.hostname, upstream.port, timeout=60)
@@ -95,7 +120,7 @@ def proxy(address: str, faults: Faults) -> Iterator[Faults]:
             length = int(answer.headers.get("Content-Length", len(content)))  # a HEAD's is that of another body
             if fault == "short" and len(content) < 2:
                 fault = "cut"
-            faults.count(fault)
+            faults.count(fault, self.command, self.path)
             if fault == "stall":
                 faults.released.wait(self.timeout)
                 return self._cut()
@@ -155,3 +180,83 @@ def proxy(address: str, faults: Faults) -> Iterator[Faults]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@dataclass
+class Cuts:
+    """Connections that end in the middle of things: each after a number of bytes that a seed draws.
+
+    Attributes:
+        least, most: bytes, in both directions, between which a connection ends; how many is drawn for each.
+        seed: of the draws.
+        on: whether any are cut.
+        lengths: bytes after which connections were cut.
+        port: at which it listens.
+    """
+
+    least: int
+    most: int
+    seed: int = 0
+    on: bool = True
+    lengths: list[int] = field(default_factory=list)
+    port: int = 0
+
+
+@contextlib.contextmanager
+def cutting(port: int, cuts: Cuts) -> Iterator[Cuts]:
+    """Passes the bytes of connections on to a port of this machine, and ends connections; `cuts.port` is its own."""
+    draws = random.Random(cuts.seed)
+    open_ones: set[socket.socket] = set()
+
+    def serve(client: socket.socket, limit: int) -> None:
+        server = socket.create_connection(("127.0.0.1", port))
+        both = {client, server}
+        open_ones.update(both)
+        lock, total, cut = threading.Lock(), 0, False
+
+        def pass_on(source: socket.socket, target: socket.socket) -> None:
+            nonlocal total, cut
+            with contextlib.suppress(OSError):
+                while data := source.recv(4096):
+                    with lock:
+                        total += len(data)
+                        if cuts.on and total >= limit:
+                            cuts.lengths += [] if cut else [limit]
+                            cut = True
+                            break
+                    target.sendall(data)
+            for each in both:
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+
+        threads = [
+            threading.Thread(target=pass_on, args=pair, daemon=True) for pair in ((client, server), (server, client))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for each in both:
+            each.close()
+        open_ones.difference_update(both)
+
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
+        cuts.port = listening.getsockname()[1]
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    client, _ = listening.accept()
+                    limit = draws.randint(cuts.least, cuts.most)
+                    threading.Thread(target=serve, args=(client, limit), daemon=True).start()
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        try:
+            yield cuts
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for each in list(open_ones):
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)

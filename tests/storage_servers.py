@@ -36,12 +36,14 @@ class Server:
         address: its HTTP address, "" where it has none.
         environment: variables that lead to it.
         folder: where its files lie on this disk, where they do.
+        port: at which it listens, where it is no HTTP server.
     """
 
     uri: str
     address: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     folder: Path | None = None
+    port: int = 0
 
     def set(self, patch: pytest.MonkeyPatch) -> None:
         """Lets this process use it."""
@@ -160,12 +162,7 @@ def sftp(folder: Path) -> Iterator[Server]:
         "Subsystem": "sftp internal-sftp",
     }
     (folder / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
-    host_key = (folder / "host_key.pub").read_text().split()[:2]
-    (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{port} {' '.join(host_key)}\n")
-    (home / ".ssh" / "config").write_text(
-        f"Host {SSH_HOST}\n  HostName 127.0.0.1\n  Port {port}\n  User {getpass.getuser()}\n"
-        f"  IdentityFile {home / '.ssh' / 'id_campus'}\n  UserKnownHostsFile {home / '.ssh' / 'known_hosts'}\n"
-    )
+    lead_to(folder, port)
 
     def ask() -> None:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
@@ -173,7 +170,18 @@ def sftp(folder: Path) -> Iterator[Server]:
                 raise OSError("no ssh yet")
 
     with _running([sshd, "-D", "-e", "-f", str(folder / "sshd_config")], folder / "sshd.txt", ask):
-        yield Server(f"sftp://{SSH_HOST}{files}", environment={"HOME": str(home)}, folder=files)
+        yield Server(f"sftp://{SSH_HOST}{files}", environment={"HOME": str(home)}, folder=files, port=port)
+
+
+def lead_to(folder: Path, port: int) -> None:
+    """Writes what the user's ssh knows of the server of a folder: that it is at a port, such as that of a proxy."""
+    ssh = folder / "home" / ".ssh"
+    host_key = (folder / "host_key.pub").read_text().split()[:2]
+    (ssh / "known_hosts").write_text(f"[127.0.0.1]:{port} {' '.join(host_key)}\n")
+    (ssh / "config").write_text(
+        f"Host {SSH_HOST}\n  HostName 127.0.0.1\n  Port {port}\n  User {getpass.getuser()}\n"
+        f"  IdentityFile {ssh / 'id_campus'}\n  UserKnownHostsFile {ssh / 'known_hosts'}\n"
+    )
 
 
 def free_port() -> int:

@@ -38,6 +38,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 def run_upload(args: argparse.Namespace) -> int:
     """Sends photos, and says what became of them."""
+    from campus_seg.atomic_writes import enough_room
     from campus_seg.inference.inputs import find_photos
     from campus_seg.storage import checked_uri, is_uri
     from campus_seg.upload.preparing import Changes
@@ -64,8 +65,11 @@ def run_upload(args: argparse.Namespace) -> int:
         sum(place.lower().endswith(NOT_SHOWN) for place in set(places)),
         "HEIC or TIFF, which most browsers do not show: save these as JPEG to label them",
     )
-    if args.tasks:
-        print(f"{args.tasks}: {write_tasks(args.tasks, places)} tasks")
+    if args.tasks and places:
+        with enough_room(args.tasks, GOES_ON):
+            print(f"{args.tasks}: {write_tasks(args.tasks, places)} tasks")
+    elif args.tasks:
+        print(f"{args.tasks}: not written, since none of these photos is there")
     report(len(uploaded.failures), "not sent:")
     show_first(uploaded.failures)
     return 3 if uploaded.failures else 0

@@ -193,7 +193,7 @@ def _walk(folder: Path, faults: dict[Path, str]) -> Iterable[str]:
     for error in unlisted:
         fault = f"the folder cannot be listed ({error.strerror})"
         if Path(error.filename) == folder:
-            raise ConfigError(f"{folder}: {fault}; allow reading it, or give another --input")
+            raise ConfigError(f"{folder}: {fault}; allow reading it, or give another folder")
         faults[Path(error.filename)] = fault
         yield Path(error.filename).relative_to(folder).as_posix()
 

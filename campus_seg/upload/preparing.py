@@ -1,15 +1,41 @@
 """What is sent of a photo: the file as it is, or without personal data, or scaled down."""
 
+import contextlib
 import hashlib
 import io
 import tempfile
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import PIL
+import pillow_heif
+from PIL import Image
+
 from campus_seg.label_studio.cache import PhotoCache
 from campus_seg.label_studio.files import file_stamp
 from campus_seg.photos import PhotoError, photo_size
+
+VERSION = 2  # of what `Changes` makes of a photo: another one where that becomes another, and all is sent anew
+
+LARGEST = 178_956_970  # pixels that Pillow reads where nothing else is said
+SCALED = 500_000_000  # pixels of a photo that can be scaled down, of which each thread holds one
+SUCH_AS = 8000  # pixels of the longer side
+
+
+@contextlib.contextmanager
+def large_photos() -> Iterator[None]:
+    """Lets Pillow read photos as large as can be scaled down in the block, and keeps what it warns of to itself."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = SCALED // 2  # it refuses twice as many
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 @dataclass(frozen=True)
@@ -24,6 +50,11 @@ class Changes:
     strip: bool = False
     max_size: int = 0
 
+    def kind(self) -> str:
+        """Differs where another file may be made of the same photo."""
+        libraries = f" {PIL.__version__} {pillow_heif.__version__}" if self.max_size else ""
+        return f"sent strip={self.strip} max_size={self.max_size} {VERSION}{libraries}"
+
     def apply(self, content: bytes) -> bytes:
         """A photo's file as it is sent.
 
@@ -37,7 +68,12 @@ class Changes:
             content = scale_down(content, self.max_size)
         if self.strip:
             content = strip_personal(content)
-        photo_size(io.BytesIO(content))
+        width, height, _ = photo_size(io.BytesIO(content))
+        if width * height > LARGEST:
+            raise PhotoError(
+                f"too large: {width} x {height} pixels, more than training and prediction read; give --max-size, "
+                f"such as {SUCH_AS}"
+            )
         return content
 
 
@@ -62,11 +98,12 @@ class Preparer:
         changes: what is done to them.
         scratch: a folder for files that differ from the photos'.
         cache: where hashes are kept.
+        trusts: hashes of earlier commands are taken, and what has them need not be made anew.
     """
 
-    def __init__(self, changes: Changes, scratch: Path, cache: PhotoCache | None = None):
-        self._changes, self._scratch, self._cache = changes, scratch, cache or PhotoCache()
-        self._kind = f"sent strip={changes.strip} max_size={changes.max_size}"
+    def __init__(self, changes: Changes, scratch: Path, cache: PhotoCache | None = None, *, trusts: bool = True):
+        self._changes, self._scratch, self._cache, self._trusts = changes, scratch, cache or PhotoCache(), trusts
+        self._kind = changes.kind()
 
     def __call__(self, path: Path) -> Prepared:
         """What is to be sent of a photo, of which no more than size and hash may be known.
@@ -75,7 +112,7 @@ class Preparer:
             PhotoError: see `Changes.apply`.
         """
         place, stamp = self._key(path)
-        known = self._cache.get(self._kind, {place: stamp}).get(place)
+        known = self._cache.get(self._kind, {place: stamp}).get(place) if self._trusts else None
         if known is None:
             return self.make(path)
         size, md5 = known.split()
@@ -94,7 +131,16 @@ class Preparer:
             raise PhotoError(f"cannot be read: {error.strerror}") from None
         if not content:
             raise PhotoError("the file is empty")
-        changed = self._changes.apply(content)
+        try:
+            changed = self._changes.apply(content)
+        except PhotoError:
+            raise
+        except MemoryError:
+            raise PhotoError("too large for this machine's memory") from None
+        except Exception as error:  # whatever a damaged photo makes of a library, the others are sent
+            raise PhotoError(
+                f"damaged, or of a kind that is not known here ({type(error).__name__}: {error})"
+            ) from None
         md5 = hashlib.md5(changed, usedforsecurity=False).hexdigest()
         target = path
         if changed != content:

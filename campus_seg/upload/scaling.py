@@ -5,6 +5,7 @@ import io
 from PIL import ExifTags, Image
 
 from campus_seg.photos import DAMAGED, FORMATS, UPRIGHT_QUALITY, PhotoError, named_errors, photo_size
+from campus_seg.upload.exif import kept_exif
 
 SCALES = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "BMP")  # formats that are written as they are read
 MODES = ("L", "LA", "RGB", "RGBA", "CMYK")  # that can be scaled and saved as they are
@@ -50,12 +51,12 @@ def scale_down(content: bytes, max_size: int) -> bytes:
 
 
 def _exif(image: Image.Image) -> Image.Exif:
-    """Its EXIF data as far as they can be written anew."""
+    """Its EXIF data as far as they can be written anew; of damaged ones what is sound."""
     try:
         exif = image.getexif()
         exif.get_ifd(ExifTags.IFD.Exif).pop(MAKER_NOTE, None)
         exif.get_ifd(ExifTags.IFD.GPSInfo)
         exif.tobytes()
-    except DAMAGED:
-        return Image.Exif()
+    except (*DAMAGED, AttributeError):  # the latter of a value that is not of its tag's type
+        return kept_exif(image)
     return exif

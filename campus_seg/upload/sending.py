@@ -2,29 +2,29 @@
 
 import hashlib
 import os
+import re
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from tqdm import tqdm
 
 from campus_seg.atomic_writes import enough_room
-from campus_seg.errors import GOES_ON
+from campus_seg.errors import GOES_ON, StorageError
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.label_studio.cache import PhotoCache
 from campus_seg.photos import PhotoError
+from campus_seg.storage import stopping
 from campus_seg.storage_objects import THREADS, Stat, address, check_writable, fetch, listing, remove, send
-from campus_seg.upload.preparing import Changes, Prepared, Preparer
+from campus_seg.upload.ahead import Daemons, ahead
+from campus_seg.upload.preparing import Changes, Prepared, Preparer, large_photos
 
 MEMORY = "md5 of an object"
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+IN_A_ROW = 3  # photos that the server does not take: it is not their fault
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+TAKEN = "another photo is there by this name; rename it, give another folder, or --overwrite"
 
 
 @dataclass
@@ -48,7 +48,7 @@ class _Looked(NamedTuple):
     """A photo, what is to be sent of it or why nothing can be, and whether that lies at its place already."""
 
     photo: InputPhoto
-    prepared: Prepared | PhotoError
+    prepared: Prepared | PhotoError | StorageError
     there: bool = False
 
 
@@ -62,7 +62,7 @@ def upload_photos(
 ) -> Uploaded:
     """Sends photos below a URI, each by its file name.
 
-    What is there already, by its hash and whatever it is called there, is not sent again. Nothing is ever removed.
+    What is there already, by its hash and whatever it is called there, is not sent again. None is ever removed.
 
     Args:
         photos: of this machine.
@@ -72,14 +72,20 @@ def upload_photos(
         cache: where hashes are kept for the next command.
 
     Raises:
-        StorageError: the place cannot be used; what was sent so far is there.
+        StorageError: the place cannot be used, or not any more; what was sent so far is there.
         OutputError: this machine's disk is full.
     """
     check_writable(uri)
     cache = cache or PhotoCache()
-    with tempfile.TemporaryDirectory(prefix="campus_seg-") as scratch, enough_room(scratch, GOES_ON):
-        upload = _Upload(photos, uri, Preparer(changes, Path(scratch), cache), cache, overwrite)
-        return upload.run(photos)
+    # Where the command is stopped, threads may be writing there still.
+    scratch_folder = tempfile.TemporaryDirectory(prefix="campus_seg-", ignore_cleanup_errors=True)
+    with large_photos(), scratch_folder as scratch, enough_room(scratch, GOES_ON):
+        prepare = Preparer(changes, Path(scratch), cache, trusts=not overwrite)
+        try:
+            return _Upload(photos, uri, prepare, cache, overwrite).run(photos)
+        except KeyboardInterrupt:
+            stopping.set()  # threads that wait for the server try nothing anew
+            raise
 
 
 class _Upload:
@@ -95,19 +101,21 @@ class _Upload:
             self._hashes.get(place) or stat.md5: place for place, stat in self._found.items() if place not in mine
         }
         self._result = Uploaded()
+        self._refused = 0  # by the server, one after the other
 
     def run(self, photos: Sequence[InputPhoto]) -> Uploaded:
         """Sends what is not there: photos are prepared ahead, chosen in their order, and sent in parallel."""
         cores = os.cpu_count() or 1
         lost = set()
         with (
-            _pool(cores) as preparing,
-            _pool(THREADS) as sending,
+            Daemons(cores) as preparing,
+            Daemons(THREADS) as sending,
             tqdm(total=len(photos), desc="photos", unit="photo", disable=None) as bar,
         ):
-            looked = _ahead(preparing, self._look, photos, 2 * cores)
-            for photo, size in _ahead(sending, self._send, self._chosen(looked, bar), 2 * THREADS):
-                if isinstance(size, PhotoError):
+            looked = ahead(preparing, self._look, photos, 2 * cores)
+            for photo, size in ahead(sending, self._send, self._chosen(looked, bar), 2 * THREADS):
+                self._count(size)
+                if isinstance(size, Exception):
                     lost.add(address(self._uri, photo.file_name))
                     self._result.failures[photo.file_name] = str(size)
                 else:
@@ -119,32 +127,41 @@ class _Upload:
             self._result.failures.setdefault(name, f"the same photo as {place}, which could not be sent")
         return self._result
 
+    def _count(self, result: object) -> None:
+        """Ends the command where several photos in a row fail by the server, which more of them would as well."""
+        if isinstance(result, PhotoError):  # which says nothing of the server
+            return
+        self._refused = self._refused + 1 if isinstance(result, StorageError) else 0
+        if self._refused == IN_A_ROW:
+            raise result
+
     def _look(self, photo: InputPhoto) -> _Looked:
         """Prepares a photo, and looks whether it lies at its place."""
         if photo.fault:
             return _Looked(photo, PhotoError(photo.fault))
-        try:
-            prepared = self._prepare(photo.path)
-        except PhotoError as error:
-            return _Looked(photo, error)
+        if CONTROL.search(photo.file_name):  # which a URI has no place for
+            return _Looked(photo, PhotoError("its name has a control character; rename it"))
         place = address(self._uri, photo.file_name)
         stat = self._found.get(place)
-        there = stat is not None and self._holds(place, stat, prepared, self._hashes.get(place, ""))
+        try:
+            prepared = self._prepare(photo.path)
+            there = stat is not None and self._holds(place, stat, prepared, self._hashes.get(place, ""))
+        except (PhotoError, StorageError) as error:
+            return _Looked(photo, error)
         return _Looked(photo, prepared, there)
 
     def _chosen(self, looked: Iterable[_Looked], bar: tqdm) -> Iterator[tuple[InputPhoto, Prepared]]:
         """The photos that have to be sent; of the others it is noted what became of them."""
         for photo, prepared, there in looked:
             name, place = photo.file_name, address(self._uri, photo.file_name)
-            if isinstance(prepared, PhotoError):
+            if isinstance(prepared, Exception):
+                self._count(prepared)
                 self._result.failures[name] = str(prepared)
                 bar.update()
                 continue
             owner = place if there else self._owners.get(prepared.md5)
             if owner is None and place in self._found and not self._overwrite:
-                self._result.failures[name] = (
-                    "another photo is there by this name; rename it, give another folder, or --overwrite"
-                )
+                self._result.failures[name] = TAKEN
             else:
                 self._owners[prepared.md5] = self._result.places[name] = owner or place
                 if owner is None:
@@ -153,16 +170,18 @@ class _Upload:
             self._prepare.drop(prepared)
             bar.update()
 
-    def _send(self, chosen: tuple[InputPhoto, Prepared]) -> tuple[InputPhoto, int | PhotoError]:
+    def _send(self, chosen: tuple[InputPhoto, Prepared]) -> tuple[InputPhoto, int | PhotoError | StorageError]:
         """Sends one photo, and makes sure that it has arrived; says how many bytes it has."""
         photo, prepared = chosen
         place = address(self._uri, photo.file_name)
         try:
             if prepared.path is None:
                 prepared = self._prepare.make(photo.path)
-            if not self._holds(place, send(prepared.path, place), prepared, ""):
-                remove(place)
-                return photo, PhotoError("it was changed while it was sent; the same command sends it again")
+            # Another command may have sent a photo of this name since the list was made.
+            if not self._holds(place, send(prepared.path, place, new=not self._overwrite), prepared, ""):
+                return photo, PhotoError(f"it was changed while it was sent; {_given_up(place)}")
+        except StorageError as error:
+            return photo, PhotoError(TAKEN) if error.exists else error
         except PhotoError as error:
             return photo, error
         finally:
@@ -187,31 +206,17 @@ class _Upload:
         return known == prepared.md5
 
 
+def _given_up(place: str) -> str:
+    """Removes what arrived otherwise than it is to be, where that may be; says what sends it again."""
+    try:
+        remove(place)
+    except StorageError:  # of a key that may only write
+        return "the same command with --overwrite sends it again"
+    return "the same command sends it again"
+
+
 def _read_md5(place: str, stat: Stat) -> str:
     with tempfile.TemporaryDirectory(prefix="campus_seg-") as folder:
         path = Path(folder, "object")
         fetch(place, path, stat)
         return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-
-
-@contextmanager
-def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that finish what they have begun, and begin nothing more, when the block ends."""
-    pool = ThreadPoolExecutor(threads)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item], most: int
-) -> Iterator[Result]:
-    """What some work makes of each item, in their order, with at most so many results that wait to be taken."""
-    waiting = deque()
-    for item in items:
-        waiting.append(pool.submit(work, item))
-        if len(waiting) > most:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()

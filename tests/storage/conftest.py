@@ -5,17 +5,30 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 import storage_servers
+import torch
 from drawn import draw_scene, encode
 from fake_bucket import new_command
 from faulty_proxy import Faults, proxy
 from s3fs import S3FileSystem
 from sshfs import SSHFileSystem
+from storage_runs import whole_run
 
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory):
     with storage_servers.s3(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """A run and what its model masks, all of it on this disk; see `whole_run`."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as of those that are compared with it
+    try:
+        return whole_run(tmp_path_factory.mktemp("whole"))
+    finally:
+        torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +70,12 @@ def through(bucket, tmp_path, monkeypatch):
             return faults
 
         yield start
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """A stall takes as long as the user's patience."""
+    monkeypatch.setenv("CAMPUS_STORAGE_TIMEOUT", "2")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from PIL import ExifTags, Image, ImageOps
 
 from campus_seg.photos import PhotoError, photo_size
+from campus_seg.upload.preparing import Changes
 from campus_seg.upload.scaling import scale_down
 
 pillow_heif.register_heif_opener()
@@ -31,7 +32,7 @@ def encoded(image: Image.Image, kind: str = "JPEG", orientation: int = 1, **opti
     details[TAGS.ExifImageWidth], details[TAGS.ExifImageHeight] = image.size
     details[TAGS.DateTimeOriginal], details[TAGS.MakerNote] = "2026:11:26 14:00:00", b"places in a file"
     exif.get_ifd(IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] = "N"
-    image.save(stream, kind, **({} if kind == "BMP" else {"exif": exif}), **options)
+    image.save(stream, kind, **({} if kind == "BMP" else {"exif": exif.tobytes()}), **options)
     return stream.getvalue()
 
 
@@ -48,11 +49,15 @@ def test_the_format_stays_and_the_longer_side_fits(kind):
         assert (image.format, image.size) == (kind, (100, 50))
 
 
+@pytest.mark.parametrize("strip", [False, True])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_it_is_shown_as_before(orientation):
-    content = encoded(quarters(), orientation=orientation)
-    small = scale_down(content, 100)
-    assert photo_size(io.BytesIO(small)) == ((50, 100) if orientation >= 5 else (100, 50)) + (orientation,)
+def test_it_is_shown_as_before(kind, orientation, strip):
+    content = encoded(quarters(), kind, orientation=orientation)
+    small = Changes(strip, 100).apply(content)
+    width, height, turned = photo_size(io.BytesIO(small))
+    assert (width, height) == ((50, 100) if orientation >= 5 else (100, 50))
+    assert turned == photo_size(io.BytesIO(content))[2] and (kind in ("HEIF", "AVIF") or turned == orientation)
     before, after = shown(content), shown(small)
     for x, y in ((0.2, 0.2), (0.8, 0.2), (0.2, 0.8), (0.8, 0.8)):
         old = before.getpixel((int(x * before.width), int(y * before.height)))
