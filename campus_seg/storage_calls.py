@@ -1,11 +1,14 @@
 """Single calls of file systems where fsspec's own are not what is needed: what is known of a file, and its writing."""
 
 import uuid
+import zlib
 from pathlib import Path
 from typing import Any
 
 from campus_seg.storage import filesystem, is_http
 from campus_seg.storage_errors import codes
+
+_MINE = uuid.uuid4().int  # of this process, among all that write to a server
 
 
 def info(uri: str) -> dict[str, Any]:
@@ -62,7 +65,8 @@ def put(path: Path, uri: str, *, new: bool = False) -> None:
 def _put_by_renaming(fs: Any, path: Path, inner: str, new: bool) -> None:
     """Writes a file to a server's disk, where it grows as it comes, beside its place and then moves it there."""
     fs.makedirs(fs._parent(inner), exist_ok=True)
-    beside = f"{fs._parent(inner)}/.{uuid.uuid4().int}.part"  # as atomic_writes.LEFTOVER has it
+    # As atomic_writes.LEFTOVER has it; the next attempt takes the same one, which a cut connection left.
+    beside = f"{fs._parent(inner)}/.{_MINE}-{zlib.crc32(inner.encode())}.part"
     try:
         fs.put_file(str(path), beside)
         if new:
