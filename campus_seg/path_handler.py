@@ -7,11 +7,13 @@ from typing import IO, Any
 
 from detectron2.utils.file_io import PathHandler, PathManager
 
-from campus_seg.storage import filesystem, persistent
-from campus_seg.storage_cache import local_path
+from campus_seg.errors import StorageError
+from campus_seg.storage import filesystem, persistent, shown
+from campus_seg.storage_cache import forget, local_path
 from campus_seg.storage_objects import exists, remove, send, stat
 
-# Not http(s)://, of which iopath has a handler: the model zoo's weights come through that.
+# Not http(s)://, which iopath has a handler of, without retries and by names without their hosts: that is for what it
+# fetches itself, the model zoo's detectron2://. What a user names is taken from `local_path`.
 PREFIXES = ["s3://", "gs://", "gcs://", "az://", "abfs://", "sftp://"]
 
 
@@ -38,7 +40,11 @@ class StorageHandler(PathHandler):
         if mode.strip("tb") == "r":
             return local_path(path).open(mode, buffering, **kwargs)
         if mode.strip("tb") in ("w", "x"):
-            return _Written(path) if "b" in mode else io.TextIOWrapper(_Written(path), **kwargs)
+            new = "x" in mode
+            if new and exists(path):
+                raise StorageError(f"{shown(path)}: is there already", exists=True)
+            raw = _Written(path, new)
+            return _Bytes(raw) if "b" in mode else _Text(io.BufferedWriter(raw), **kwargs)
         raise ValueError(f"{path}: cannot be opened with mode {mode!r}, only be read or written whole")
 
     def _copy_from_local(self, local_path: str, dst_path: str, overwrite: bool = False, **kwargs: Any) -> bool:
@@ -46,6 +52,7 @@ class StorageHandler(PathHandler):
         if not overwrite and exists(dst_path):
             return False
         send(Path(local_path), dst_path)
+        forget(dst_path)
         return True
 
     def _exists(self, path: str, **kwargs: Any) -> bool:
@@ -75,28 +82,57 @@ class StorageHandler(PathHandler):
     def _rm(self, path: str, **kwargs: Any) -> None:
         self._check_kwargs(kwargs)
         remove(path)
+        forget(path)
 
 
 class _Written(io.FileIO):
-    """A temporary file that is sent when it is closed, unless an error closes it."""
+    """A temporary file that is sent when it is closed, unless it was given up."""
 
-    def __init__(self, uri: str):
+    def __init__(self, uri: str, new: bool):
         self._uri = uri
+        self._new = new
         self._folder = tempfile.TemporaryDirectory(prefix="campus_seg-")
         self._path = Path(self._folder.name, "content")
         super().__init__(self._path, "w")
 
-    def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
-        if kind:
-            self._uri = ""
-        super().__exit__(kind, *error)
+    def give_up(self) -> None:
+        """Leaves what lies behind the URI as it is."""
+        self._uri = ""
+
+    def write(self, content: Any) -> int | None:
+        """Writes; what cannot be written whole is given up."""
+        try:
+            return super().write(content)
+        except OSError:
+            self.give_up()
+            raise
 
     def close(self) -> None:
+        """Sends the file."""
         if self.closed:
             return
         super().close()
         try:
             if self._uri:
-                send(self._path, self._uri)
+                send(self._path, self._uri, new=self._new)
+                forget(self._uri)
         finally:
             self._folder.cleanup()
+
+
+class _Bytes(io.BufferedWriter):
+    """Gives up what an error ends."""
+
+    def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
+        if kind:
+            self.raw.give_up()
+        super().__exit__(kind, *error)
+
+
+class _Text(io.TextIOWrapper):
+    """Gives up what an error ends."""
+
+    def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
+        if kind:
+            self.buffer.raw.give_up()
+        super().__exit__(kind, *error)

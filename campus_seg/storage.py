@@ -5,6 +5,7 @@ each kind looks for them (environment, configuration files, instance roles) and 
 """
 
 import contextlib
+import functools
 import importlib
 import os
 import random
@@ -145,8 +146,6 @@ def filesystem(uri: str) -> tuple["AbstractFileSystem", str]:
         import fsspec
     except ImportError:
         raise StorageError(f"{shown(uri)}: {scheme}:// needs {library}: pip install 'campus_seg[{extra}]'") from None
-    if library == "s3fs" and "?versionId=" in name:
-        raise StorageError(f"{shown(uri)}: ?versionId= has no place in a name, which it would end; rename the file")
     # By the server alone: fsspec takes "#", "?" and "::" of a name for more than a name.
     server = f"{scheme}://{authority}/"
     with explained(uri):
@@ -155,11 +154,18 @@ def filesystem(uri: str) -> tuple["AbstractFileSystem", str]:
         fs = kind(**options)
         if library == "s3fs":
             fs.retries = REQUESTS
+            fs.split_path = functools.partial(_split_path, fs)
         elif library == "sshfs" and fs.client.is_closed():  # a connection once cut does not come back
             kind.clear_instance_cache()
             fs = kind(**options)
     root = fs._strip_protocol(server)
     return fs, f"{root.rstrip('/')}/{name}" if name else root
+
+
+def _split_path(fs: Any, path: str) -> tuple[str, str, None]:
+    """As s3fs, for which "?versionId=" ends a name."""
+    bucket, key, _ = type(fs).split_path(fs, path.replace("?", "\0"))
+    return bucket, key.replace("\0", "?"), None
 
 
 def _options(library: str) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class FileCache:
             uri: of the file.
             known: what a list has just said of it, so that its server need not be asked once more.
         """
-        name = hashlib.sha256(uri.encode()).hexdigest()[:32]
+        name = _name(uri)
         folder = self.folder / name[:2]
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(self.folder / f"{int(name[:8], 16) % STRIPES:02x}.lock"):  # one fetches, others wait
@@ -96,6 +96,13 @@ class FileCache:
         if self._new >= SHARE * self.limit:
             self.give_up()
         return path, lock
+
+    def forget(self, uri: str) -> None:
+        """Makes sure that a file which was written is asked about again."""
+        name = _name(uri)
+        for path in (self.folder / name[:2]).glob(f"{name}-*"):
+            if not _remove(path):
+                os.utime(path, (0, 0))
 
     def give_up(self) -> None:
         """Removes files that nobody uses, those not used for longest first, where there are too many."""
@@ -148,6 +155,10 @@ def _used(path: Path, asked: bool = False) -> None:
     os.utime(path, (now, now if asked else path.stat().st_mtime))
 
 
+def _name(uri: str) -> str:
+    return hashlib.sha256(uri.encode()).hexdigest()[:32]
+
+
 def _ending(uri: str) -> str:
     """What readers choose their format by."""
     suffix = PurePosixPath(base_name(uri)).suffix.lower()
@@ -165,6 +176,7 @@ def cache() -> FileCache:
     try:
         limit = float(given) * 1e9
         folder = cache_folder() / "storage"
+        folder.mkdir(parents=True, exist_ok=True)
     except ValueError:
         raise ConfigError(f"{LIMIT_KEY} {given}: is no number of gigabytes") from None
     except OSError as error:
@@ -201,3 +213,10 @@ def local_path(path: Path | str) -> Path:
     if path not in _held:
         _held[path] = cache().hold(path)
     return _held[path][0]
+
+
+def forget(uri: str) -> None:
+    """Makes sure that a file which was written or removed is not taken from this disk."""
+    if uri in _held:
+        _held.pop(uri)[1].close()
+    cache().forget(uri)

@@ -121,7 +121,7 @@ def address(folder: str, name: str) -> str:
 def split(uri: str, folder: str = "") -> tuple[str, str]:
     """A folder, by default that which a file lies in, and the file's name below it: what `address` makes the URI of."""
     folder = folder or parent(uri)
-    name = uri[len(folder.rstrip("/")) + 1 :]
+    name = uri.removeprefix(f"{folder}/")
     return folder, unquote(name) if is_http(uri) else name
 
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,43 @@ def test_it_writes_them_whole_or_not_at_all(bucket, tmp_path):
     assert PathManager.copy_from_local(str(tmp_path / "c"), "s3://b/x/c")
     PathManager.rm("s3://b/x/a.txt")
     assert bucket.objects == {"b/x/c": b"c"}
+
+
+def test_what_an_error_ends_is_not_sent(bucket):
+    bucket.objects["b/a.txt"] = b"before"
+    with pytest.raises(KeyError), PathManager.open("s3://b/a.txt", "w") as file:
+        file.write("half")
+        raise KeyError
+    assert bucket.objects == {"b/a.txt": b"before"}
+
+
+def test_what_cannot_be_written_here_is_not_sent(bucket):
+    file = PathManager.open("s3://b/a.bin", "wb")
+    os.close(file.fileno())  # as a full disk, every write fails
+    file.write(b"x")
+    with pytest.raises(OSError):
+        file.close()
+    assert not bucket.objects
+
+
+def test_what_was_written_or_removed_is_read_anew(bucket):
+    for content in ("one", "two"):
+        with PathManager.open("s3://b/a.txt", "w") as file:
+            file.write(content)
+        with PathManager.open("s3://b/a.txt") as file:
+            assert file.read() == content
+    PathManager.rm("s3://b/a.txt")
+    with pytest.raises(StorageError, match="s3://b/a.txt: there is no such file"):
+        PathManager.open("s3://b/a.txt")
+
+
+def test_a_new_file_takes_no_others_place(bucket):
+    with PathManager.open("s3://b/a.txt", "x") as file:
+        file.write("mine")
+    with pytest.raises(StorageError, match="s3://b/a.txt: is there already"):
+        PathManager.open("s3://b/a.txt", "x")
+    file = PathManager.open("s3://b/b.txt", "xb")
+    bucket.objects["b/b.txt"] = b"theirs"
+    with pytest.raises(StorageError, match="s3://b/b.txt: another file is there already"):
+        file.close()
+    assert bucket.objects == {"b/a.txt": b"mine", "b/b.txt": b"theirs"}

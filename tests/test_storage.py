@@ -4,8 +4,8 @@ import random
 import pytest
 
 from campus_seg import storage
-from campus_seg.errors import StorageError
-from campus_seg.storage import checked_uri, is_uri, join, persistent, place, shown
+from campus_seg.errors import ConfigError, StorageError
+from campus_seg.storage import checked_uri, is_uri, join, persistent, place, shown, stays_below
 from campus_seg.storage_errors import ShortReadError, is_final
 
 
@@ -31,7 +31,8 @@ def test_where_a_file_lies_by_its_name(tmp_path):
 def test_a_uri_is_joined_and_brought_into_one_form():
     assert join("s3://b/x/", "a/b.jpg") == "s3://b/x/a/b.jpg"
     assert checked_uri("S3://Bucket/Photos/") == "s3://Bucket/Photos"
-    assert checked_uri("sftp://me@host:2222/photos") == "sftp://me@host:2222/photos"
+    for uri in ("sftp://me@host:2222/photos", "abfs://c@account.dfs.core.windows.net/x", "https://h/a@b?page=2"):
+        assert checked_uri(uri) == uri
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,32 @@ def test_a_question_mark_is_part_of_a_key_and_begins_an_addresss_query():
     assert shown("s3://b/what?.jpg") == "s3://b/what?.jpg"
     assert checked_uri("s3://b/token?sig=1") == "s3://b/token?sig=1"
     assert shown("https://h/a?b=1") == "https://h/a"
+
+
+@pytest.mark.parametrize(
+    ("name", "below"),
+    [
+        ("a.jpg", True),
+        ("x/.hidden/a..jpg", True),
+        *((name, False) for name in ("", "/etc/x", "x//a", "../a", "x/../../a", "./a", "x/", "a\0b")),
+    ],
+)
+def test_names_that_lead_out_of_a_folder_are_told(name, below):
+    assert stays_below(name) is below
+
+
+@pytest.mark.parametrize("name", ["h#1.jpg", "q?x.jpg", "a::b.jpg", "x/[1] *.jpg", "100%.jpg", "a//b"])
+def test_a_name_is_taken_as_it_is(bucket, name):
+    fs, path = storage.filesystem(f"s3://b/{name}")
+    assert path == f"b/{name}" and fs is not None
+    assert storage.filesystem("s3://b/")[1] == storage.filesystem("s3://b")[1] == "b"
+
+
+@pytest.mark.parametrize("given", ["abc", "0", "-1", "nan", "inf"])
+def test_a_time_limit_that_is_none_is_told_at_once(bucket, monkeypatch, given):
+    monkeypatch.setenv(storage.TIMEOUT_KEY, given)
+    with pytest.raises(ConfigError, match=f"^CAMPUS_STORAGE_TIMEOUT {given}: is no number of seconds$"):
+        persistent("s3://b/x", lambda: storage.filesystem("s3://b/x"))
 
 
 def test_a_missing_library_is_one_line_with_the_extra(monkeypatch):
@@ -133,6 +160,9 @@ def test_only_a_missing_file_counts_as_missing():
         (PermissionError("x"), True),
         (NoCredentialsError(), True),
         (OSError(errno.ENOSPC, "full"), True),
+        (OSError(errno.EINVAL, "InvalidArgument"), True),
+        (caused(OSError(errno.EINVAL, "x"), ClientError("IncompleteBody")), False),
+        (caused(OSError(errno.EINVAL, "x"), ClientError("BadDigest")), False),
         (OSError(errno.EBUSY, "SlowDown"), False),
         (OSError(errno.EREMOTEIO, "InternalError"), False),
         (ConnectionResetError(), False),
@@ -200,3 +230,13 @@ def test_faults_draw_nothing_that_a_training_would_have_drawn(monkeypatch):
     before = random.getstate()
     persistent("s3://b/x", lambda: (_ for _ in ()).throw(faults.pop()) if faults else "done")
     assert random.getstate() == before
+
+
+def test_what_takes_long_gets_a_second_attempt_and_no_third(monkeypatch):
+    times = iter(range(0, 10_000, 200))
+    monkeypatch.setattr(storage.time, "monotonic", lambda: next(times))
+    monkeypatch.setattr(storage.stopping, "wait", lambda seconds: None)
+    calls = []
+    with pytest.raises(StorageError, match="does not answer"):
+        persistent("s3://b/x", lambda: calls.append(1) or (_ for _ in ()).throw(TimeoutError()))
+    assert len(calls) == 2

@@ -114,3 +114,20 @@ def test_a_limit_that_is_no_number_is_one_line(bucket, monkeypatch):
     monkeypatch.setenv(LIMIT_KEY, "plenty")
     with pytest.raises(ConfigError, match="CAMPUS_CACHE_GB plenty: is no number of gigabytes"):
         cache()
+
+
+def test_no_place_for_a_cache_is_one_line(bucket, monkeypatch, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(ConfigError, match="no place for what is fetched .*; name one with XDG_CACHE_HOME"):
+        cache()
+
+
+def test_what_was_written_is_asked_about_again(bucket):
+    put(bucket, "a.jpg")
+    with cache().using("s3://b/a.jpg") as path:
+        bucket.objects["b/a.jpg"] = b"new"
+        cache().forget("s3://b/a.jpg")
+        assert path.exists()  # somebody uses it
+        with cache().using("s3://b/a.jpg") as new:
+            assert new.read_bytes() == b"new"

@@ -1,15 +1,24 @@
+import base64
+import hashlib
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
 import pytest
 
 from campus_seg.errors import StorageError
 from campus_seg.storage import ATTEMPTS
 from campus_seg.storage_objects import (
+    _stat,
+    address,
     check_writable,
     exists,
     fetch,
     listing,
+    parent,
     read_bytes,
     remove,
     send,
+    split,
     stat,
     together,
     write_bytes,
@@ -90,6 +99,54 @@ def test_what_has_not_arrived_whole_is_sent_again(bucket, tmp_path, monkeypatch)
             self.objects[rpath] = self.objects[rpath][:10]
 
     monkeypatch.setattr(bucket, "put_file", cut_once)
+    send(tmp_path / "a", "s3://b/a")
+    assert bucket.objects["b/a"] == PHOTO and bucket.calls["put"] == 2
+
+
+@pytest.mark.parametrize("key", ["run/../../../evil.jpg", "run//etc/evil.jpg", "run/./a.jpg", "run/x//a.jpg"])
+def test_a_key_that_leads_out_of_a_folder_is_refused(bucket, key):
+    bucket.objects = {f"b/{key}": PHOTO, "b/run/a.jpg": PHOTO}
+    with pytest.raises(StorageError, match=re.escape(f"s3://b/run: holds a file named '{key[4:]}'")):
+        listing("s3://b/run")
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("http://h/x/IMG%201%23.jpg", "IMG 1#.jpg"),
+        ("s3://b/x/IMG%201.jpg", "IMG%201.jpg"),
+        ("s3://b/x/a#?.jpg", "a#?.jpg"),
+    ],
+)
+def test_a_uri_is_split_as_it_is_made(uri, name):
+    assert split(uri) == (parent(uri), name) and address(*split(uri)) == uri
+    assert split(uri, parent(parent(uri))) == (parent(parent(uri)), f"x/{name}")
+
+
+def test_a_list_and_a_question_tell_one_time_and_what_hash_there_is():
+    here = datetime(2026, 5, 1, 12, 0, 0, 345_000, tzinfo=UTC)
+    there = here.replace(microsecond=0).astimezone(timezone(timedelta(hours=2)))
+    assert _stat({"size": 1, "LastModified": here}) == _stat({"size": 1, "LastModified": there})
+    digest = hashlib.md5(PHOTO)
+    for told in (
+        {"ETag": f'"{digest.hexdigest()}"'},
+        {"md5Hash": base64.b64encode(digest.digest()).decode(), "etag": "CJ+="},
+        {"content_settings": {"content_md5": bytearray(digest.digest())}, "etag": '"0x8D"'},
+    ):
+        assert _stat({"size": 1, **told}).md5 == digest.hexdigest()
+    assert _stat({"size": 1, "ETag": '"0-2"', "content_settings": {"content_md5": None}}).md5 == ""
+
+
+def test_other_bytes_of_the_right_length_are_sent_again(bucket, tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(PHOTO)
+    put, wrong = bucket.put_file, [b"!" * len(PHOTO)]
+
+    def wrong_once(self, lpath, rpath, **kwargs):
+        put(self, lpath, rpath)
+        if wrong:
+            self.objects[rpath] = wrong.pop()
+
+    monkeypatch.setattr(bucket, "put_file", wrong_once)
     send(tmp_path / "a", "s3://b/a")
     assert bucket.objects["b/a"] == PHOTO and bucket.calls["put"] == 2
 

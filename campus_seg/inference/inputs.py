@@ -3,6 +3,7 @@
 import glob
 import itertools
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,13 +12,16 @@ from pathlib import Path, PurePosixPath
 
 from campus_seg.errors import ConfigError
 from campus_seg.inference.remote_inputs import find_remote
-from campus_seg.storage import base_name, is_uri, place
-from campus_seg.storage_objects import address, parent
+from campus_seg.storage import is_uri, place
+from campus_seg.storage_objects import address, split
 
-PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif")
-VIDEO_ENDINGS = (".mp4", ".mov", ".avi")
+PHOTO_ENDINGS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
+VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".3gp", ".avi")
 LIST_ENDING = ".txt"
+SHOWN = 8  # endings of other files in a message
 LONGEST = 250  # bytes of an output's name without its ending, of the 255 that file systems take
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def find_photos(inputs: Sequence[str], output: Path | str) -> FoundPhotos:
         ConfigError: an input is missing, unusable or a folder that cannot be listed, `output` lies in it, or there is
             neither a photo nor a video.
     """
-    skipped = 0
+    skipped: Counter[str] = Counter()  # by their endings
     roots: dict[Path | str, list[str]] = {}  # input folder -> photos, relative to it
     faults: dict[Path, str] = {}
     stamps: dict[str, str] = {}  # of those behind URIs
@@ -100,22 +104,23 @@ def find_photos(inputs: Sequence[str], output: Path | str) -> FoundPhotos:
             if whole in faults or ending in (*PHOTO_ENDINGS, *VIDEO_ENDINGS):
                 roots.setdefault(root, []).append(name)
             else:
-                skipped += 1
+                skipped[PurePosixPath(name).suffix.lower()] += 1
     photos = [
         replace(photo, fault=faults.get(photo.path, ""), stamp=stamps.get(photo.path, ""))
         for photo in _with_file_names(roots)
     ]
     if not photos:
         endings = " ".join((*PHOTO_ENDINGS, *VIDEO_ENDINGS))
-        others = f", but {skipped} other files" if skipped else ""
+        kinds = " ".join(sorted(filter(None, skipped))[:SHOWN])
+        others = f", but {skipped.total()} other files" + (f" ({kinds})" if kinds else "") if skipped else ""
         raise ConfigError(f"{', '.join(map(str, inputs))}: no photos or videos here ({endings}){others}")
     photos.sort(key=lambda photo: photo.file_name)
-    kinds: tuple[list[InputPhoto], list[InputPhoto]] = ([], [])
+    both: tuple[list[InputPhoto], list[InputPhoto]] = ([], [])
     for photo in photos:
-        kinds[photo.file_name.lower().endswith(VIDEO_ENDINGS) and not photo.fault].append(photo)
+        both[photo.file_name.lower().endswith(VIDEO_ENDINGS) and not photo.fault].append(photo)
     # Named apart: phones write a photo and a video of one moment with the same name, and their outputs never meet.
-    photos, videos = map(_with_names, kinds)
-    return FoundPhotos(photos, skipped, videos)
+    photos, videos = map(_with_names, both)
+    return FoundPhotos(photos, skipped.total(), videos)
 
 
 def _check_apart(output: Path | str, photos: Path | str) -> None:
@@ -172,13 +177,19 @@ def _expanded(inputs: Iterable[str], folder: Path | None = None) -> Iterator[tup
 def _walk(folder: Path, faults: dict[Path, str]) -> Iterable[str]:
     """Files below `folder`, relative to it.
 
-    Folders below that cannot be listed are among them, and come into `faults`.
+    Folders below that cannot be listed are among them, and come into `faults`. Linked ones, which may lead round in a
+    circle, are told and not searched.
     """
     unlisted: list[OSError] = []
+    linked: list[Path] = []
     for above, folders, files in os.walk(folder, onerror=unlisted.append):
         folders.sort()
+        linked += (path for path in (Path(above, name) for name in folders) if path.is_symlink())
         for name in sorted(files):
             yield Path(above, name).relative_to(folder).as_posix()
+    if linked:
+        first = linked[0].relative_to(folder)
+        logger.warning(f"{folder}: {len(linked)} linked folders are not searched ({first} …); give them as inputs too")
     for error in unlisted:
         fault = f"the folder cannot be listed ({error.strerror})"
         if Path(error.filename) == folder:
@@ -206,7 +217,7 @@ def _photos_of_coco(path: Path) -> list[tuple[Path | str, str]]:
     found: list[tuple[Path | str, str]] = []
     for name in names:
         if is_uri(name):
-            found.append((parent(name), base_name(name)))
+            found.append(split(name))
             continue
         if not isinstance(name, str) or not name or "\0" in name:
             raise ConfigError(f"{path}: file_name {name!r} is no path")
@@ -240,7 +251,7 @@ def _with_file_names(roots: dict[Path | str, list[str]]) -> list[InputPhoto]:
         return [InputPhoto(_joined(root, name), _readable(name)) for root, names in roots.items() for name in names]
     labels: dict[Path | str, str] = {}
     for root in roots:
-        label = (base_name(root) if isinstance(root, str) else root.resolve().name) or "root"
+        label = (split(root)[1] if isinstance(root, str) else root.resolve().name) or "root"
         number = 2
         unique = label
         while unique in labels.values():

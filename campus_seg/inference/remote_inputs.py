@@ -5,14 +5,13 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from fsspec.utils import glob_translate
 
-from campus_seg.errors import ConfigError
-from campus_seg.storage import base_name, checked_uri, is_uri, join, shown
+from campus_seg.errors import ConfigError, StorageError
+from campus_seg.storage import checked_uri, is_http, is_uri, join, shown, stays_below
 from campus_seg.storage_cache import local_file
-from campus_seg.storage_objects import listing, parent, stat
+from campus_seg.storage_objects import address, listing, parent, split, stat
 
 LIST_ENDING = ".txt"
 Found = tuple[str, str, str]  # URI of a folder, name of a file below it, and the file's stamp
@@ -26,10 +25,13 @@ def find_remote(uri: str) -> Iterator[Found]:
         StorageError: they cannot be listed.
     """
     uri = checked_uri(uri)
-    if glob.has_magic(_path(uri)):
+    try:
+        known = stat(uri)
+    except StorageError as error:  # a name that is there is no pattern, as on a disk
+        if not (error.missing and glob.has_magic(_path(uri))):
+            raise
         yield from _matching(uri)
         return
-    known = stat(uri)
     if known is None:
         found = listing(uri)
         if not found:
@@ -40,13 +42,13 @@ def find_remote(uri: str) -> Iterator[Found]:
     elif uri.lower().endswith(".json"):
         yield from _of_coco(uri)
     else:
-        yield parent(uri), base_name(uri), known.stamp
+        yield *split(uri), known.stamp
 
 
 def _path(uri: str) -> str:
     """Where a pattern may stand; a "?" in an address of a web server begins its query."""
     path = uri.partition("://")[2].partition("/")[2]
-    return path.partition("?")[0] if uri.startswith("http") else path
+    return path.partition("?")[0] if is_http(uri) else path
 
 
 def _matching(uri: str) -> Iterator[Found]:
@@ -70,11 +72,12 @@ def _listed(uri: str) -> Iterator[Found]:
             continue
         entry = line if is_uri(line) else join(parent(uri), line)
         for folder, name, stamp in find_remote(entry):
-            whole, above = join(folder, name), f"{parent(uri)}/"
-            if is_uri(line) or not whole.startswith(above):
+            whole = address(folder, name)
+            below = split(whole, parent(uri))[1] if whole.startswith(f"{parent(uri)}/") else ""
+            if is_uri(line) or not stays_below(below):
                 yield folder, name, stamp
             else:
-                yield parent(uri), whole.removeprefix(above), stamp
+                yield parent(uri), below, stamp
 
 
 def _of_coco(uri: str) -> Iterator[Found]:
@@ -88,14 +91,9 @@ def _of_coco(uri: str) -> Iterator[Found]:
     there = listing(folder) if any(not is_uri(name) for name in names) else {}
     for name in names:
         if is_uri(name):
-            yield parent(name), base_name(name), ""
+            yield *split(name), ""
             continue
-        if (
-            not isinstance(name, str)
-            or not name
-            or PurePosixPath(name).is_absolute()
-            or ".." in PurePosixPath(name).parts
-        ):
+        if not isinstance(name, str) or not stays_below(name):
             raise ConfigError(f"{shown(uri)}: file_name {name!r} lies outside of its folder; give the photos' folder")
         inside = f"images/{name}"
         root, known = (join(folder, "images"), there[inside]) if inside in there else (folder, there.get(name))

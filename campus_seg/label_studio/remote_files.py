@@ -6,9 +6,9 @@ from typing import BinaryIO
 
 from campus_seg.errors import ExportError, StorageError
 from campus_seg.label_studio.files import ExportFiles, ZipFiles, is_zip
-from campus_seg.storage import base_name, checked_uri
+from campus_seg.storage import checked_uri
 from campus_seg.storage_cache import cache, local_path
-from campus_seg.storage_objects import Stat, address, listing, parent, stat
+from campus_seg.storage_objects import Stat, address, listing, split, stat
 
 
 class RemoteFiles(ExportFiles):
@@ -60,17 +60,14 @@ class RemoteFile(RemoteFiles):
     """A bare file of labels behind a URI."""
 
     def __init__(self, uri: str):
-        ExportFiles.__init__(self, parent(uri))
-        self.names = [base_name(uri)]
+        folder, name = split(uri)
+        ExportFiles.__init__(self, folder)
+        self.names = [name]
         self.bare = True
 
     def beside(self) -> RemoteFiles:
         """See ExportFiles."""
         return RemoteFiles(self.place, below=("images",))
-
-    def path(self, name: str) -> str:
-        """See ExportFiles."""
-        return f"{self.place}/{name}"
 
     def _stat(self, name: str) -> Stat:
         return stat(self.path(name))

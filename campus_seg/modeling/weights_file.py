@@ -12,7 +12,8 @@ from detectron2.utils.file_io import Detectron2Handler, PathManager
 
 from campus_seg.errors import WeightsError
 from campus_seg.path_handler import register_storage
-from campus_seg.storage import checked_uri, is_uri
+from campus_seg.storage import is_uri
+from campus_seg.storage_cache import local_path
 
 # All that a pickle of numpy arrays in plain containers needs; whatever else a pickle names could run code.
 SAFE_GLOBALS = {
@@ -46,7 +47,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
 
     Args:
         path: a file, or an address: file://…, s3://… and the other URIs of `campus_seg.storage`, or one that
-            Detectron2's PathManager fetches, such as detectron2://….
+            Detectron2's PathManager alone knows, such as detectron2://….
 
     Returns:
         "model" (name -> array or tensor) and whatever else the file holds.
@@ -105,9 +106,9 @@ def _fetch(path: str) -> Path:
     """The file on this disk, fetched where `path` is an address; OSError where that fails."""
     if path.startswith("file://"):
         return Path(url2pathname(urlsplit(path).path))
-    if is_uri(path):
-        checked_uri(path)
     register_storage()
+    if is_uri(path):  # not by PathManager, whose copies of http:// are kept for good and by names without their hosts
+        return local_path(path)
     local = PathManager.get_local_path(path)
     if local == path and "://" in path:  # Detectron2 takes what it does not know for a file's name
         raise OSError(f"addresses of {path.partition('://')[0]}:// are not fetched")

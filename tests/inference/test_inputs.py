@@ -47,6 +47,22 @@ def test_a_folder_is_searched_with_all_below_it(tmp_path):
     assert all(photo.path == tmp_path / photo.file_name for photo in found.photos)
 
 
+def test_linked_folders_are_told_and_not_searched(tmp_path, caplog):
+    touch(tmp_path, "walk/a.jpg", "elsewhere/b.jpg")
+    for name in ("one", "two"):
+        (tmp_path / "walk" / name).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "walk" / "c.jpg").symlink_to(tmp_path / "elsewhere" / "b.jpg")  # a photo like any other
+    assert names(find_photos([str(tmp_path / "walk")], tmp_path / "out")) == {"a.jpg": "a", "c.jpg": "c"}
+    assert f"{tmp_path}/walk: 2 linked folders are not searched (one …)" in caplog.text
+
+
+def test_what_phones_and_browsers_save_is_found_by_its_ending(tmp_path):
+    touch(tmp_path, "a.avif", "b.JFIF", "c.m4v", "d.3gp", "e.gif")
+    found = find_photos([str(tmp_path)], tmp_path.parent / "out")
+    assert list(names(found)) == ["a.avif", "b.JFIF"] and found.skipped == 1
+    assert [video.file_name for video in found.videos] == ["c.m4v", "d.3gp"]
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
@@ -166,7 +182,7 @@ def test_lists_that_cannot_be_used(tmp_path, content, message):
     ("files", "entry", "message"),
     [
         ([], "nowhere", "nowhere: no such file or folder"),
-        (["photos/notes.txt"], "photos", "no photos or videos here .*but 1 other files"),
+        (["photos/notes.txt"], "photos", r"no photos or videos here .*but 1 other files \(\.txt\)"),
         (["photos/list.json"], "photos/list.json", "no COCO file"),
     ],
 )

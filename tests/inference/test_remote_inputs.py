@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from campus_seg.errors import ConfigError, StorageError
+from campus_seg.inference import remote_inputs
 from campus_seg.inference.inputs import find_photos
+from campus_seg.storage_objects import Stat
 
 NAMES = ("a.jpg", "b.png", "walk/c.jpg", "walk/deep/d.jpeg", "notes.txt.bak", "clip.mp4")
 
@@ -48,6 +50,21 @@ def test_files_and_patterns(photos, pattern, names):
     assert list(found(pattern)) == names
 
 
+@pytest.mark.parametrize("name", ["[1].jpg", "what?.jpg", "star*.jpg"])
+def test_a_name_that_is_there_is_no_pattern(photos, name):
+    photos.objects |= {f"b/photos/{name}": b"x", "b/photos/1.jpg": b"x", "b/photos/whats.jpg": b"x"}
+    photos.objects["b/photos/stars.jpg"] = b"x"
+    assert found(f"s3://b/photos/{name}") == {name: f"s3://b/photos/{name}"}
+
+
+def test_escapes_in_a_web_address_are_no_part_of_a_name(photos, monkeypatch, tmp_path):
+    monkeypatch.setattr(remote_inputs, "stat", lambda uri: Stat(1, ""))
+    address = "http://h/ph/IMG%201.jpg"
+    assert found(address) == {"IMG 1.jpg": address}
+    (tmp_path / "coco.json").write_text(json.dumps({"images": [{"file_name": address}]}))
+    assert found(str(tmp_path / "coco.json")) == {"IMG 1.jpg": address}
+
+
 def test_lists_name_photos_beside_them_and_uris(photos, tmp_path):
     photos.objects["b/photos/list.txt"] = b"# chosen\na.jpg\nwalk\ns3://b/photos/b.png\n"
     names = ["a.jpg", "b.png", "walk/c.jpg", "walk/deep/d.jpeg"]
@@ -78,11 +95,13 @@ def test_several_folders_are_told_apart_by_their_names(photos, tmp_path):
         ("s3://b/photos/*.tif", "no such file or folder"),
         ("s3://b/nothing", "there is no such file or folder"),
         ("s3://b/photos/bad.json", 'no COCO file, which has "images"'),
+        ("s3://b/evil", "holds a file named '../../evil.jpg'"),
         ("s3://b/photos/out.json", r"file_name '../x.jpg' lies outside of its folder"),
         ("s3://b/photos/notes.txt.bak", "no photos or videos here"),
     ],
 )
 def test_what_means_nothing_is_one_line(photos, uri, told):
+    photos.objects["b/evil/../../evil.jpg"] = b"x"
     photos.objects["b/photos/bad.json"] = b"[]"
     photos.objects["b/photos/out.json"] = b'{"images": [{"file_name": "../x.jpg"}]}'
     with pytest.raises((ConfigError, StorageError), match=told):

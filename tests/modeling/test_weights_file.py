@@ -8,6 +8,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 import torch
+from detectron2.utils.file_io import Detectron2Handler
+from fake_bucket import new_command
 
 from campus_seg.errors import StorageError, WeightsError
 from campus_seg.modeling.weights_file import read_checkpoint
@@ -58,9 +60,10 @@ def test_files_that_are_no_weights(content, message, tmp_path):
 
 def test_weights_that_cannot_be_fetched(tmp_path, monkeypatch):
     monkeypatch.setenv("FVCORE_CACHE", str(tmp_path))
-    address = "http://127.0.0.1:9/zoo/model_final_f10217.pkl"  # nobody listens on the discard port
+    monkeypatch.setattr(Detectron2Handler, "S3_DETECTRON2_PREFIX", "http://127.0.0.1:9/")  # the discard port
+    address = "http://127.0.0.1:9/zoo/model_final_f10217.pkl"
     with pytest.raises(WeightsError, match=f"download {address} .* MODEL.WEIGHTS path/to/model_final_f10217.pkl"):
-        read_checkpoint(address)
+        read_checkpoint("detectron2://zoo/model_final_f10217.pkl")
     with pytest.raises(WeightsError, match="absent.pth"):
         read_checkpoint(str(tmp_path / "absent.pth"))
 
@@ -97,15 +100,38 @@ def serving(folder):
         server.server_close()
 
 
-def test_weights_behind_http_are_fetched_once(tmp_path, monkeypatch):
-    monkeypatch.setenv("FVCORE_CACHE", str(tmp_path / "cache"))
-    array = zoo_pickle(tmp_path / "served/zoo/model_final_f10217.pkl")
+@pytest.fixture
+def web(monkeypatch, tmp_path):
+    pytest.importorskip("aiohttp")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    new_command()
+    yield
+    new_command()
+
+
+def test_weights_behind_http(web, tmp_path):
+    array = zoo_pickle(tmp_path / "served/zoo/model.pkl")
     with serving(tmp_path / "served") as address:
-        path = f"{address}/zoo/model_final_f10217.pkl"
-        np.testing.assert_array_equal(read_checkpoint(path)["model"]["a"], array)
-        with pytest.raises(WeightsError, match=r"absent.pkl: the weights cannot be fetched \(HTTP Error 404"):
+        np.testing.assert_array_equal(read_checkpoint(f"{address}/zoo/model.pkl")["model"]["a"], array)
+        with pytest.raises(StorageError, match=r"/zoo/absent.pkl: there is no such file"):
             read_checkpoint(f"{address}/zoo/absent.pkl")
-    np.testing.assert_array_equal(read_checkpoint(path)["model"]["a"], array)  # the server is gone
+    np.testing.assert_array_equal(read_checkpoint(f"{address}/zoo/model.pkl")["model"]["a"], array)  # kept
+
+
+def test_weights_of_two_servers_and_changed_ones_are_told_apart(web, tmp_path):
+    for name, value in (("one", 1.0), ("two", 2.0)):
+        (tmp_path / name).mkdir()
+        torch.save({"model": {"a": torch.full((2,), value)}}, tmp_path / name / "model.pth")
+
+    def value(address):
+        return read_checkpoint(f"{address}/model.pth")["model"]["a"][0]
+
+    with serving(tmp_path / "one") as first, serving(tmp_path / "two") as second:
+        assert (value(first), value(second)) == (1, 2)
+        torch.save({"model": {"a": torch.full((2,), 3.0)}}, tmp_path / "one" / "model.pth")
+        os.utime(tmp_path / "one" / "model.pth", (1, 1))  # seconds are all that a web server tells
+        new_command()
+        assert value(first) == 3
 
 
 def test_zoo_weights_that_were_fetched_before_need_no_network(tmp_path, monkeypatch):
