@@ -119,3 +119,10 @@ def test_no_room_is_seen_behind_another_error():
     except RuntimeError as error:
         assert no_room(error).strerror == "No space"
     assert no_room(OSError(errno.EACCES, "No")) is None and no_room(None) is None
+
+
+@pytest.mark.parametrize("place", ["s3://b/out", Path("s3://b/out"), "https://h/out"])
+def test_a_uri_is_no_folder_of_this_machine(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="(s3://b|https://h)/out: a folder on this machine is wanted here"):
+        check_output_folder(place)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from campus_seg.config import CONFIG_DIR, export_options, find_config_file, load_config, use_run_weights
-from campus_seg.errors import ConfigError
+from campus_seg.errors import ConfigError, StorageError
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in CONFIG_DIR.glob("*.yaml")))
@@ -81,3 +81,38 @@ def test_policies_are_translated():
     assert options.classes == ("car", "dog")
     with pytest.raises(ConfigError, match="a class stands there twice"):
         export_options(load_config("mask_rcnn_mini_FPN.yaml", ["CAMPUS.CLASSES", "['car', 'car']"]))
+
+
+@pytest.mark.parametrize(
+    "opts",
+    [
+        ["CAMPUS.IMAGE_ROOT", "https://h/x.zip?X-Amz-Signature=hunter2"],
+        ["MODEL.WEIGHTS", "https://hunter2@h/model.pth"],
+        ["CAMPUS.CLASSES", "['https://h/x?token=hunter2']"],
+        ["CAMPUS.NO_KEY", "az://c/x?sig=hunter2"],
+    ],
+)
+def test_a_secret_in_a_uri_comes_into_no_config(opts):
+    with pytest.raises(StorageError) as raised:
+        load_config("mask_rcnn_mini_FPN.yaml", opts)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_secret_that_a_config_file_holds_is_refused(tmp_path):
+    (tmp_path / "my.yaml").write_text("CAMPUS: {SPLIT_FILE: 'https://h/split.json?sig=hunter2'}")
+    with pytest.raises(StorageError, match="https://h/split.json: is a signed address"):
+        load_config(str(tmp_path / "my.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"a: [", "s3://b/my.yaml: not a YAML config"),
+        (b"SOLVER: {NO_KEY: 1}", "s3://b/my.yaml: .*NO_KEY"),
+        (b"SEED: 1\n_BASE_: base.yaml", "s3://b/my.yaml: has a _BASE_, which is looked for on disks alone"),
+    ],
+)
+def test_a_config_behind_a_uri_is_told_by_that(bucket, content, told):
+    bucket.objects["b/my.yaml"] = content
+    with pytest.raises(ConfigError, match=told):
+        load_config("s3://b/my.yaml")

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, features
 
 from campus_seg import photos
+from campus_seg.errors import StorageError
 from campus_seg.photos import PhotoError, photo_size, read_photo
 
 
@@ -213,3 +214,18 @@ def test_damaged_files_are_read_or_refused_and_nothing_else(tmp_path):
                 outcomes.add(image.dtype)
                 assert size is not None and image.shape[:2] == (size[1], size[0])
     assert outcomes == {np.dtype(np.uint8), "refused"}
+
+
+def test_a_photo_that_is_refused_alone_fails_alone_and_a_key_that_is_refused_stops_all(bucket):
+    bucket.objects = {"b/walk/a.jpg": b"a", "b/walk/c.jpg": b"c"}
+    bucket.faults = [PermissionError("AccessDenied")]
+    with pytest.raises(PhotoError, match="cannot be read: the server refuses this file, and lists its folder"):
+        read_photo("s3://b/walk/a.jpg")
+    bucket.faults = [PermissionError("Forbidden"), PermissionError("Forbidden")]  # of the folder as well
+    with pytest.raises(StorageError, match="access is refused"):
+        read_photo("s3://b/walk/a.jpg")
+    with pytest.raises(PhotoError, match="no such file"):
+        read_photo("s3://b/walk/b.jpg")
+    bucket.faults = [OSError(22, "a server's own trouble")]
+    with pytest.raises(StorageError):
+        read_photo("s3://b/walk/a.jpg")

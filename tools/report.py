@@ -130,6 +130,7 @@ def judge(config_file, predictions, split, output, opts):
 def compare(folders, output):
     """Prints how runs differ from the first, and writes it as a page."""
     from campus_seg.atomic_writes import check_output_folder
+    from campus_seg.engine.sending import ORDER
     from campus_seg.evaluation.report import write_comparison
     from campus_seg.evaluation.run_comparison import compare_runs
     from campus_seg.evaluation.run_files import RunFiles, is_record
@@ -138,7 +139,7 @@ def compare(folders, output):
     with ExitStack() as stack:
         writes = [not output and folder == folders[-1] for folder in folders]
         mirrors = [
-            stack.enter_context(mirrored(folder, wanted=is_record, writes=written))
+            stack.enter_context(mirrored(folder, wanted=is_record, writes=written, **ORDER))
             for folder, written in zip(folders, writes, strict=True)
         ]
         page = output or mirrors[-1].folder / "report" / "comparison.html"

@@ -39,11 +39,6 @@ class Found:
     skipped: list[str] = field(default_factory=list)
 
 
-def is_weights(name: str) -> bool:
-    """Whether a file of a run's folder holds a model."""
-    return name.endswith(".pth")
-
-
 def is_periodic(name: str) -> bool:
     """Whether a file of a run's folder is a checkpoint that only a run that goes on needs."""
     return bool(PERIODIC.fullmatch(name))

@@ -1,10 +1,13 @@
 import json
+from dataclasses import replace
 
 import pytest
 
-from campus_seg.errors import ConfigError
+from campus_seg.errors import ConfigError, StorageError
+from campus_seg.inference import journal as module
 from campus_seg.inference.inputs import InputPhoto
-from campus_seg.inference.journal import Journal
+from campus_seg.inference.journal import Journal, stamped
+from campus_seg.storage_objects import Stat
 
 RECORD = {"image": {"file_name": "a.jpg", "width": 4, "height": 3}, "annotations": [{"score": 0.5}]}
 
@@ -149,3 +152,27 @@ def test_a_journal_that_is_none(tmp_path, photos, content):
         assert journal.has(photos[0], [])
         lines = (tmp_path / "out/.journal/0.jsonl").read_bytes().splitlines()
         assert json.loads(lines[0]) == {"format": 2}
+
+
+def test_a_photo_behind_a_uri_counts_only_where_its_server_says_how_it_is(tmp_path):
+    photo, unknown = (InputPhoto(f"https://h/{name}.jpg", f"{name}.jpg", name, stamp=name[1:]) for name in ("a1", "b"))
+    with Journal(tmp_path / "out", {}) as journal:
+        for each in (photo, unknown):
+            journal.add(each, RECORD)
+        assert journal.has(photo, []) and not journal.has(unknown, [])
+        assert not journal.has(replace(photo, stamp="2"), [])
+
+
+def test_stamps_that_a_list_lacks_are_asked_for(monkeypatch, photos):
+    def known(uri):
+        if uri == "https://h/gone.jpg":
+            raise StorageError("gone", missing=True)
+        return Stat(3, "new")
+
+    monkeypatch.setattr(module, "stat", known)
+    remote = [InputPhoto(f"https://h/{name}.jpg", name, stamp=stamp) for name, stamp in (("a", "1"), ("b", ""))]
+    found = stamped([*photos, *remote, InputPhoto("https://h/gone.jpg", "gone")])
+    assert [photo.stamp for photo in found] == ["", "", "", "1", "new", ""]
+    monkeypatch.setattr(module, "stat", lambda uri: (_ for _ in ()).throw(StorageError("away")))
+    with pytest.raises(StorageError, match="away"):
+        stamped(remote)

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from campus_seg.errors import ConfigError
 from campus_seg.inference.inputs import InputPhoto
-from campus_seg.inference.outputs import OUTPUTS, PictureWriter
+from campus_seg.inference.outputs import OUTPUTS, PictureWriter, check_apart, is_kept
 from campus_seg.inference.regions import FoundObject, Region
 
 CLASSES = ["bench", "Bücherei", "dog"]
@@ -113,3 +114,16 @@ def test_records_can_be_kept_on_the_disk(tmp_path):
     assert json.loads(json.dumps(drawn)) == drawn
     assert drawn["image"] == {"file_name": "a.jpg", "width": 70, "height": 60}
     assert [annotation["instance_id"] for annotation in drawn["annotations"]] == [1, 2]
+
+
+@pytest.mark.parametrize("path", ["s3://b/masked/overlay/a.jpg", "s3://b/masked/videos/a.mp4"])
+def test_what_was_drawn_behind_a_uri_is_not_masked(path):
+    with pytest.raises(ConfigError, match=f"{path}: lies among the outputs in s3://b/masked"):
+        check_apart([named("a"), InputPhoto(path, "a.jpg", "a")], "s3://b/masked")
+    check_apart([InputPhoto(path, "a.jpg", "a")], "s3://b/mask")
+    check_apart([InputPhoto(path, "a.jpg", "a")], Path("masked"))
+
+
+def test_only_what_a_later_command_goes_on_from_is_kept():
+    assert all(map(is_kept, ("overlay/a.jpg", "videos/a.mp4", "thumbnails/a.jpg", ".journal/0.jsonl")))
+    assert not any(map(is_kept, ("predictions.json", "walk/a.jpg", "run/config.yaml")))

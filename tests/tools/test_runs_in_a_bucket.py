@@ -7,14 +7,18 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from drawn import draw_export
 from fake_bucket import new_command
+from judged_runs import write_judged_run
 from small_models import write_run
 from small_runs import losses, train
 
 from campus_seg.config import load_config, use_run_weights
+from campus_seg.evaluation.run_files import is_of_run
 from campus_seg.modeling.checkpoint import is_checkpoint
 from campus_seg.modeling.weights_file import read_checkpoint
 from campus_seg.storage_objects import local_folder
+from campus_seg.tools.report import main as report
 from campus_seg.tools.visualize import main as visualize
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -47,6 +51,7 @@ def test_a_run_in_a_bucket_is_that_on_the_disk_and_goes_on(bucket, export, tmp_p
     assert ended.value.code == 2
     assert "error: s3://b/run: holds a trained run already; go on with --resume" in capsys.readouterr().err
     names = {path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert all(map(is_of_run, names))
     there = {key.removeprefix("b/run/") for key in bucket.objects if key.startswith("b/run/")}
     assert {name for name in there if "tfevents" not in name} == {name for name in names if "tfevents" not in name}
     with local_folder("s3://b/run", "model_final.pth", "metrics.json") as copy:
@@ -60,6 +65,8 @@ def test_a_run_in_a_bucket_is_that_on_the_disk_and_goes_on(bucket, export, tmp_p
     assert (cfg.OUTPUT_DIR, cfg.MODEL.WEIGHTS) == ("s3://b/run", "s3://b/run/model_final.pth")
     assert cfg.CAMPUS.SPLIT_FILE == "s3://b/run/split.json"
     assert read_checkpoint(cfg.MODEL.WEIGHTS)["iteration"] == 3
+    log = bucket.objects["b/run/log.txt"].decode()
+    assert "remarks in s3://b/run/import_report.json" in log and "cache" not in log.partition("Environment")[0]
     new_command()
     longer = [*SHORT[2:], "SOLVER.MAX_ITER", 6]
     train(tmp_path / "export", tmp_path / "run", *longer, flags=["--resume"])
@@ -67,6 +74,39 @@ def test_a_run_in_a_bucket_is_that_on_the_disk_and_goes_on(bucket, export, tmp_p
     with local_folder("s3://b/run", "model_final.pth") as copy:
         expected, found = model_of(tmp_path / "run"), model_of(copy)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_a_secret_given_to_a_run_that_goes_on_is_written_nowhere(bucket, export, capfd):
+    train(export, "s3://b/run", *SHORT)
+    before = dict(bucket.objects)
+    for key in ("CAMPUS.IMAGE_ROOT", "CAMPUS.SPLIT_FILE", "MODEL.WEIGHTS"):
+        with pytest.raises(SystemExit) as ended:
+            train(export, "s3://b/run", *SHORT, key, "https://h/x.zip?X-Amz-Signature=hunter2", flags=["--resume"])
+        assert ended.value.code == 2
+    said = capfd.readouterr()
+    assert said.err.count("error: https://h/x.zip: is a signed address") == 3
+    assert "hunter2" not in said.out + said.err
+    assert bucket.objects == before
+
+
+def test_runs_in_a_bucket_are_compared_by_their_records_alone(bucket, tmp_path, capsys):
+    export = draw_export(photos=40).write_zip(tmp_path / "export.zip")
+    for name, share in (("first", 0.3), ("second", 0.95)):
+        write_judged_run(tmp_path / name, export, share=share, trained=False)
+        put(bucket, tmp_path / name, name)
+        bucket.objects[f"b/{name}/model_final.pth"] = b"large"
+    before = dict(bucket.objects)
+    report(["--compare", str(tmp_path / "first"), str(tmp_path / "second"), "--output", str(tmp_path / "page.html")])
+    expected = capsys.readouterr().out.replace(str(tmp_path / "page.html"), "s3://b/second/report/comparison.html")
+    records = sum(key.endswith((".json", ".yaml")) for key in bucket.objects)
+    report(["--compare", "s3://b/first", "s3://b/second"])
+    assert capsys.readouterr().out == expected.replace(str(tmp_path), "s3://b")
+    assert bucket.calls["get"] == records
+    page = bucket.objects.pop("b/second/report/comparison.html").decode()
+    assert bucket.objects == before and "s3://b/first" in page
+    with pytest.raises(SystemExit):
+        report(["--compare", "s3://b/first", "s3://b/second", "--output", "s3://b/page.html"])
+    assert "s3://b: a folder on this machine is wanted here" in capsys.readouterr().err
 
 
 def test_a_run_that_cannot_write_its_output_fails_before_training(bucket, export, capsys, monkeypatch):
@@ -129,8 +169,39 @@ def test_masks_of_a_bucket_are_those_of_the_disk_and_go_on(bucket, photos, tmp_p
     assert {name: bucket.objects[name] for name in before if "journal" not in name} == {
         name: content for name, content in before.items() if "journal" not in name
     }
+    with pytest.raises(SystemExit) as ended:
+        masked("s3://b/run", "s3://b/masked/overlay/*.jpg", "s3://b/masked")
+    assert ended.value.code == 2 and "lies among the outputs in s3://b/masked" in capsys.readouterr().err
     del bucket.objects["b/photos/c.jpg"]
     bucket.objects["b/photos/d.jpg"] = b"no photo"
     new_command()
     assert masked("s3://b/run", "s3://b/photos", "s3://b/masked") == 3
     assert [f["file_name"] for f in json.loads(bucket.objects["b/masked/failures.json"])] == ["d.jpg"]
+
+
+def test_where_results_go_is_looked_at_before_any_photo_is(bucket, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bucket, "put_file", lambda *_, **__: (_ for _ in ()).throw(PermissionError("AccessDenied")))
+    monkeypatch.setattr("campus_seg.inference.inputs.find_photos", lambda *_: pytest.fail("photos were looked for"))
+    (tmp_path / "file").touch()
+    for output, told in (("s3://b/masked", "access is refused"), (tmp_path / "file" / "out", "cannot be written to")):
+        with pytest.raises(SystemExit) as ended:
+            masked("s3://b/run", "s3://b/photos", output)
+        assert ended.value.code == 2 and told in capsys.readouterr().err
+
+
+def test_a_photo_that_is_refused_costs_no_other(bucket, photos, tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    write_run(tmp_path / "run")
+    put(bucket, photos, "photos")
+    get_file = bucket.get_file
+
+    def not_that_one(self, rpath, lpath, **kwargs):
+        if rpath == "b/photos/walk/b.png":
+            raise PermissionError("InvalidObjectState")
+        get_file(self, rpath, lpath)
+
+    monkeypatch.setattr(bucket, "get_file", not_that_one)
+    assert masked(tmp_path / "run", "s3://b/photos", tmp_path / "masked") == 3
+    (failure,) = json.loads((tmp_path / "masked" / "failures.json").read_text())
+    assert failure["file_name"] == "walk/b.png" and "the server refuses this file" in failure["reason"]
+    assert len(json.loads((tmp_path / "masked" / "predictions.json").read_text())["images"]) == 2
