@@ -135,6 +135,8 @@ class Preparer:
             changed = self._changes.apply(content)
         except PhotoError:
             raise
+        except MemoryError:
+            raise PhotoError("too large for this machine's memory") from None
         except Exception as error:  # whatever a damaged photo makes of a library, the others are sent
             raise PhotoError(
                 f"damaged, or of a kind that is not known here ({type(error).__name__}: {error})"

@@ -135,8 +135,8 @@ def _strip_png(content: bytes, exif: bytes) -> bytes:
         if end > len(content):
             raise PhotoError("damaged: its end is missing")
         if kind == b"IDAT":
-            if used := _used(content[position + 8 : end - 4], pixels):
-                parts.append(_chunk(kind, used))
+            used = _used(content[position + 8 : end - 4], pixels)
+            parts.append(content[position:end] if len(used) == length else _chunk(kind, used))
         elif kind in PNG_KEPT:
             parts.append(content[position:end])
         if kind == b"IHDR" and exif:

@@ -62,7 +62,7 @@ def upload_photos(
 ) -> Uploaded:
     """Sends photos below a URI, each by its file name.
 
-    What is there already, by its hash and whatever it is called there, is not sent again. Nothing is ever removed.
+    What is there already, by its hash and whatever it is called there, is not sent again. None is ever removed.
 
     Args:
         photos: of this machine.
@@ -129,6 +129,8 @@ class _Upload:
 
     def _count(self, result: object) -> None:
         """Ends the command where several photos in a row fail by the server, which more of them would as well."""
+        if isinstance(result, PhotoError):  # which says nothing of the server
+            return
         self._refused = self._refused + 1 if isinstance(result, StorageError) else 0
         if self._refused == IN_A_ROW:
             raise result

@@ -66,6 +66,13 @@ def test_who_may_write_can(keys, use, photos):
     assert photos_main(["upload", str(photos), WALK]) == 0
 
 
+def test_who_may_remove_nothing_can_send(keys, use, photos, capsys):
+    use(*keys(*READS, "s3:PutObject"))
+    assert photos_main(["upload", str(photos), WALK]) == 0
+    assert photos_main(["upload", str(photos), WALK]) == 0
+    assert "0 photos sent (0.0 MB), 12 are there" in capsys.readouterr().out
+
+
 def test_a_key_that_nobody_has(keys, use, photos, capsys):
     keys("s3:*")
     use("AKIANOBODYHASTHIS", SECRET)

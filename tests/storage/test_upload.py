@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from storage_runs import contents, upload
 from storage_servers import BUCKET, SECRET, empty, s3_client, s3_objects
 from telling_photos import SECRET as TELLING
 from telling_photos import telling, telling_exif
+from terminal import on_a_terminal
 
 from campus_seg.label_studio import files
 from campus_seg.upload.preparing import Changes
@@ -40,6 +43,14 @@ def test_photos_arrive_byte_for_byte_and_again_nothing_is_sent(through, bucket, 
     assert upload(photos, f"{WALK}/") == 0
     assert len(puts(faults)) == 12
     assert "0 photos sent (0.0 MB), 12 are there" in capsys.readouterr().out
+
+
+def test_a_bar_grows_on_a_terminal_alone(bucket, photos, capfd):
+    command = [sys.executable, str(TOOL), "upload", str(photos), WALK]
+    status, shown = on_a_terminal(command)
+    assert status == 0 and "photos:" in shown and "12/12" in shown
+    assert upload(photos, WALK) == 0
+    assert capfd.readouterr().err == ""
 
 
 def test_a_browser_is_told_what_they_are(bucket, photos):
@@ -173,6 +184,73 @@ def test_a_killed_upload_goes_on_where_it_was(through, bucket, photos):
     assert s3_objects(bucket) == contents(photos, "walk/")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_upload_waits_for_no_server(through, bucket, photos, tmp_path, number):
+    """None of the photos gets an answer, and each would be waited for as long as the user's patience is."""
+    faults = through(Faults(share=1, kinds=("stall",), only=f"PUT /{BUCKET}/walk/IMG"))
+    process = subprocess.Popen(
+        [sys.executable, str(TOOL), "upload", str(photos), WALK],
+        env=os.environ | {"CAMPUS_STORAGE_TIMEOUT": "300"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    until = time.monotonic() + 120
+    while len(puts(faults)) < 10 and time.monotonic() < until:
+        time.sleep(0.1)
+    process.send_signal(number)
+    said = process.communicate(timeout=20)[1]
+    assert process.returncode == 128 + number and "the same command goes on where it was" in said
+    assert "Traceback" not in said
+
+
+def test_two_commands_at_once_lose_no_photo(through, bucket, photos, tmp_path, capsys):
+    """Phones give the same names, and neither list has the other's photo yet."""
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.new("RGB", (30, 20), "green").save(other / "IMG 0000.jpg")
+    faults = through(Faults(share=1, kinds=("503",), only=f"PUT /{BUCKET}/walk/IMG%200000.jpg"))
+    results = []
+    thread = threading.Thread(target=lambda: results.append(upload(photos, WALK)))
+    thread.start()
+    until = time.monotonic() + 60
+    while f"/{BUCKET}/walk/IMG%200000.jpg" not in puts(faults) and time.monotonic() < until:
+        time.sleep(0.02)
+    s3_client(bucket).upload_file(str(other / "IMG 0000.jpg"), BUCKET, "walk/IMG 0000.jpg")
+    faults.share = 0
+    thread.join()
+    assert results == [3] and "IMG 0000.jpg: another photo is there by this name" in capsys.readouterr().out
+    sent = {**contents(photos, "walk/"), "walk/IMG 0000.jpg": (other / "IMG 0000.jpg").read_bytes()}
+    assert s3_objects(bucket) == sent
+
+
+def test_what_was_sent_without_an_answer_is_sent(through, bucket, photos):
+    """Every other attempt gets no answer, though it has done its work: what is there then is no other's."""
+    faults = through(Faults(share=0.5, kinds=("cut",), only=f"PUT /{BUCKET}/walk/"))
+    assert upload(photos, WALK) == 0
+    assert faults.made["cut"] >= 3
+    assert s3_objects(bucket) == contents(photos, "walk/")
+
+
+def test_tasks_stay_where_no_photo_is_there(bucket, tmp_path, capsys):
+    (tmp_path / "walk").mkdir()
+    (tmp_path / "walk" / "cut.jpg").write_bytes(b"\xff\xd8\xff")
+    tasks = tmp_path / "tasks.json"
+    tasks.write_text("[1]")
+    assert upload(tmp_path / "walk", WALK, "--tasks", tasks) == 3
+    assert tasks.read_text() == "[1]"
+    assert "not written, since none of these photos is there" in capsys.readouterr().out
+
+
+def test_a_link_is_sent_as_the_photo_that_it_leads_to(bucket, photos, tmp_path):
+    photos.rename(tmp_path / "elsewhere")
+    photos.mkdir()
+    (photos / "a.jpg").symlink_to(tmp_path / "elsewhere" / "IMG 0000.jpg")
+    (photos / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    assert upload(photos, WALK) == 3
+    assert s3_objects(bucket) == {"walk/a.jpg": (tmp_path / "elsewhere" / "IMG 0000.jpg").read_bytes()}
+
+
 def test_the_same_over_sftp(sftp_server, photos, tmp_path, capsys):
     """Where the server knows no hashes, what was sent is read once."""
     uri = f"{sftp_server.uri}/walk"
@@ -204,5 +282,5 @@ def test_the_place_is_tried_before_any_photo_is_read(bucket, photos, monkeypatch
         upload(photos, "s3://nobodys-bucket/walk")
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert re.fullmatch(r"error: s3://nobodys-bucket/walk/\S+: there is no such bucket; create it.*\n", said)
+    assert re.fullmatch(r"error: s3://nobodys-bucket/walk: there is no such bucket; create it.*\n", said)
     empty(bucket)

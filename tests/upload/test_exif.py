@@ -123,3 +123,13 @@ def test_whatever_a_library_raises_is_that_photos_failure(tmp_path, monkeypatch)
     monkeypatch.setattr(Changes, "apply", lambda self, content: content.nothing)
     with pytest.raises(PhotoError, match="of a kind that is not known here .AttributeError"):
         Preparer(Changes(), tmp_path).make(tmp_path / "a.jpg")
+
+
+def test_a_photo_that_no_memory_is_left_for(tmp_path, monkeypatch):
+    def apply(self, content):
+        raise MemoryError
+
+    (tmp_path / "a.jpg").write_bytes(photo())
+    monkeypatch.setattr(Changes, "apply", apply)
+    with pytest.raises(PhotoError, match="too large for this machine's memory"):
+        Preparer(Changes(), tmp_path).make(tmp_path / "a.jpg")
