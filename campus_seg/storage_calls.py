@@ -7,6 +7,8 @@ from typing import Any
 from campus_seg.storage import filesystem, is_http
 from campus_seg.storage_errors import codes
 
+_command = uuid.uuid4()  # so that two commands which write one file do not write into each other's
+
 
 def info(uri: str) -> dict[str, Any]:
     """What a server says of a file or folder."""
@@ -62,7 +64,8 @@ def put(path: Path, uri: str, *, new: bool = False) -> None:
 def _put_by_renaming(fs: Any, path: Path, inner: str, new: bool) -> None:
     """Writes a file to a server's disk, where it grows as it comes, beside its place and then moves it there."""
     fs.makedirs(fs._parent(inner), exist_ok=True)
-    beside = f"{fs._parent(inner)}/.{uuid.uuid4().int}.part"  # as atomic_writes.LEFTOVER has it
+    # As atomic_writes.LEFTOVER has it, and the same in each attempt: a connection that is cut leaves what it wrote.
+    beside = f"{fs._parent(inner)}/.{uuid.uuid5(_command, inner).int}.part"
     try:
         fs.put_file(str(path), beside)
         if new:
