@@ -1,15 +1,12 @@
 """The files behind URIs: listed, read and written whole, and every read checked against what the server says of it."""
 
-import base64
 import contextlib
 import hashlib
-import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, unquote
 
 from campus_seg.atomic_writes import LEFTOVER, replacing
@@ -17,40 +14,15 @@ from campus_seg.errors import StorageError
 from campus_seg.storage import base_name, filesystem, is_http, is_uri, join, persistent, shown, stays_below
 from campus_seg.storage_calls import info, put
 from campus_seg.storage_errors import ShortReadError
+from campus_seg.storage_stat import Stat, stat_of
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 THREADS = 16  # they wait for a server; the more of them, the less for each
 WALKED = ("http", "https", "sftp")
-MD5 = re.compile(r"[0-9a-f]{32}")  # what an ETag of S3's is, where the object was sent in one piece
-CHANGES = (
-    "ETag",
-    "etag",
-    "LastModified",
-    "Last-Modified",
-    "last_modified",
-    "mtime",
-    "updated",
-    "generation",
-    "md5Hash",
-)
 PROBE = ".campus_seg-probe"  # what is written to find out whether it can be
 _without_hashes: set[str] = set()  # buckets whose ETags have been found to be no hashes
-
-
-class Stat(NamedTuple):
-    """What a server says of a file.
-
-    Attributes:
-        size: in bytes; None where it does not say.
-        stamp: differs when the file may have changed; "" where that cannot be told.
-        md5: of the content, in hex; "" where it does not say.
-    """
-
-    size: int | None
-    stamp: str
-    md5: str = ""
 
 
 def stat(uri: str) -> Stat | None:
@@ -61,7 +33,7 @@ def stat(uri: str) -> Stat | None:
     """
     found = persistent(uri, lambda: info(uri))
     # Over HTTP everything is a file; what a folder's address leads to ends with "/".
-    return None if found.get("type") == "directory" or found.get("url", "").endswith("/") else _stat(found)
+    return None if found.get("type") == "directory" or found.get("url", "").endswith("/") else stat_of(found)
 
 
 def exists(uri: str) -> bool:
@@ -98,7 +70,7 @@ def listing(uri: str) -> dict[str, Stat]:
 
     found = persistent(uri, ask)
     plain = unquote if is_http(uri) else str
-    named = {plain(name): _stat(told) for name, told in found.items() if name and not name.endswith("/")}
+    named = {plain(name): stat_of(told) for name, told in found.items() if name and not name.endswith("/")}
     for name in named:
         if not stays_below(name):
             raise StorageError(
@@ -295,26 +267,6 @@ def together(work: Callable[[Item], Result], items: Iterable[Item], threads: int
         yield from pool.map(work, items)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _stat(told: dict) -> Stat:
-    size = told.get("size")
-    stamps = [f"{_as_number(told[key])}" for key in CHANGES if told.get(key)]
-    return Stat(size, " ".join([f"{size}", *stamps]) if stamps else "", _told_md5(told))
-
-
-def _told_md5(told: dict) -> str:
-    """The hash of a file's content in hex: Google's and Azure's, else an ETag that looks like one."""
-    google, azure = told.get("md5Hash"), (told.get("content_settings") or {}).get("content_md5")
-    if google or azure:
-        return (base64.b64decode(google) if google else bytes(azure)).hex()
-    etag = str(told.get("ETag") or told.get("etag") or "").strip('"')
-    return etag if MD5.fullmatch(etag) else ""
-
-
-def _as_number(value: Any) -> Any:
-    """A time as whole seconds, whatever its zone: a list and a single question tell it differently."""
-    return int(value.timestamp()) if isinstance(value, datetime) else value
 
 
 def _server(uri: str) -> str:

@@ -8,7 +8,6 @@ import pytest
 from campus_seg.errors import StorageError
 from campus_seg.storage import ATTEMPTS
 from campus_seg.storage_objects import (
-    _stat,
     address,
     check_writable,
     exists,
@@ -23,6 +22,7 @@ from campus_seg.storage_objects import (
     together,
     write_bytes,
 )
+from campus_seg.storage_stat import stat_of
 
 PHOTO = bytes(range(256)) * 40
 
@@ -126,15 +126,15 @@ def test_a_uri_is_split_as_it_is_made(uri, name):
 def test_a_list_and_a_question_tell_one_time_and_what_hash_there_is():
     here = datetime(2026, 5, 1, 12, 0, 0, 345_000, tzinfo=UTC)
     there = here.replace(microsecond=0).astimezone(timezone(timedelta(hours=2)))
-    assert _stat({"size": 1, "LastModified": here}) == _stat({"size": 1, "LastModified": there})
+    assert stat_of({"size": 1, "LastModified": here}) == stat_of({"size": 1, "LastModified": there})
     digest = hashlib.md5(PHOTO)
     for told in (
         {"ETag": f'"{digest.hexdigest()}"'},
         {"md5Hash": base64.b64encode(digest.digest()).decode(), "etag": "CJ+="},
         {"content_settings": {"content_md5": bytearray(digest.digest())}, "etag": '"0x8D"'},
     ):
-        assert _stat({"size": 1, **told}).md5 == digest.hexdigest()
-    assert _stat({"size": 1, "ETag": '"0-2"', "content_settings": {"content_md5": None}}).md5 == ""
+        assert stat_of({"size": 1, **told}).md5 == digest.hexdigest()
+    assert stat_of({"size": 1, "ETag": '"0-2"', "content_settings": {"content_md5": None}}).md5 == ""
 
 
 def test_other_bytes_of_the_right_length_are_sent_again(bucket, tmp_path, monkeypatch):
