@@ -1,5 +1,7 @@
 """What tools/photos.py refuses before it asks any server."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +49,19 @@ def test_bad_commands_are_one_line(photos, tmp_path, monkeypatch, capsys, argume
     said = capsys.readouterr().err
     assert ended.value.code == 2
     assert said.startswith("error: ") and said.count("\n") == 1 and expected in said and "secret" not in said
+
+
+def test_a_full_disk_is_one_line(photos, bucket, tmp_path, monkeypatch, capsys):
+    def full(path, value):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    monkeypatch.setattr("campus_seg.upload.tasks_file.write_json", full)
+    tasks = str(tmp_path / "tasks.json")
+    with pytest.raises(SystemExit) as ended:
+        main(["upload", str(photos), "s3://b/walk", "--tasks", tasks])
+    assert ended.value.code == 2
+    expected = f"error: {tasks}: cannot be written (No space left on device); make room, and the same command goes on"
+    assert capsys.readouterr().err.startswith(expected)
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "large"])
