@@ -12,7 +12,10 @@ from campus_seg.tools.train_net import main as train_main
 from campus_seg.tools.visualize import main as visualize_main
 
 PHOTOS = 40  # so many that, with a fault in ten reads, each kind hits some photo
-STEPS = ("SOLVER.MAX_ITER", "6", "SOLVER.WARMUP_ITERS", "2", "DATALOADER.NUM_WORKERS", "2")
+STEPS = (
+    *("SOLVER.MAX_ITER", "6", "SOLVER.WARMUP_ITERS", "2", "SOLVER.CHECKPOINT_PERIOD", "3"),
+    *("DATALOADER.NUM_WORKERS", "2"),
+)
 
 
 def whole_run(folder: Path) -> Path:

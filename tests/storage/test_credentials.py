@@ -25,8 +25,9 @@ def files(bucket, tmp_path, monkeypatch):
     S3FileSystem.clear_instance_cache()
 
 
-def test_a_profile(files, bucket, photos):
+def test_a_profile(files, bucket, photos, monkeypatch):
     assert upload(photos, f"{ROOT}/walk") == 0
+    monkeypatch.delenv("AWS_PROFILE")
     assert s3_objects(bucket) == contents(photos, "walk/")
 
 
