@@ -19,7 +19,7 @@ def seed(photos):
 
 def test_a_training(through, bucket, whole, tmp_path, monkeypatch):
     """The cache keeps a few photos only, so that both workers fetch theirs from the bucket."""
-    monkeypatch.setenv("CAMPUS_CACHE_GB", "0.0001")
+    monkeypatch.setenv("CAMPUS_CACHE_GB", "0.00001")
     put(bucket, whole / "photos", "photos")
     faults = through(Faults(seed=seed(whole / "photos")))
     train(whole / "export.json", f"{ROOT}/photos", f"{ROOT}/run")

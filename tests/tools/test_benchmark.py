@@ -167,7 +167,7 @@ def test_transfer_is_compared(tmp_path, capsys):
 @pytest.mark.storage
 def test_a_bucket_is_compared_with_the_disk(tmp_path, capsys):
     argv = ["storage", "--photos", "8", "--turns", "1", "--steps", "2", "--json", str(tmp_path / "s.json")]
-    assert main([*argv, "--workers", "0", "--opts", *SMALL_MODEL]) == 0
+    assert main([*argv, "--opts", *SMALL_MODEL]) == 0
     figures = json.loads((tmp_path / "s.json").read_text())
     disk, bucket = (figures["sides"][side] for side in ("ours_mini", "ours_mini_bucket"))
     assert figures["ratios"] == {
