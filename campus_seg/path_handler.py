@@ -121,18 +121,28 @@ class _Written(io.FileIO):
 
 
 class _Bytes(io.BufferedWriter):
-    """Gives up what an error ends."""
+    """Gives up what an error ends, and what nobody has closed."""
 
     def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
         if kind:
             self.raw.give_up()
         super().__exit__(kind, *error)
 
+    def __del__(self) -> None:
+        if not self.closed:
+            self.raw.give_up()
+            self.close()
+
 
 class _Text(io.TextIOWrapper):
-    """Gives up what an error ends."""
+    """Gives up what an error ends, and what nobody has closed."""
 
     def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
         if kind:
             self.buffer.raw.give_up()
         super().__exit__(kind, *error)
+
+    def __del__(self) -> None:
+        if not self.closed:
+            self.buffer.raw.give_up()
+            self.close()

@@ -3,10 +3,10 @@
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from campus_seg.daemons import Daemons
 from campus_seg.errors import StorageError
 from campus_seg.storage import is_uri
 from campus_seg.storage_cache import local_file
@@ -26,7 +26,7 @@ def read_ahead(items: Iterable[Item], place: Callable[[Item], Path | str], ahead
         ahead: items that are looked at before their turn.
     """
     waiting: deque = deque()
-    with _Threads() as threads:
+    with Daemons(THREADS) as threads:
         for item in itertools.chain(items, itertools.repeat(None, ahead)):
             where = None if item is None else place(item)
             waiting.append((item, threads.submit(_fetch, where) if is_uri(where) else None))
@@ -37,16 +37,6 @@ def read_ahead(items: Iterable[Item], place: Callable[[Item], Path | str], ahead
                 if fetched:
                     fetched.result()
                 yield item
-
-
-class _Threads(ThreadPoolExecutor):
-    """Threads that begin nothing more when the block is left."""
-
-    def __init__(self):
-        super().__init__(THREADS, "read ahead")
-
-    def __exit__(self, *error) -> None:
-        self.shutdown(cancel_futures=True)
 
 
 def _fetch(uri: str) -> None:

@@ -190,8 +190,10 @@ def send(path: Path, uri: str, *, new: bool = False) -> Stat:
     """
 
     def write() -> Stat:
+        nonlocal new
         try:
             put(path, uri, new=new)
+            new = False  # what arrived otherwise than it was sent is ours, and may be replaced
         except FileExistsError:
             if not (new and _holds(uri, path)):  # an earlier attempt, whose answer was lost, may have sent it
                 raise StorageError(f"{shown(uri)}: another file is there already", exists=True) from None

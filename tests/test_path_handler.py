@@ -1,3 +1,4 @@
+import gc
 import os
 from pathlib import Path
 
@@ -51,6 +52,15 @@ def test_what_an_error_ends_is_not_sent(bucket):
         file.write("half")
         raise KeyError
     assert bucket.objects == {"b/a.txt": b"before"}
+
+
+@pytest.mark.parametrize("mode", ["w", "wb"])
+def test_what_nobody_closes_is_not_sent(bucket, mode):
+    file = PathManager.open("s3://b/a.txt", mode)
+    file.write("half" if mode == "w" else b"half")
+    del file
+    gc.collect()
+    assert bucket.objects == {}
 
 
 def test_what_cannot_be_written_here_is_not_sent(bucket):

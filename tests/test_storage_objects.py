@@ -137,7 +137,9 @@ def test_a_list_and_a_question_tell_one_time_and_what_hash_there_is():
     assert stat_of({"size": 1, "ETag": '"0-2"', "content_settings": {"content_md5": None}}).md5 == ""
 
 
-def test_other_bytes_of_the_right_length_are_sent_again(bucket, tmp_path, monkeypatch):
+@pytest.mark.parametrize("new", [False, True])
+def test_other_bytes_of_the_right_length_are_sent_again(bucket, tmp_path, monkeypatch, new):
+    """Also where no other file may be replaced: what arrived is nobody else's."""
     (tmp_path / "a").write_bytes(PHOTO)
     put, wrong = bucket.put_file, [b"!" * len(PHOTO)]
 
@@ -147,7 +149,7 @@ def test_other_bytes_of_the_right_length_are_sent_again(bucket, tmp_path, monkey
             self.objects[rpath] = wrong.pop()
 
     monkeypatch.setattr(bucket, "put_file", wrong_once)
-    send(tmp_path / "a", "s3://b/a")
+    send(tmp_path / "a", "s3://b/a", new=new)
     assert bucket.objects["b/a"] == PHOTO and bucket.calls["put"] == 2
 
 

@@ -12,13 +12,14 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from campus_seg.atomic_writes import enough_room
+from campus_seg.daemons import Daemons
 from campus_seg.errors import GOES_ON, StorageError
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.label_studio.cache import PhotoCache
 from campus_seg.photos import PhotoError
 from campus_seg.storage import stopping
 from campus_seg.storage_objects import THREADS, Stat, address, check_writable, fetch, listing, remove, send
-from campus_seg.upload.ahead import Daemons, ahead
+from campus_seg.upload.ahead import ahead
 from campus_seg.upload.preparing import Changes, Prepared, Preparer, large_photos
 
 MEMORY = "md5 of an object"
@@ -75,6 +76,7 @@ def upload_photos(
         StorageError: the place cannot be used, or not any more; what was sent so far is there.
         OutputError: this machine's disk is full.
     """
+    stopping.clear()  # of an earlier call
     check_writable(uri)
     cache = cache or PhotoCache()
     # Where the command is stopped, threads may be writing there still.

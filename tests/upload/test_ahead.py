@@ -1,13 +1,12 @@
-"""Threads that work ahead: in order, not too far, and no reason to wait."""
+"""Work done ahead: in order, and not too far."""
 
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
-from campus_seg.upload.ahead import Daemons, ahead
+from campus_seg.daemons import Daemons
+from campus_seg.upload.ahead import ahead
 
 
 def test_results_come_in_the_order_of_the_items():
@@ -36,24 +35,3 @@ def test_an_error_is_raised_in_its_turn_and_what_waits_is_not_begun():
     go.set()
     time.sleep(0.1)
     assert len(begun) < 5
-
-
-def test_threads_end_with_their_block():
-    before = threading.active_count()
-    with Daemons(8) as pool:
-        assert pool.submit(pow, 2, 5).result() == 32
-    until = time.monotonic() + 10
-    while threading.active_count() > before and time.monotonic() < until:
-        time.sleep(0.01)
-    assert threading.active_count() <= before
-
-
-def test_a_process_does_not_wait_for_them():
-    script = (
-        "import time\n"
-        "from campus_seg.upload.ahead import Daemons\n"
-        "with Daemons(2) as pool:\n"
-        "    pool.submit(time.sleep, 600)\n"
-        "    raise SystemExit(3)\n"
-    )
-    assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 3

@@ -1,0 +1,45 @@
+"""Threads that no process waits for."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from campus_seg.daemons import Daemons
+
+
+def test_threads_end_with_their_block():
+    before = threading.active_count()
+    with Daemons(8) as pool:
+        assert pool.submit(pow, 2, 5).result() == 32
+    until = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert threading.active_count() <= before
+
+
+def test_a_process_does_not_wait_for_them():
+    script = (
+        "import time\n"
+        "from campus_seg.daemons import Daemons\n"
+        "with Daemons(2) as pool:\n"
+        "    pool.submit(time.sleep, 600)\n"
+        "    raise SystemExit(3)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 3
+
+
+def test_what_waits_is_dropped_while_threads_take_it():
+    """As soon as a thread takes the last work, nobody may wait for it."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(100):
+            with pytest.raises(ValueError, match="no"), Daemons(8) as pool:
+                for _ in range(40):
+                    pool.submit(int)
+                raise ValueError("no")
+    finally:
+        sys.setswitchinterval(interval)
