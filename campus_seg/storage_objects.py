@@ -139,7 +139,7 @@ def _check(uri: str, path: Path, expected: Stat, digests: list[str]) -> None:
         raise ShortReadError(f"{size} of {expected.size} bytes came")
     if not expected.md5 or _server(uri) in _without_hashes:
         return
-    digest = _md5(path)
+    digest = file_md5(path)
     if digest == expected.md5:
         return
     # An ETag may look like a hash of the content and be none, as with some encryptions: then all reads agree.
@@ -200,7 +200,7 @@ def send(path: Path, uri: str, *, new: bool = False) -> Stat:
         there = stat(uri) or Stat(None, "")
         if there.size not in (None, path.stat().st_size):
             raise ShortReadError(f"{there.size} of {path.stat().st_size} bytes arrived")
-        if there.md5 not in ("", _md5(path)) and not _holds(uri, path):  # it may be no hash of the content
+        if there.md5 not in ("", file_md5(path)) and not _holds(uri, path):  # it may be no hash of the content
             raise ShortReadError("other bytes arrived than were sent")
         return there
 
@@ -212,11 +212,11 @@ def _holds(uri: str, path: Path) -> bool:
     there = stat(uri)
     if there is None or there.size not in (None, path.stat().st_size):
         return False
-    if there.md5 == _md5(path):
+    if there.md5 == file_md5(path):
         return True
     with tempfile.TemporaryDirectory(prefix="campus_seg-") as folder:
         fetch(uri, Path(folder, "content"), there)
-        return _md5(Path(folder, "content")) == _md5(path)
+        return file_md5(Path(folder, "content")) == file_md5(path)
 
 
 def write_bytes(content: bytes, uri: str) -> None:
@@ -276,6 +276,7 @@ def _server(uri: str) -> str:
     return "/".join(uri.split("/", 3)[:3])
 
 
-def _md5(path: Path) -> str:
+def file_md5(path: Path) -> str:
+    """A file's MD5 in hex, as servers tell it of what they hold."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

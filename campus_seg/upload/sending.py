@@ -1,6 +1,5 @@
 """Photos sent to a bucket: many at a time, only what is not there yet, each found to have arrived by its hash."""
 
-import hashlib
 import os
 import re
 import tempfile
@@ -18,7 +17,7 @@ from campus_seg.inference.inputs import InputPhoto
 from campus_seg.label_studio.cache import PhotoCache
 from campus_seg.photos import PhotoError
 from campus_seg.storage import stopping
-from campus_seg.storage_objects import THREADS, Stat, address, check_writable, fetch, listing, remove, send
+from campus_seg.storage_objects import THREADS, Stat, address, check_writable, fetch, file_md5, listing, remove, send
 from campus_seg.upload.ahead import ahead
 from campus_seg.upload.preparing import Changes, Prepared, Preparer, large_photos
 
@@ -221,4 +220,4 @@ def _read_md5(place: str, stat: Stat) -> str:
     with tempfile.TemporaryDirectory(prefix="campus_seg-") as folder:
         path = Path(folder, "object")
         fetch(place, path, stat)
-        return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        return file_md5(path)
