@@ -29,7 +29,7 @@ def get_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run_on_export)
         command.add_argument("export", help="a .zip, a folder or a .json")
         command.add_argument("--json", type=Path, metavar="FILE", help="write the report for programs here")
-        command.add_argument("--image-root", default="", metavar="DIR", help="where to look for photos as well")
+        command.add_argument("--image-root", default="", metavar="DIR", help="where photos lie, too: a folder or a URI")
         command.add_argument("--classes", nargs="+", default=[], metavar="NAME", help="the frozen classes, in order")
         command.add_argument("--rectangles", choices=["mask", "drop", "error"], default="mask")
         command.add_argument("--annotators", choices=["newest", "oldest", "error"], default="newest")
@@ -47,7 +47,7 @@ def get_parser() -> argparse.ArgumentParser:
     rank.set_defaults(run=run_rank)
     rank.add_argument("export", help="a pulled project, or other JSON of Label Studio's own with its photos")
     rank.add_argument("--output", required=True, type=Path, metavar="FILE", help="the table to write, a .csv")
-    rank.add_argument("--image-root", default="", metavar="DIR", help="where to look for photos as well")
+    rank.add_argument("--image-root", default="", metavar="DIR", help="where photos lie, too: a folder or a URI")
     rank.add_argument(
         "--limit",
         type=partial(at_least, 0),

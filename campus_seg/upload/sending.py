@@ -24,7 +24,10 @@ from campus_seg.upload.preparing import Changes, Prepared, Preparer, large_photo
 MEMORY = "md5 of an object"
 IN_A_ROW = 3  # photos that the server does not take: it is not their fault
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-TAKEN = "another photo is there by this name; rename it, give another folder, or --overwrite"
+TAKEN = (
+    "another photo is there by this name, or this one as sent with other options (--strip-gps, --max-size); rename it, "
+    "give another folder, or --overwrite"
+)
 
 
 @dataclass

@@ -31,10 +31,12 @@ def check_tasks(path: str, uri: str) -> None:
             f"--tasks: Label Studio labels photos in buckets (s3://, gs://, az://), and none behind {scheme}://; "
             "leave it out, and import the photos themselves"
         )
+    if not is_uri(path) and Path(path).is_dir():
+        raise ConfigError(f"--tasks {path}: is a folder; name a file, such as {path}/tasks.json")
+    if not path.lower().endswith(".json"):
+        raise ConfigError(f"--tasks {path}: Label Studio imports these as JSON; give a name that ends with .json")
     if is_uri(path):
         check_writable(parent(path))
-    elif Path(path).is_dir():
-        raise ConfigError(f"--tasks {path}: is a folder; name a file, such as {path}/tasks.json")
     else:
         check_output_folder(Path(path).parent)
 
