@@ -127,10 +127,7 @@ def check_output_folder(path: Path | str) -> None:
     Raises:
         ConfigError: it is a URI; it, or the nearest of its parents that exists, is no folder or cannot be written to.
     """
-    if uri := URI.match(str(path)):
-        raise ConfigError(
-            f"{uri[1]}//{uri[2]}: a folder on this machine is wanted here; bring it to a bucket afterwards"
-        )
+    _check_of_this_machine(path, "folder")
     path = Path(path)
     try:
         nearest = next(p for p in (path, *path.parents) if p.is_symlink() or p.exists())
@@ -138,3 +135,25 @@ def check_output_folder(path: Path | str) -> None:
             pass
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written to ({error.strerror}); give another folder") from None
+
+
+def check_output_file(path: Path | str) -> None:
+    """Makes sure, before any work, that a file can be written. Nothing is made that stays.
+
+    Args:
+        path: of the file; it, and its folder, need not exist yet.
+
+    Raises:
+        ConfigError: it is a URI or a folder, or its own folder cannot be written to.
+    """
+    _check_of_this_machine(path, "file")
+    if Path(path).is_dir():
+        raise ConfigError(f"{path}: is a folder; give a file")
+    check_output_folder(Path(path).parent)
+
+
+def _check_of_this_machine(path: Path | str, what: str) -> None:
+    if uri := URI.match(str(path)):
+        raise ConfigError(
+            f"{uri[1]}//{uri[2]}: a {what} on this machine is wanted here; bring it to a bucket afterwards"
+        )

@@ -69,12 +69,14 @@ class StorageError(CampusError):
     Attributes:
         missing: there is no such file or folder, and nothing else is wrong.
         exists: another file is there, which was not to be replaced.
+        refused: the server does not let this key, or anybody, have it.
     """
 
-    def __init__(self, message: str, *, missing: bool = False, exists: bool = False):
+    def __init__(self, message: str, *, missing: bool = False, exists: bool = False, refused: bool = False):
         super().__init__(message)
         self.missing = missing
         self.exists = exists
+        self.refused = refused
 
 
 class LostProcessError(CampusError):

@@ -15,6 +15,7 @@ import pillow_heif
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from campus_seg.errors import StorageError
+from campus_seg.storage import is_http
 from campus_seg.storage_cache import local_file
 from campus_seg.storage_objects import parent, stat
 
@@ -63,7 +64,15 @@ NO_WHITE = "32-bit floating point pixels, whose white is not defined; save it wi
 
 
 class PhotoError(Exception):
-    """A photo that cannot be read; the message is the reason, without the file's name."""
+    """A photo that cannot be read; the message is the reason, without the file's name.
+
+    Attributes:
+        refused: its server says so.
+    """
+
+    def __init__(self, message: str, *, refused: bool = False):
+        super().__init__(message)
+        self.refused = refused
 
 
 def read_photo(path: Path | str, image_format: str = "BGR") -> np.ndarray:
@@ -109,7 +118,7 @@ def photo_file(path: Path | str) -> Iterator[Path]:
             local = stack.enter_context(local_file(path))
         except StorageError as error:
             if fault := fault_of_file(error, str(path)):
-                raise PhotoError(f"cannot be read: {fault}") from None
+                raise PhotoError(f"cannot be read: {fault}", refused=error.refused) from None
             raise
         yield local
 
@@ -123,13 +132,14 @@ def fault_of_file(error: StorageError, uri: str) -> str:
     """
     if error.missing:
         return "there is no such file behind the URI"
-    if not isinstance(error.__context__, PermissionError):
+    if not error.refused:
         return ""
     try:
-        stat(parent(uri))  # with a key that is refused, or has run out, this fails as well
+        if not is_http(uri):  # which knows no key, and may list no folder
+            stat(parent(uri))  # with a key that is refused, or has run out, this fails as well
     except StorageError:
         return ""
-    return "the server refuses this file, and lists its folder; allow reading it, or bring it back from the archive"
+    return "the server refuses this file; allow reading it, or bring it back from the archive"
 
 
 def return_freed_memory() -> None:

@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 from campus_seg.atomic_writes import no_room
 from campus_seg.errors import CampusError, ConfigError, StorageError
-from campus_seg.storage_errors import is_final, is_missing, is_servers_fault, is_unreachable, reason
+from campus_seg.storage_errors import is_final, is_missing, is_refused, is_servers_fault, is_unreachable, reason
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -44,10 +44,16 @@ SETTINGS = {  # what a user sets for each library
     "aiohttp": "an address that needs no password",
 }
 # Parameters of an address that let whoever has them in, as of presigned ones.
-SECRETS = re.compile(r"(.*[-_])?(signature|sig|token|password|secret|credential|api[-_]?key)", re.IGNORECASE)
+SECRETS = re.compile(
+    r"(.*[-_])?(signature|sig|token|password|secret|credential|(api|access|secret)?key|auth|authorization|jwt)"
+    r"|awsaccesskeyid",
+    re.IGNORECASE,
+)
+QUERY = re.compile(r"[?#]")  # begins what is behind an address's path
 TIMEOUT = 20.0  # seconds without a byte
 TIMEOUT_KEY = "CAMPUS_STORAGE_TIMEOUT"
 ATTEMPTS = 8  # of what fails for a passing reason
+IN_A_ROW = 3  # files that a server refuses: that is not the files' fault
 ATTEMPTS_TO_REACH = 2  # a server that refuses connections or has no address
 PATIENCE = 120.0  # seconds after which nothing is tried once more
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds between two attempts
@@ -75,7 +81,7 @@ def checked_uri(uri: str) -> str:
     if at and (":" in user or LIBRARIES[scheme.lower()][0] not in ("sshfs", "adlfs")):
         raise StorageError(f"{shown(uri)}: a password has no place in a URI, which is written down; {_set(uri)}")
     if not authority:
-        raise StorageError(f"{uri}: names no bucket or host; give {scheme}://NAME/…")
+        raise StorageError(f"{shown(uri)}: names no bucket or host; give {scheme}://NAME/…")
     if _is_signed(uri):
         raise StorageError(
             f"{shown(uri)}: is a signed address, whose secret would be written down with it; give the object's own "
@@ -85,15 +91,15 @@ def checked_uri(uri: str) -> str:
 
 
 def shown(uri: str) -> str:
-    """A URI as it may be told: without a password and without what a "?" begins."""
+    """A URI as it may be told: without a password and without what a "?" or a "#" begins."""
     scheme, separator, rest = uri.partition("://")
     head, slash, path = rest.partition("/")
     user, at, host = head.rpartition("@")
     user = "" if is_http(uri) else user.partition(":")[0]  # a token, as Git's hosts have them
-    head = f"{user}{at if user else ''}{host}"
+    told = f"{user}{at if user else ''}{host}{slash}{path}"
     if is_http(uri) or _is_signed(uri):
-        path = path.partition("?")[0]
-    return f"{scheme}{separator}{head}{slash}{path}"
+        told = QUERY.split(told, maxsplit=1)[0]
+    return f"{scheme}{separator}{told}"
 
 
 def is_http(uri: str) -> bool:
@@ -102,11 +108,11 @@ def is_http(uri: str) -> bool:
 
 
 def _is_signed(uri: str) -> bool:
-    """Whether a secret stands behind the "?" of an address; elsewhere that is part of a name."""
-    if not uri.lower().startswith(("http", "az://", "abfs://")):
+    """Whether a secret stands behind the "?" or "#" of an address; elsewhere that is part of a name."""
+    if not (is_http(uri) or uri.lower().startswith(("az://", "abfs://"))):
         return False
-    query = uri.partition("?")[2]
-    return any(SECRETS.fullmatch(name) for name, _ in parse_qsl(query, keep_blank_values=True))
+    query = "".join(QUERY.split(uri, maxsplit=1)[1:])
+    return any(SECRETS.fullmatch(unquote(each.partition("=")[0])) for each in re.split("[?#&;]", query) if "=" in each)
 
 
 def stays_below(name: str) -> bool:
@@ -261,7 +267,7 @@ def explained(uri: str) -> Iterator[None]:
             raise
         library = LIBRARIES[uri.partition("://")[0].lower()][0]
         why = reason(error, library, _settings(uri), _server(library))
-        raise StorageError(f"{shown(uri)}: {why}", missing=is_missing(error)) from None
+        raise StorageError(f"{shown(uri)}: {why}", missing=is_missing(error), refused=is_refused(error)) from None
 
 
 def _set(uri: str) -> str:

@@ -23,6 +23,7 @@ FINAL_NAMES = {
 }
 PASSING = {"IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch"}  # of what is sent, which may be cut on its way
 NO_BUCKET = {"NoSuchBucket", "InvalidBucketName", "ContainerNotFound"}
+REFUSALS = {"401", "403", "451"}
 UNREACHABLE = {"EndpointConnectionError", "ClientConnectorError", "ClientConnectorDNSError", "gaierror"}
 
 
@@ -63,6 +64,12 @@ def is_missing(error: Exception) -> bool:
     return isinstance(_root(error), FileNotFoundError) and not codes(error) & NO_BUCKET
 
 
+def is_refused(error: Exception) -> bool:
+    """Whether a server is there and does not let this key, or anybody, have a file."""
+    error = _root(error)
+    return isinstance(error, PermissionError) or bool(codes(error) & REFUSALS)
+
+
 def reason(error: Exception, library: str, settings: str, server: str = "") -> str:
     """Why a URI cannot be used, and what to do about it, without an address of the library's, which may hold a key.
 
@@ -87,7 +94,7 @@ def reason(error: Exception, library: str, settings: str, server: str = "") -> s
         return f"the key is refused ({', '.join(sorted(told)) or 'no such profile'}); set {settings}{server}"
     if "HostKeyNotVerifiable" in names:
         return "the host's key is not known; connect once with ssh, which writes it to ~/.ssh/known_hosts"
-    if isinstance(error, PermissionError) or told & {"401", "403"}:
+    if is_refused(error):
         return f"access is refused; set {settings}, and let that key read here, and write where results go"
     if isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError)) or "404" in told:
         return f"there is no such file or folder; correct the name after the {place}{server}"

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 from campus_seg.atomic_writes import LEFTOVER, replacing
 from campus_seg.errors import StorageError
-from campus_seg.storage import base_name, filesystem, is_http, is_uri, join, persistent, shown, stays_below
+from campus_seg.storage import QUERY, base_name, filesystem, is_http, is_uri, join, persistent, shown, stays_below
 from campus_seg.storage_calls import info, put
 from campus_seg.storage_errors import ShortReadError
 from campus_seg.storage_stat import Stat, stat_of
@@ -91,10 +91,21 @@ def address(folder: str, name: str) -> str:
 
 
 def split(uri: str, folder: str = "") -> tuple[str, str]:
-    """A folder, by default that which a file lies in, and the file's name below it: what `address` makes the URI of."""
+    """A folder, by default that which a file lies in, and the file's name below it: what `address` makes the URI of.
+
+    Raises:
+        StorageError: the name would lead out of a folder on a disk, or is that of a query.
+    """
+    if is_http(uri) and QUERY.search(uri):
+        raise StorageError(
+            f'{shown(uri)}: has a "?" or "#" behind it; give it without, or with "%3F" for one in a name'
+        )
     folder = folder or parent(uri)
     name = uri.removeprefix(f"{folder}/")
-    return folder, unquote(name) if is_http(uri) else name
+    name = unquote(name) if is_http(uri) else name
+    if not stays_below(name):
+        raise StorageError(f"{shown(uri)}: is called {name!r}, which can lie in no folder; rename it, or name another")
+    return folder, name
 
 
 def parent(uri: str) -> str:

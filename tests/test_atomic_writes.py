@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from campus_seg.atomic_writes import check_output_folder, no_room, remove_leftovers, replacing, write_json
+from campus_seg.atomic_writes import (
+    check_output_file,
+    check_output_folder,
+    no_room,
+    remove_leftovers,
+    replacing,
+    write_json,
+)
 from campus_seg.errors import ConfigError
 
 
@@ -126,3 +133,21 @@ def test_a_uri_is_no_folder_of_this_machine(tmp_path, monkeypatch, place):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="(s3://b|https://h)/out: a folder on this machine is wanted here"):
         check_output_folder(place)
+
+
+@pytest.mark.parametrize("place", ["s3://b/r.json", Path("s3://r.json"), "https://h/out/r.json"])
+def test_a_uri_is_no_file_of_this_machine(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="(s3|https)://.*r.json: a file on this machine is wanted here"):
+        check_output_file(place)
+
+
+def test_where_a_file_can_be_written(tmp_path):
+    check_output_file(tmp_path / "new" / "r.json")
+    (tmp_path / "file").touch()
+    check_output_file(tmp_path / "file")
+    with pytest.raises(ConfigError, match="is a folder; give a file"):
+        check_output_file(tmp_path)
+    with pytest.raises(ConfigError, match="file: cannot be written to"):
+        check_output_file(tmp_path / "file" / "r.json")
+    assert below(tmp_path) == ["file"]

@@ -2,6 +2,8 @@
 
 import io
 import random
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 import numpy as np
@@ -219,8 +221,9 @@ def test_damaged_files_are_read_or_refused_and_nothing_else(tmp_path):
 def test_a_photo_that_is_refused_alone_fails_alone_and_a_key_that_is_refused_stops_all(bucket):
     bucket.objects = {"b/walk/a.jpg": b"a", "b/walk/c.jpg": b"c"}
     bucket.faults = [PermissionError("AccessDenied")]
-    with pytest.raises(PhotoError, match="cannot be read: the server refuses this file, and lists its folder"):
+    with pytest.raises(PhotoError, match="cannot be read: the server refuses this file") as raised:
         read_photo("s3://b/walk/a.jpg")
+    assert raised.value.refused
     bucket.faults = [PermissionError("Forbidden"), PermissionError("Forbidden")]  # of the folder as well
     with pytest.raises(StorageError, match="access is refused"):
         read_photo("s3://b/walk/a.jpg")
@@ -229,3 +232,23 @@ def test_a_photo_that_is_refused_alone_fails_alone_and_a_key_that_is_refused_sto
     bucket.faults = [OSError(22, "a server's own trouble")]
     with pytest.raises(StorageError):
         read_photo("s3://b/walk/a.jpg")
+
+
+@pytest.mark.parametrize("status", [401, 403, 451])
+def test_a_photo_that_a_web_server_refuses_fails_alone(tmp_path, monkeypatch, status):
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802 - http.server's names
+            self.send_error(status)
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(PhotoError, match="cannot be read: the server refuses this file") as raised:
+            read_photo(f"http://127.0.0.1:{server.server_port}/a.jpg")
+        server.shutdown()
+    assert raised.value.refused

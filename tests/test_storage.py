@@ -45,7 +45,24 @@ def test_a_uri_is_joined_and_brought_into_one_form():
         ("https://h/x.zip?access_token=hunter2", "https://h/x.zip: is a signed address"),
         ("az://c/x?sv=1&sig=hunter2", "az://c/x: is a signed address"),
         ("https://hunter2@h/x.zip", "https://h/x.zip: a password has no place"),
+        *(
+            (f"https://h/x.zip?a=1{parameter}=hunter2", "https://h/x.zip: is a signed address")
+            for parameter in (
+                "&key",
+                "&AWSAccessKeyId",
+                "&access_key",
+                "&auth",
+                "&Authorization",
+                "&jwt",
+                ";sig",
+                "#token",
+            )
+        ),
+        ("https://h/x.zip#access_token=hunter2", "https://h/x.zip: is a signed address"),
+        ("https://h/x.zip?X%2DAmz%2DSignature=hunter2", "https://h/x.zip: is a signed address"),
+        ("https://h?token=hunter2", "https://h: is a signed address"),
         ("s3:///x", "s3:///x: names no bucket or host"),
+        ("https:///x?token=hunter2", "https:///x: names no bucket or host"),
     ],
 )
 def test_secrets_in_a_uri_are_refused_and_not_told(uri, told):
@@ -65,7 +82,8 @@ def test_names_and_question_marks_that_are_no_secrets_are_taken(uri):
 def test_a_question_mark_is_part_of_a_key_and_begins_an_addresss_query():
     assert shown("s3://b/what?.jpg") == "s3://b/what?.jpg"
     assert checked_uri("s3://b/token?sig=1") == "s3://b/token?sig=1"
-    assert shown("https://h/a?b=1") == "https://h/a"
+    assert shown("https://h/a?b=1") == shown("https://h/a#b") == "https://h/a"
+    assert checked_uri("https://h/monkey&key=1.jpg?monkey=1&page=2#top").endswith("#top")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +168,18 @@ def test_only_a_missing_file_counts_as_missing():
     for code, missing in (("NoSuchKey", True), ("NoSuchBucket", False)):
         with pytest.raises(StorageError) as raised, storage.explained("s3://b/x"):
             raise caused(FileNotFoundError("x"), ClientError(code))
-        assert raised.value.missing is missing
+        assert raised.value.missing is missing and not raised.value.refused
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 451, 500])
+def test_a_refusal_is_told_from_other_answers(status):
+    answer = type("ClientResponseError", (Exception,), {"status": status})
+    with pytest.raises(StorageError) as raised, storage.explained("https://h/x"):
+        raise answer
+    assert raised.value.refused is (status in (401, 403, 451)) is ("access is refused" in str(raised.value))
+    with pytest.raises(StorageError) as raised, storage.explained("s3://b/x"):
+        raise PermissionError("AccessDenied")
+    assert raised.value.refused
 
 
 @pytest.mark.parametrize(

@@ -204,3 +204,18 @@ def test_work_is_done_together_and_the_first_error_raised():
     assert list(together(lambda x: x * x, range(50))) == [x * x for x in range(50)]
     with pytest.raises(ZeroDivisionError):
         list(together(lambda x: 1 // x, [2, 0, 1]))
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://h/a/..%2F..%2Fevil.jpg", "http://h/%2Fetc%2Fx.jpg", "s3://b/x/..", "http://h/%2e%2e"]
+)
+def test_a_name_that_leads_out_of_a_folder_is_refused(uri):
+    with pytest.raises(StorageError, match="can lie in no folder"):
+        split(uri)
+
+
+@pytest.mark.parametrize("behind", ["?name=a.jpg", "#a", "?"])
+def test_an_address_with_a_query_is_refused_and_a_key_may_look_like_one(behind):
+    with pytest.raises(StorageError, match=r'^https://h/x/a.jpg: has a "\?" or "#" behind it'):
+        split(f"https://h/x/a.jpg{behind}")
+    assert split(f"s3://b/x/a.jpg{behind}") == ("s3://b/x", f"a.jpg{behind}")

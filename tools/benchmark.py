@@ -62,7 +62,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from campus_seg.atomic_writes import check_output_folder, write_json
+from campus_seg.atomic_writes import check_output_file, write_json
 from campus_seg.benchmarks.evaluating import EVALUATE_SIDES
 from campus_seg.benchmarks.predicting import INFERENCE_SIDES
 from campus_seg.benchmarks.training import TRAIN_SIDES
@@ -260,7 +260,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand, prints its figures and writes them as JSON where asked."""
     args = get_parser().parse_args(argv)
     if args.json:
-        check_output_folder(args.json.parent)
+        check_output_file(args.json)
     figures = measure(args)
     if "table" in figures:
         print(figures["table"])

@@ -13,6 +13,7 @@ from campus_seg.errors import EvaluationError, one_line
 from campus_seg.evaluation.comparison import DRAWS, Difference, compare
 from campus_seg.evaluation.matching import match_photos
 from campus_seg.evaluation.run_files import RunFiles
+from campus_seg.storage import is_uri
 
 logger = logging.getLogger(__name__)
 
@@ -147,13 +148,15 @@ def against_run_before(run: RunFiles) -> RunComparison | None:
 
 
 def _split_from(folder: Path) -> Path | None:
-    """The folder of the run named by CAMPUS.SPLIT_FILE, as the run's config.yaml has it."""
+    """The folder of the run named by CAMPUS.SPLIT_FILE, as the run's config.yaml has it; None of a URI."""
     path = folder / CONFIG_FILE
     if not path.is_file():
         return None
     named = (yaml.safe_load(path.read_text(encoding="utf-8")).get("CAMPUS") or {}).get("SPLIT_FILE") or ""
+    if not named or is_uri(named):
+        return None
     before = Path(named).parent
-    return before if named and before.resolve() != folder.resolve() else None
+    return before if before.resolve() != folder.resolve() else None
 
 
 def _older_beside(folder: Path) -> list[Path]:

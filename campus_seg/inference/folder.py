@@ -12,7 +12,7 @@ from detectron2.utils import comm
 from tqdm import tqdm
 
 from campus_seg.atomic_writes import enough_room, remove_leftovers
-from campus_seg.errors import GOES_ON, ConfigError
+from campus_seg.errors import GOES_ON, ConfigError, StorageError
 from campus_seg.inference.gallery import THUMBNAILS, write_gallery
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.journal import Journal, stamped
@@ -27,6 +27,7 @@ from campus_seg.inference.video import mask_video, video_outputs
 from campus_seg.palette import class_colors
 from campus_seg.photos import PhotoError, pixel_count, read_photo
 from campus_seg.read_ahead import read_ahead
+from campus_seg.storage import IN_A_ROW, shown
 
 Predict = Callable[[Sequence[np.ndarray]], list[Instances]]
 ALL = Selection()
@@ -83,6 +84,7 @@ def mask_photos(
         ConfigError: the output folder cannot be written to, holds results made with something else, or holds a photo
             among the outputs of an earlier run.
         OutputError: the disk is full; what was masked so far is kept.
+        StorageError: a server refuses several photos in a row, or cannot be asked; likewise.
     """
     selection.check(class_names)
     check_apart((*photos, *videos), output)
@@ -128,12 +130,18 @@ def mask_photos(
             expected=(PhotoError,),
             batch=getattr(predict, "batch", 1),
         )
+        refused = 0  # one after the other
         began = time.perf_counter()
         with tqdm(desc="masking", unit="photo", total=earlier + len(mine), initial=earlier, disable=None) as bar:
             for photo, result in pipeline.run(read_ahead(mine, lambda photo: photo.path)):
                 if isinstance(result, PhotoError):
+                    refused += result.refused
+                    if refused == IN_A_ROW:
+                        raise StorageError(f"{shown(str(photo.path))}: {result}; so are the {IN_A_ROW - 1} before it")
                     writer.remove(photo)
                     result = {"reason": str(result)}
+                else:
+                    refused = 0
                 journal.add(photo, result)
                 bar.update()
         seconds = time.perf_counter() - began

@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from campus_seg.errors import ConfigError
-from campus_seg.inference.remote_inputs import find_remote
+from campus_seg.inference.remote_inputs import LIST_ENDING, NOTHING, find_remote, named_uri
 from campus_seg.storage import is_uri, place
 from campus_seg.storage_objects import address, split
 
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".3gp", ".avi")
-LIST_ENDING = ".txt"
 SHOWN = 8  # endings of other files in a message
 LONGEST = 250  # bytes of an output's name without its ending, of the 255 that file systems take
 
@@ -168,7 +167,7 @@ def _expanded(inputs: Iterable[str], folder: Path | None = None) -> Iterator[tup
             # Not Path.glob, which takes no absolute patterns.
             matches = sorted(glob.glob(entry, recursive=True)) if glob.has_magic(entry) else []  # noqa: PTH207
             if not matches:
-                raise ConfigError(f"{path}: no such file or folder; give a folder, photos, a pattern or a COCO .json")
+                raise ConfigError(f"{path}: {NOTHING}")
             fixed = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
             base = Path(*fixed)
             yield from ((base, Path(match)) for match in matches)
@@ -217,7 +216,7 @@ def _photos_of_coco(path: Path) -> list[tuple[Path | str, str]]:
     found: list[tuple[Path | str, str]] = []
     for name in names:
         if is_uri(name):
-            found.append(split(name))
+            found.append(named_uri(name))
             continue
         if not isinstance(name, str) or not name or "\0" in name:
             raise ConfigError(f"{path}: file_name {name!r} is no path")

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from fsspec.utils import glob_translate
 
 from campus_seg.errors import ConfigError, StorageError
-from campus_seg.storage import checked_uri, is_http, is_uri, join, shown, stays_below
+from campus_seg.storage import checked_uri, is_uri, join, shown, stays_below
 from campus_seg.storage_cache import local_file
 from campus_seg.storage_objects import address, listing, parent, split, stat
 
 LIST_ENDING = ".txt"
+NOTHING = "no such file or folder; give a folder, photos, a pattern or a COCO .json"
 Found = tuple[str, str, str]  # URI of a folder, name of a file below it, and the file's stamp
 
 
@@ -25,30 +26,34 @@ def find_remote(uri: str) -> Iterator[Found]:
         StorageError: they cannot be listed.
     """
     uri = checked_uri(uri)
+    folder, name = split(uri)
     try:
         known = stat(uri)
     except StorageError as error:  # a name that is there is no pattern, as on a disk
-        if not (error.missing and glob.has_magic(_path(uri))):
+        if not (error.missing and glob.has_magic(uri.partition("://")[2].partition("/")[2])):
             raise
         yield from _matching(uri)
         return
     if known is None:
         found = listing(uri)
         if not found:
-            raise ConfigError(f"{shown(uri)}: no such file or folder; give a folder, photos, a pattern or a COCO .json")
-        yield from ((uri, name, each.stamp) for name, each in found.items())
+            raise ConfigError(f"{shown(uri)}: {NOTHING}")
+        yield from ((uri, below, each.stamp) for below, each in found.items())
     elif uri.lower().endswith(LIST_ENDING):
         yield from _listed(uri)
     elif uri.lower().endswith(".json"):
         yield from _of_coco(uri)
     else:
-        yield *split(uri), known.stamp
+        yield folder, name, known.stamp
 
 
-def _path(uri: str) -> str:
-    """Where a pattern may stand; a "?" in an address of a web server begins its query."""
-    path = uri.partition("://")[2].partition("/")[2]
-    return path.partition("?")[0] if is_http(uri) else path
+def named_uri(uri: str) -> tuple[str, str]:
+    """The folder, and the name below it, of a photo that a COCO file names by its URI.
+
+    Raises:
+        StorageError: it holds a secret, or cannot be used.
+    """
+    return split(checked_uri(uri))
 
 
 def _matching(uri: str) -> Iterator[Found]:
@@ -57,7 +62,7 @@ def _matching(uri: str) -> Iterator[Found]:
     pattern = re.compile(glob_translate(uri[len(folder) + 1 :]))
     found = {name: known for name, known in listing(folder).items() if pattern.fullmatch(name)}
     if not found:
-        raise ConfigError(f"{shown(uri)}: no such file or folder; give a folder, photos, a pattern or a COCO .json")
+        raise ConfigError(f"{shown(uri)}: {NOTHING}")
     yield from ((folder, name, known.stamp) for name, known in found.items())
 
 
@@ -73,11 +78,9 @@ def _listed(uri: str) -> Iterator[Found]:
         entry = line if is_uri(line) else join(parent(uri), line)
         for folder, name, stamp in find_remote(entry):
             whole = address(folder, name)
-            below = split(whole, parent(uri))[1] if whole.startswith(f"{parent(uri)}/") else ""
-            if is_uri(line) or not stays_below(below):
-                yield folder, name, stamp
-            else:
-                yield parent(uri), below, stamp
+            if not is_uri(line) and whole.startswith(f"{parent(uri)}/"):
+                folder, name = split(whole, parent(uri))  # noqa: PLW2901
+            yield folder, name, stamp
 
 
 def _of_coco(uri: str) -> Iterator[Found]:
@@ -91,7 +94,7 @@ def _of_coco(uri: str) -> Iterator[Found]:
     there = listing(folder) if any(not is_uri(name) for name in names) else {}
     for name in names:
         if is_uri(name):
-            yield *split(name), ""
+            yield *named_uri(name), ""
             continue
         if not isinstance(name, str) or not stays_below(name):
             raise ConfigError(f"{shown(uri)}: file_name {name!r} lies outside of its folder; give the photos' folder")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from campus_seg.atomic_writes import check_output_folder, write_json
+from campus_seg.atomic_writes import check_output_file, check_output_folder, write_json
 from campus_seg.errors import CampusError, ConfigError, ExportError
 from campus_seg.label_studio.export import Export, read_export
 from campus_seg.label_studio.options import ExportOptions
@@ -73,14 +73,12 @@ def check_report_file(args: argparse.Namespace) -> None:
     Raises:
         ConfigError: it cannot, or would.
     """
+    check_output_file(args.json)
     path = args.json.resolve()
-    if path.is_dir():
-        raise ConfigError(f"{args.json}: is a folder; give a file with --json")
     if path == Path(args.export).resolve():
         raise ConfigError(f"{args.json}: is the export itself; give another file with --json")
     if args.command == "clean" and path.is_relative_to(args.output.resolve()):
         raise ConfigError(f"{args.json}: lies in {args.output}, which is for the cleaned export; give another file")
-    check_output_folder(path.parent)
 
 
 @contextmanager

@@ -113,3 +113,37 @@ def test_results_do_not_go_where_photos_are_looked_for(photos):
         with pytest.raises(ConfigError, match=f"{output}: lies in the photos' folder s3://b/photos"):
             found("s3://b/photos", output=output)
     assert found("s3://b/photos", output="s3://b/photos2")
+
+
+HOSTILE = {
+    "http://h/a/..%2F..%2Fevil.jpg": "is called '../../evil.jpg', which can lie in no folder",
+    "https://h/a?X-Amz-Signature=hunter2&name=a.jpg": "^https://h/a: is a signed address",
+    "https://h/a.jpg?token=hunter2": "^https://h/a.jpg: is a signed address",
+    "https://h/a.jpg?size=2": r'^https://h/a.jpg: has a "\?" or "#" behind it',
+}
+
+
+@pytest.mark.parametrize("uri", HOSTILE)
+@pytest.mark.parametrize("way", ["COCO", "remote COCO", "list", "remote list", "typed"])
+def test_addresses_that_lead_elsewhere_or_hold_a_secret_are_refused(photos, tmp_path, monkeypatch, way, uri):
+    monkeypatch.setattr(remote_inputs, "stat", lambda asked: Stat(1, ""))
+    coco = json.dumps({"images": [{"file_name": uri}]})
+    (tmp_path / "coco.json").write_text(coco)
+    (tmp_path / "list.txt").write_text(uri)
+    photos.objects |= {"b/photos/coco.json": coco.encode(), "b/photos/list.txt": uri.encode()}
+    given = {
+        "COCO": str(tmp_path / "coco.json"),
+        "remote COCO": "s3://b/photos/coco.json",
+        "list": str(tmp_path / "list.txt"),
+        "remote list": "s3://b/photos/list.txt",
+        "typed": uri,
+    }
+    with pytest.raises(StorageError, match=HOSTILE[uri]) as raised:
+        found(given[way])
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_list_behind_a_uri_leads_to_nothing_above_it(photos):
+    photos.objects |= {"b/photos/../a.jpg": b"a", "b/photos/list.txt": b"../a.jpg"}
+    with pytest.raises(StorageError, match="can lie in no folder"):
+        found("s3://b/photos/list.txt")

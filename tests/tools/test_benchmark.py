@@ -42,6 +42,7 @@ def test_the_mapper_is_compared(source, tmp_path, capsys):
         (["--export", "nowhere.zip"], "nowhere.zip"),
         (["--rounds", "0"], "0 is less than 1"),
         (["--json", f"{__file__}/a.json"], "cannot be written to"),
+        (["--json", "s3://a.json"], "s3://a.json: a file on this machine is wanted here"),
     ],
 )
 def test_bad_commands_have_status_2_and_one_line(more, message, capsys):

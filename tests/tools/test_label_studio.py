@@ -37,6 +37,16 @@ def test_a_clean_export(tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["export.zip", "report.json"]
 
 
+def test_a_report_in_a_bucket_is_refused_and_nothing_is_written(tmp_path, monkeypatch, capsys):
+    export = draw_export(photos=1).write_zip(tmp_path / "export.zip")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main(["check", str(export), "--json", "s3://b/r.json"])
+    assert stopped.value.code == 2
+    assert "s3://b/r.json: a file on this machine is wanted here" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["export.zip"]
+
+
 def test_defects_are_shown_worst_first(tmp_path, capsys):
     export = spoiled().write_zip(tmp_path / "export.zip")
     assert main(["check", str(export), "--json", str(tmp_path / "new/report.json")]) == 1
@@ -119,14 +129,14 @@ def test_clean_overwrites_nothing(tmp_path, capsys):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
 
 
-@pytest.mark.parametrize("target", [".", "export.json"])
-def test_a_report_overwrites_neither_a_folder_nor_the_export(target, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("target", "told"), [(".", "is a folder"), ("export.json", "is the export itself")])
+def test_a_report_overwrites_neither_a_folder_nor_the_export(target, told, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "export.json").write_text(json.dumps(draw_export(photos=1).coco))
     before = (tmp_path / "export.json").read_bytes()
     with pytest.raises(SystemExit) as stopped:
         main(["check", "export.json", "--json", target])
-    assert stopped.value.code == 2 and "with --json" in capsys.readouterr().err
+    assert stopped.value.code == 2 and told in capsys.readouterr().err
     assert (tmp_path / "export.json").read_bytes() == before
 
 

@@ -53,7 +53,7 @@ def test_a_run_compared_with_itself_has_the_ap_of_its_evaluation(folders):
             assert ap == pytest.approx(entry["figures"]["segm"]["AP"])
 
 
-def test_the_run_before(folders, tmp_path):
+def test_the_run_before(folders, tmp_path, caplog):
     first, second = tmp_path / "first", tmp_path / "second"
     shutil.copytree(folders[0], first)
     shutil.copytree(folders[1], second)
@@ -67,6 +67,11 @@ def test_the_run_before(folders, tmp_path):
     config = elsewhere / "config.yaml"
     config.write_text(config.read_text().replace("SPLIT_FILE: ''", f"SPLIT_FILE: {first}/split.json"))
     assert against_run_before(RunFiles(elsewhere)).base.folder == first  # whose split it has
+    config.write_text(config.read_text().replace(f"{first}/split.json", "s3://b/first/split.json"))
+    with caplog.at_level("INFO"):
+        assert against_run_before(RunFiles(elsewhere)) is None  # which is not fetched
+    assert "s3:" not in caplog.text
+    config.write_text(config.read_text().replace("s3://b/first/split.json", f"{first}/split.json"))
     (first / "inference/campus_test/coco_instances_results.json").unlink()
     (first / "inference/campus_val/coco_instances_results.json").unlink()
     assert against_run_before(RunFiles(elsewhere)) is None  # there is nothing to compare with
