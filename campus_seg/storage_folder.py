@@ -2,17 +2,22 @@
 
 import contextlib
 import hashlib
+import logging
 import shutil
+import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import filelock
 
-from campus_seg.atomic_writes import cache_folder
+from campus_seg.atomic_writes import cache_folder, enough_room
 from campus_seg.errors import CampusError, ConfigError, OutputError, StorageError
 from campus_seg.storage import base_name, checked_uri, is_uri
-from campus_seg.storage_mirror import Chosen, Mirror, nothing
+from campus_seg.storage_mirror import WAY_OUT, Chosen, Mirror, nothing
 from campus_seg.storage_objects import check_writable, listing
+
+logger = logging.getLogger(__name__)
 
 
 def anything(name: str) -> bool:
@@ -34,7 +39,7 @@ def mirrored(
     """A folder to work in, by its path or URI; one behind a URI is fetched first, and sent however the block ends.
 
     What an earlier command on this machine could not send, since it was killed for example, is sent before. Errors of
-    the block name the URI where they would name its copy.
+    the block name the URI where they would name its copy; one that ends it is not hidden by what then cannot be sent.
 
     Args:
         place: a path, which is taken as it is, or a URI.
@@ -48,6 +53,7 @@ def mirrored(
     Raises:
         ConfigError: another command on this machine works there, or there is no place for the copy.
         StorageError: it cannot be read, or not be written to, which is found out before the block begins.
+        OutputError: this disk is full.
     """
     if not is_uri(place):
         yield Mirror(Path(place))
@@ -55,9 +61,8 @@ def mirrored(
     uri = checked_uri(place)
     if writes:
         check_writable(uri)
-    base = _folder_for(uri, writes)
-    with _alone(base, uri):
-        mirror = Mirror(base / (base_name(uri) or "folder"), uri, hollow=hollow, late=late, witnesses=witnesses)
+    with _folder_for(uri, writes) as base:
+        mirror = _mirror(base, uri, hollow=hollow, late=late, witnesses=witnesses)
         if writes:
             mirror.send_left()
         there = listing(uri)
@@ -65,25 +70,47 @@ def mirrored(
             check(uri, there)
         _clear(base)
         mirror.folder.mkdir()
-        mirror.fetch([name for name in there if wanted(name)])
+        mirror.fetch(there, wanted)
         try:
             with _named(mirror):
                 yield mirror
-        finally:
+        except BaseException as error:
             if writes:
-                _send_last(mirror)
+                _send_after(error, mirror)
             _clear(base)
+            raise
+        if writes:
+            _send_last(mirror)
+        _clear(base)
 
 
-def _folder_for(uri: str, writes: bool) -> Path:
-    """Where the copy of a folder lies; one that is read alone does not meet what is still to be sent."""
-    name = hashlib.sha256(uri.encode()).hexdigest()[:16] + ("" if writes else "-read")
-    try:
-        base = cache_folder() / "folders" / name
-        base.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"no place for what is fetched ({error}); name one with XDG_CACHE_HOME") from None
-    return base
+def _mirror(base: Path, uri: str, **options: Any) -> Mirror:
+    return Mirror(base / (base_name(uri) or "folder"), uri, **options)
+
+
+@contextlib.contextmanager
+def _folder_for(uri: str, writes: bool) -> Iterator[Path]:
+    """Where the copy of a folder lies that the block works on, alone; what is only read has a place of its own."""
+    with contextlib.ExitStack() as stack:
+        try:
+            base = cache_folder() / "folders" / hashlib.sha256(uri.encode()).hexdigest()[:16]
+            (base if writes else base.parent).mkdir(parents=True, exist_ok=True)
+            if writes:
+                stack.enter_context(_alone(base, uri))
+            else:
+                _warn_of_unsent(_mirror(base, uri))
+                base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="read-", dir=base.parent)))
+        except OSError as error:
+            raise ConfigError(f"no place for what is fetched ({error}); name one with XDG_CACHE_HOME") from None
+        yield base
+
+
+def _warn_of_unsent(mirror: Mirror) -> None:
+    if mirror.has_unsent():
+        logger.warning(
+            f"{mirror.uri}: is read as it is there; a command on this machine has not sent all to it, which lies in "
+            f"{mirror.folder}, and the next one that writes there sends it first"
+        )
 
 
 @contextlib.contextmanager
@@ -113,11 +140,23 @@ def _alone(base: Path, uri: str) -> Iterator[None]:
 
 def _send_last(mirror: Mirror) -> None:
     try:
-        mirror.send()
+        with enough_room(mirror.folder, WAY_OUT):
+            mirror.send()
     except StorageError as error:
         raise StorageError(
             f"{error}; what has not arrived lies in {mirror.folder}, and the next command there sends it first"
         ) from None
+
+
+def _send_after(error: BaseException, mirror: Mirror) -> None:
+    """Sends what an error has left; where that fails it is told, and the error goes on, with all kept here."""
+    if not isinstance(error, Exception):  # somebody waits for the end
+        mirror.tell_of_sending()
+    try:
+        _send_last(mirror)
+    except CampusError as unsent:
+        logger.warning(f"{unsent}")
+        raise error from None
 
 
 def _clear(base: Path) -> None:

@@ -1,26 +1,27 @@
 """A folder on this disk that is a copy of one behind a URI, and how what is made in it comes there."""
 
 import contextlib
-import json
 import logging
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from campus_seg.atomic_writes import LEFTOVER, enough_room, write_json
+from campus_seg.atomic_writes import LEFTOVER, enough_room
 from campus_seg.errors import ConfigError, StorageError
-from campus_seg.storage_objects import Stat, address, fetch, listing, remove, send, together
+from campus_seg.storage_note import Note, Stamp, read_note, write_note
+from campus_seg.storage_objects import Stat, address, fetch, listing, remove, send, stat, together
 
 logger = logging.getLogger(__name__)
 
 EVERY = 5.0  # seconds between two looks at a folder that fills
 LINGER = 30.0  # seconds in which a file that is to be hollow keeps its content
 Chosen = Callable[[str], bool]  # of names relative to the folder, "/" between their parts
-Stamp = list[int]  # size and time of change: a list, as JSON gives it back
+WAY_OUT = "run the same command again, which sends what has not arrived"
 
 
 def nothing(name: str) -> bool:
@@ -58,14 +59,19 @@ class Mirror:
         self._witnesses = witnesses
         self._note = folder.with_name(f"{folder.name}.sent")
         self._sending = threading.Lock()
+        self._told = False
 
     @property
     def shown(self) -> str:
         """The folder for people: its path, or the URI."""
         return self.uri or str(self.folder)
 
-    def fetch(self, names: Iterable[str]) -> None:
+    def fetch(self, there: dict[str, Stat], wanted: Chosen) -> None:
         """Brings files to this disk, all at once, and of those that are to be hollow the names.
+
+        Args:
+            there: what `listing` has found behind the URI.
+            wanted: of these.
 
         Raises:
             StorageError: one cannot be read.
@@ -81,10 +87,14 @@ class Mirror:
             return name, _stamp(path)
 
         with enough_room(self.folder, "run the same command again"):
-            self._write_note(dict(together(bring, names)))
+            sent = dict(together(bring, [name for name in there if wanted(name)]))
+            write_note(Note(sent, {name: known.stamp for name, known in there.items()}), self._note)
 
-    def send(self) -> None:
+    def send(self, over: threading.Event | None = None) -> None:
         """Brings everything that is new or has changed behind the URI, and removes there what is gone here.
+
+        Args:
+            over: once it is set, nothing more is begun; what is left is for the next call.
 
         Raises:
             StorageError: it cannot be written.
@@ -92,22 +102,30 @@ class Mirror:
         if not self.uri or not self.folder.is_dir():
             return
         with self._sending:
-            sent = self._read_note()
-            self._hollow_out(sent)
+            note = read_note(self._note)
+            self._hollow_out(note.sent)
             witnesses = self._copies_of_witnesses()
             files = {name: stamp for name, stamp in self._files() if name not in witnesses}
-            for group in self._groups(self._changed(files, sent)):
-                for name, stamp in together(lambda name: self._send_one(name, files[name]), group):
-                    sent[name] = stamp
-                self._write_note(sent)
-            for name, (copy, stamp) in witnesses.items():
-                if sent.get(name) != stamp:
-                    send(copy, address(self.uri, name))
-                    sent[name] = stamp
+            for group in self._groups(self._changed(files, note.sent)):
+                self._send_group({name: (self.folder / name, files[name]) for name in group}, note, over)
+            self._send_group({n: known for n, known in witnesses.items() if note.sent.get(n) != known[1]}, note, over)
+            if over and over.is_set():
+                return
+            for copy, _ in witnesses.values():
                 copy.unlink()
-            gone = [name for name in sent if name not in files and name not in witnesses]
+            gone = [name for name in note.sent if name not in files and name not in witnesses]
             list(together(remove, [address(self.uri, name) for name in gone]))
-            self._write_note({name: stamp for name, stamp in sent.items() if name not in gone})
+            for name in gone:
+                note.forget(name)
+            note.begun.clear()
+            write_note(note, self._note)
+
+    def has_unsent(self) -> bool:
+        """Whether something was made here that has not been sent."""
+        if not self._note.is_file() or not self.folder.is_dir():  # without a note nothing was made: it was fetching
+            return False
+        sent, files = read_note(self._note).sent, dict(self._files())
+        return not sent.keys() <= files.keys() or bool(self._changed(files, sent))
 
     def send_left(self) -> None:
         """Sends what a command has left that was killed, or that could not send it.
@@ -115,18 +133,30 @@ class Mirror:
         Raises:
             ConfigError: what lies behind the URI is not as that command left it.
             StorageError: it cannot be written.
+            OutputError: this disk is full.
         """
-        if not self._note.is_file() or not self.folder.is_dir():  # without a note nothing was made: it was fetching
+        if not self.has_unsent():
             return
-        sent, files = self._read_note(), dict(self._files())
-        if sent.keys() <= files.keys() and not self._changed(files, sent):
-            return
-        if self._is_changed_elsewhere(sent, files, listing(self.uri)):
+        note, here = read_note(self._note), dict(self._files())
+        there = listing(self.uri)
+        if name := note.changed_elsewhere(here, there, self._is_late, lambda name: stat(address(self.uri, name))):
             raise ConfigError(
-                f"{self.uri}: has changed since a command on this machine ended before all was sent; what it made lies "
-                f"in {self.folder}: copy what is wanted, remove that folder, and run the same command again"
+                f"{self.uri}: has changed since a command on this machine ended before all was sent ({name} is not as "
+                f"it was); what it made lies in {self.folder}: copy what is wanted, remove that folder, and run the "
+                "same command again"
             )
-        self.send()
+        with enough_room(self.folder, WAY_OUT):
+            self.send()
+
+    def tell_of_sending(self) -> None:
+        """Says, once, to somebody who has stopped the command, what it is still doing."""
+        if self.uri and not self._told:
+            self._told = True
+            print(
+                f"results are still being sent to {self.uri}; stopped again, it leaves them to the next command",
+                file=sys.stderr,
+                flush=True,
+            )
 
     @contextlib.contextmanager
     def sending(self, every: float = EVERY) -> Iterator[None]:
@@ -138,7 +168,7 @@ class Mirror:
             while not over.wait(pause):
                 began = time.monotonic()
                 try:
-                    self.send()
+                    self.send(over)
                     told = False
                 except (StorageError, OSError) as error:  # `mirrored` tells, where it stays so
                     if not told:
@@ -151,19 +181,42 @@ class Mirror:
             thread.start()
         try:
             yield
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self.tell_of_sending()
+            raise
         finally:
             over.set()
             if self.uri:
                 thread.join()
 
-    def _send_one(self, name: str, stamp: Stamp) -> tuple[str, Stamp]:
-        path = self.folder / name
+    def _send_group(
+        self, group: dict[str, tuple[Path, Stamp]], note: Note, over: threading.Event | None = None
+    ) -> None:
+        """Sends files at once, by name -> from where and its stamp, and notes which have arrived."""
+        if not group or (over and over.is_set()):
+            return
+        for name, (_, (size, _)) in group.items():
+            note.begin(name, size)
+        write_note(note, self._note)
+
+        def work(name: str) -> tuple[str, Stat | None]:
+            return name, None if over and over.is_set() else self._send_one(name, group[name][0])
+
         try:
-            send(path, address(self.uri, name))
+            for name, there in together(work, group):
+                if there:
+                    note.arrive(name, group[name][1], there.stamp)
+        finally:
+            write_note(note, self._note)
+
+    def _send_one(self, name: str, path: Path) -> Stat:
+        try:
+            return send(path, address(self.uri, name))
         except StorageError:
             if path.is_file():  # else removed meanwhile, as the next call sees
                 raise
-        return name, stamp
+            return Stat(None, "")
 
     def _changed(self, files: dict[str, Stamp], sent: dict[str, Stamp]) -> list[str]:
         """The files that have not been sent as they are; of a hollow one its name alone is here."""
@@ -181,23 +234,15 @@ class Mirror:
             groups[next(late, 0)].append(name)
         return groups
 
-    def _is_changed_elsewhere(self, sent: dict[str, Stamp], files: dict[str, Stamp], there: dict[str, Stat]) -> bool:
-        """Whether something behind the URI is gone, or of a size that it never had while it was sent from here."""
-        for name in sent.keys() & files.keys():
-            if name not in there:
-                return True
-        for name in files.keys() & there.keys():
-            before, now, size = sent.get(name, [0])[0], files[name][0], there[name].size
-            if size is not None and not self._hollow(name) and not min(before, now) <= size <= max(before, now):
-                return True
-        return False
+    def _is_late(self, name: str) -> bool:
+        return any(fnmatch(name, pattern) for pattern in (*self._late, *self._witnesses))
 
     def _hollow_out(self, sent: dict[str, Stamp]) -> None:
         """Empties what has been sent a while ago, so that nobody is still making anything of it."""
         for name, (size, changed) in sent.items():
             path = self.folder / name
             settled = size and self._hollow(name) and time.time() - changed / 1e9 > LINGER
-            if settled and path.is_file() and _stamp(path) == [size, changed]:
+            if settled and path.is_file() and _stamp(path) == (size, changed):
                 _empty(path)
                 sent[name] = _stamp(path)
 
@@ -220,12 +265,6 @@ class Mirror:
             copies[name] = copy, stamp
         return copies
 
-    def _read_note(self) -> dict[str, Stamp]:
-        return json.loads(self._note.read_bytes()) if self._note.is_file() else {}
-
-    def _write_note(self, sent: dict[str, Stamp]) -> None:
-        write_json(self._note, sent, indent=None)
-
 
 def _empty(path: Path) -> None:
     """Leaves a file's name, older than all that is made of it."""
@@ -236,4 +275,4 @@ def _empty(path: Path) -> None:
 
 def _stamp(path: Path) -> Stamp:
     status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
+    return status.st_size, status.st_mtime_ns

@@ -1,9 +1,13 @@
+import errno
 import shutil
+from fnmatch import fnmatch
 
 import pytest
 
-from campus_seg.errors import ConfigError, OutputError, StorageError
+from campus_seg.errors import ConfigError, OutputError, StorageError, TrainingError
 from campus_seg.storage_folder import mirrored
+
+RUN = {"late": ("*.pth",), "witnesses": ("last_checkpoint",)}
 
 
 def names(bucket):
@@ -153,7 +157,7 @@ def test_a_kill_while_pictures_are_emptied_costs_none(bucket, monkeypatch):
 def test_what_was_killed_while_it_fetched_has_nothing_to_send(bucket, monkeypatch):
     bucket.objects = {"b/run/a": b"a", "b/run/b": b"b"}
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr("campus_seg.storage_mirror.Mirror._write_note", lambda *_: (_ for _ in ()).throw(Killed()))
+        patch.setattr("campus_seg.storage_mirror.write_note", lambda *_: (_ for _ in ()).throw(Killed()))
         with mirrored("s3://b/run"):
             pass
     puts = bucket.calls["put"]
@@ -181,3 +185,167 @@ def test_no_place_for_a_copy_is_one_line(bucket, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nope")
     with pytest.raises(ConfigError, match="no place for what is fetched .*XDG_CACHE_HOME"), mirrored("s3://b/run"):
         pass
+
+
+@pytest.mark.parametrize("error", [TrainingError("the loss is infinite"), KeyboardInterrupt(), ValueError("a fault")])
+def test_what_cannot_be_sent_hides_no_error_of_the_block(bucket, caplog, error):
+    with pytest.raises(type(error)) as raised, mirrored("s3://b/run") as mirror:
+        (mirror.folder / "a").write_bytes(b"a")
+        bucket.faults = [PermissionError("AccessDenied")]
+        raise error
+    assert raised.value is error
+    assert "access is refused" in caplog.text and f"what has not arrived lies in {mirror.folder}" in caplog.text
+    with mirrored("s3://b/run"):
+        assert names(bucket) == ["a"]
+
+
+def test_who_stops_a_command_is_told_once_that_results_are_being_sent(bucket, capsys):
+    with pytest.raises(KeyboardInterrupt), mirrored("s3://b/run") as mirror, mirror.sending(every=60):
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err.count("results are still being sent to s3://b/run") == 1
+    with pytest.raises(ConfigError), mirrored("s3://b/run"):
+        raise ConfigError("a key")
+    assert "still being sent" not in capsys.readouterr().err
+
+
+def test_a_full_disk_as_the_last_is_sent_is_one_line_and_the_next_command_goes_on(bucket, monkeypatch):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    told = pytest.raises(OutputError, match="make room, and run the same command again")
+    with monkeypatch.context() as patch, told, mirrored("s3://b/run") as mirror:
+        (mirror.folder / "a").write_bytes(b"a")
+        patch.setattr("campus_seg.storage_mirror.write_note", lambda *_: (_ for _ in ()).throw(full))
+    with monkeypatch.context() as patch, pytest.raises(OutputError, match="make room"):
+        patch.setattr("campus_seg.storage_mirror.Mirror.send", lambda *_: (_ for _ in ()).throw(full))
+        with mirrored("s3://b/run"):
+            pytest.fail("the work began")
+    with mirrored("s3://b/run"):
+        assert names(bucket) == ["a"]
+
+
+def refused(bucket, monkeypatch, work, but="nothing", **options):
+    """A command whose server refuses, after some work, all that does not match a pattern."""
+    put = bucket.put_file
+
+    def put_file(self, lpath, rpath, **kwargs):
+        if not fnmatch(rpath, but):
+            raise PermissionError("AccessDenied")
+        put(self, lpath, rpath)
+
+    with monkeypatch.context() as patch, pytest.raises(StorageError), mirrored("s3://b/run", **options) as mirror:
+        work(mirror)
+        patch.setattr(bucket, "put_file", put_file)
+    return mirror.folder
+
+
+@pytest.mark.parametrize("but", ["nothing", "*/predictions.json", "*/new"])
+def test_a_list_that_is_not_fetched_and_gets_shorter_outlives_an_outage(bucket, monkeypatch, but):
+    bucket.objects = {"b/run/overlay/a.jpg": b"a", "b/run/predictions.json": b"a long list", "b/run/other": b"x"}
+
+    def work(mirror):
+        (mirror.folder / "predictions.json").write_bytes(b"[]")
+        (mirror.folder / "new").write_bytes(b"new")
+
+    refused(bucket, monkeypatch, work, but, wanted=is_picture, hollow=is_picture)
+    with mirrored("s3://b/run", wanted=is_picture, hollow=is_picture):
+        assert bucket.objects["b/run/predictions.json"] == b"[]" and bucket.objects["b/run/new"] == b"new"
+    assert bucket.objects["b/run/other"] == b"x"
+
+
+@pytest.mark.parametrize("later", [b"[]", b"a far longer list"])
+def test_what_arrived_without_an_answer_before_a_kill_is_not_taken_for_anothers(bucket, monkeypatch, later):
+    put = bucket.put_file
+
+    def arrives(self, lpath, rpath, **kwargs):
+        put(self, lpath, rpath)
+        raise PermissionError("the answer is lost")
+
+    def work(mirror):
+        (mirror.folder / "list").write_bytes(b"a long list")
+        with monkeypatch.context() as patch, pytest.raises(StorageError):
+            patch.setattr(bucket, "put_file", arrives)
+            mirror.send()
+        (mirror.folder / "list").write_bytes(later)
+
+    bucket.objects = {"b/run/list": b"1"}
+    killed(monkeypatch, work)
+    assert bucket.objects == {"b/run/list": b"a long list"}
+    with mirrored("s3://b/run"):
+        assert bucket.objects == {"b/run/list": later}
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"model_0000009.pth": b"theirs"},
+        {"last_checkpoint": b"model_0000009.pth"},
+        {"log.txt": b"1th"},  # as long as what was not sent from here
+        {"log.txt": b"1 and theirs", "model_0000009.pth": b"theirs", "last_checkpoint": b"model_0000009.pth"},
+    ],
+)
+def test_a_run_that_another_machine_took_on_is_not_overwritten(bucket, monkeypatch, elsewhere):
+    bucket.objects = {"b/run/log.txt": b"1", "b/run/model_0000002.pth": b"2", "b/run/last_checkpoint": b"2.pth"}
+
+    def work(mirror):
+        (mirror.folder / "log.txt").write_bytes(b"1us")
+        (mirror.folder / "model_0000005.pth").write_bytes(b"ours")
+        (mirror.folder / "last_checkpoint").write_bytes(b"model_0000005.pth")
+
+    folder = killed(monkeypatch, work, **RUN)
+    bucket.objects |= {f"b/run/{name}": content for name, content in elsewhere.items()}
+    there = dict(bucket.objects)
+    told = f"s3://b/run: has changed since .* lies in {folder}: copy what is wanted"
+    with pytest.raises(ConfigError, match=told), mirrored("s3://b/run", **RUN):
+        pytest.fail("the work began")
+    assert bucket.objects == there
+
+
+def test_what_others_put_beside_a_run_keeps_nothing_from_being_sent(bucket, monkeypatch):
+    bucket.objects = {"b/run/log.txt": b"1"}
+    killed(monkeypatch, lambda mirror: (mirror.folder / "log.txt").write_bytes(b"12"), **RUN)
+    bucket.objects["b/run/notes.md"] = b"theirs"
+    with mirrored("s3://b/run", **RUN):
+        assert bucket.objects == {"b/run/log.txt": b"12", "b/run/notes.md": b"theirs"}
+
+
+def test_stamps_that_a_list_puts_in_another_way_are_no_change(bucket, monkeypatch):
+    bucket.objects = {"b/run/log.txt": b"1"}
+
+    def work(mirror):
+        (mirror.folder / "a").write_bytes(b"a")
+        mirror.send()
+        (mirror.folder / "b").write_bytes(b"b")
+
+    killed(monkeypatch, work)
+    find = bucket.find
+
+    def put_differently(self, path, detail=False, **kwargs):
+        found = find(self, path, detail)
+        return {key: {**told, "ETag": f"W/{told['ETag']}"} if key == "b/run/a" else told for key, told in found.items()}
+
+    monkeypatch.setattr(bucket, "find", put_differently)
+    with mirrored("s3://b/run"):
+        assert names(bucket) == ["a", "b", "log.txt"]
+
+
+def test_commands_that_only_read_do_not_exclude_each_other_or_one_that_writes(bucket):
+    bucket.objects = {"b/run/a": b"a"}
+    reading = {"writes": False}
+    with (
+        mirrored("s3://b/run") as own,
+        mirrored("s3://b/run", **reading) as one,
+        mirrored("s3://b/run", **reading) as two,
+    ):
+        assert len({own.folder, one.folder, two.folder}) == 3
+        assert all((mirror.folder / "a").read_bytes() == b"a" for mirror in (own, one, two))
+    assert not one.folder.exists() and not two.folder.exists()
+
+
+def test_a_command_that_only_reads_tells_once_of_what_is_still_to_be_sent(bucket, monkeypatch, caplog):
+    with mirrored("s3://b/run"):
+        pass
+    with mirrored("s3://b/run", writes=False):
+        assert not caplog.text
+    folder = killed(monkeypatch, lambda mirror: (mirror.folder / "a").write_bytes(b"a"))
+    with mirrored("s3://b/run", writes=False):
+        pass
+    assert caplog.text.count("has not sent all to it") == 1 and str(folder) in caplog.text

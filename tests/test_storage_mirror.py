@@ -1,5 +1,6 @@
 import logging
 import os
+import threading
 import time
 
 from campus_seg import storage_mirror
@@ -141,3 +142,27 @@ def test_a_file_that_goes_while_files_are_looked_for_or_sent_stops_nothing(bucke
             patch.setattr(storage_mirror, "_stamp", goes_at_a_look)
             mirror.send()
     assert names(bucket) == ["a"]
+
+
+def test_a_command_that_ends_waits_for_what_is_on_the_way_alone_and_sends_nothing_twice(bucket, monkeypatch):
+    put, begun, free = bucket.put_file, [], threading.Event()
+
+    def slow(self, lpath, rpath, **kwargs):
+        begun.append(rpath)
+        free.wait(10)
+        put(self, lpath, rpath)
+
+    with mirrored("s3://b/run") as mirror:
+        for number in range(40):
+            (mirror.folder / f"{number:02}").write_bytes(b"a")
+        monkeypatch.setattr(bucket, "put_file", slow)
+        over = threading.Event()
+        thread = threading.Thread(target=mirror.send, args=(over,))
+        thread.start()
+        while len(begun) < 16:
+            time.sleep(0.01)
+        over.set()
+        free.set()
+        thread.join()
+        assert len(begun) == len(bucket.objects) == 16
+    assert len(begun) == len(bucket.objects) == 40
