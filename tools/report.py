@@ -56,8 +56,10 @@ def main(argv=None):
     if args.compare and args.opts:
         raise ConfigError("--opts: go with --config-file; --compare takes no keys")
     require_detectron2()
-    from campus_seg.atomic_writes import enough_room
+    from campus_seg.atomic_writes import check_output_file, enough_room
 
+    if args.output:
+        check_output_file(args.output)
     with enough_room(args.output or "report", "run it again"):
         if args.compare:
             compare(args.compare, args.output)
@@ -72,15 +74,18 @@ def report(config_file, opts):
     """Writes the page of a run, and first what an earlier version did not: the analyses of its evaluations."""
     from campus_seg.atomic_writes import check_output_folder
     from campus_seg.config import load_config
+    from campus_seg.engine.best import BEST_FILE
     from campus_seg.engine.sending import ORDER
     from campus_seg.evaluation.report import write_report
     from campus_seg.evaluation.run_analysis import write_analyses
     from campus_seg.evaluation.run_files import RunFiles, is_of_run
-    from campus_seg.modeling.checkpoint import is_periodic
     from campus_seg.storage_folder import mirrored
 
+    def wanted(name):  # of the models, that whose iteration the page tells
+        return is_of_run(name) and (not name.endswith(".pth") or name == BEST_FILE)
+
     cfg = load_config(config_file, opts)
-    with mirrored(cfg.OUTPUT_DIR, wanted=lambda name: is_of_run(name) and not is_periodic(name), **ORDER) as mirror:
+    with mirrored(cfg.OUTPUT_DIR, wanted=wanted, **ORDER) as mirror:
         cfg.OUTPUT_DIR = str(mirror.folder)
         check_output_folder(mirror.folder)
         run = RunFiles(mirror.folder)
@@ -100,28 +105,19 @@ def evaluated_split(predictions):
 
 def judge(config_file, predictions, split, output, opts):
     """Prints what predictions in a file are worth by the labels of a run's photos; writes it as JSON where asked."""
-    from detectron2.utils.logger import create_small_table
-
-    from campus_seg.atomic_writes import check_output_folder, write_json
+    from campus_seg.atomic_writes import write_json
     from campus_seg.config import load_config
     from campus_seg.data.datasets import dataset_name
+    from campus_seg.evaluation.printed import figures_lines
     from campus_seg.evaluation.run_analysis import analyse_predictions
     from campus_seg.evaluation.run_files import is_record
     from campus_seg.storage_folder import mirrored
 
     cfg = load_config(config_file, opts)
-    if output:
-        check_output_folder(output.parent)
     with mirrored(cfg.OUTPUT_DIR, wanted=is_record, writes=False) as mirror:
         cfg.OUTPUT_DIR = str(mirror.folder)
         analysis = analyse_predictions(cfg, dataset_name(split), predictions)
-    for task, figures in analysis["figures"].items():
-        known = {name: value for name, value in figures.items() if name.startswith("AP") and value is not None}
-        print(f"{task}, {analysis['photos']} {split} photos, {analysis['objects']} objects:")
-        print(create_small_table(known) if known else "no object to judge by")
-    for entry in analysis["by_class"]:
-        ap = entry["figures"]["segm"]["AP"]
-        print(f"  {entry['name']}: {entry['reason'] if ap is None else f'mask AP {ap:.1f}'}")
+    print(*figures_lines(analysis, split), sep="\n")
     if output:
         write_json(output, analysis, indent=None)
         print(f"{output} has all figures")
@@ -131,34 +127,24 @@ def compare(folders, output):
     """Prints how runs differ from the first, and writes it as a page."""
     from campus_seg.atomic_writes import check_output_folder
     from campus_seg.engine.sending import ORDER
+    from campus_seg.evaluation.printed import comparison_lines
     from campus_seg.evaluation.report import write_comparison
     from campus_seg.evaluation.run_comparison import compare_runs
     from campus_seg.evaluation.run_files import RunFiles, is_record
     from campus_seg.storage_folder import mirrored
 
     with ExitStack() as stack:
-        writes = [not output and folder == folders[-1] for folder in folders]
+        last = None if output else len(folders) - 1  # which takes the page
         mirrors = [
-            stack.enter_context(mirrored(folder, wanted=is_record, writes=written, **ORDER))
-            for folder, written in zip(folders, writes, strict=True)
+            stack.enter_context(mirrored(folder, wanted=is_record, writes=number == last, **ORDER))
+            for number, folder in enumerate(folders)
         ]
         page = output or mirrors[-1].folder / "report" / "comparison.html"
         check_output_folder(page.parent)
         compared = compare_runs([RunFiles(mirror.folder, mirror.uri) for mirror in mirrors])
-        tell(compared)
+        print(*comparison_lines(compared), sep="\n")
         write_comparison(compared, page)
     print(f"{output or f'{mirrors[-1].shown}/report/comparison.html'} (open it in a browser) says it by class")
-
-
-def tell(compared):
-    """Prints how runs differ."""
-    print(f"Mask AP on the {compared.photos} {compared.split} photos that all runs were evaluated on")
-    print(f"  {compared.overall[0].first:5.1f}  {compared.base.place}")
-    for run, difference in zip(compared.others, compared.overall, strict=True):
-        interval = f"95 % of draws {difference.low:+.1f} to {difference.high:+.1f}"
-        print(f"  {difference.second:5.1f}  {run.place} ({difference.value:+.1f}, {interval}: {difference.verdict})")
-    if compared.left_out:
-        print(f"  Left out, since not all runs know them: {', '.join(compared.left_out)}")
 
 
 if __name__ == "__main__":

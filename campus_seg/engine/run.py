@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import math
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import NamedTuple
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.modeling import build_model
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.env import seed_all_rng
@@ -19,31 +17,25 @@ from detectron2.utils.logger import setup_logger
 from campus_seg.atomic_writes import check_output_folder, remove_leftovers, replacing
 from campus_seg.config import CONFIG_FILE, SPLIT_FILE, export_options
 from campus_seg.data.datasets import REPORT_FILE, choose_splits, dataset_name, fit_config, write_datasets
-from campus_seg.data.groups import name_pattern
-from campus_seg.data.mapper import CampusMapper
-from campus_seg.data.sampler import SAMPLERS
 from campus_seg.data.split_file import read_split
 from campus_seg.data.splits import SPLITS
-from campus_seg.engine.best import BEST_FILE, check_best_keys
+from campus_seg.engine.best import BEST_FILE
 from campus_seg.engine.mixed_precision import resolve_precision
 from campus_seg.engine.preflight import log_counts
 from campus_seg.engine.resume import (
-    check_restorable,
     keep_keys,
     read_json,
     take_earlier_import,
     training_splits,
 )
+from campus_seg.engine.run_checks import check_keys, check_model, check_training_split
 from campus_seg.engine.schedule import Remark, photos_an_epoch, resolve_schedule
 from campus_seg.errors import ConfigError
-from campus_seg.evaluation.cocoeval import check_backend
 from campus_seg.evaluation.evaluator import inference_folder
 from campus_seg.evaluation.thresholds import THRESHOLDS_FILE
 from campus_seg.label_studio.export import Export, read_export
 from campus_seg.metrics_file import METRICS_FILE
 from campus_seg.modeling.checkpoint import checkpoint_files, is_checkpoint
-from campus_seg.modeling.mini_backbone import register_mini_backbone
-from campus_seg.modeling.weights import load_weights
 from campus_seg.modeling.weights_file import read_checkpoint
 from campus_seg.storage_cache import local_path
 
@@ -92,12 +84,12 @@ def prepare_run(
         check_not_begun(output_dir, (path.name for path in output_dir.iterdir()))
     goes_on = begun and resume and not eval_only
     remarks = keep_keys(cfg, output_dir, given) if goes_on else []
-    _check_keys(cfg, eval_only, processes)
+    check_keys(cfg, eval_only, processes)
     if (goes_on or eval_only) and (output_dir / REPORT_FILE).is_file():
         training = take_earlier_import(cfg, output_dir)
         if not eval_only:
             remarks += _fit_schedule(cfg, training, given, begins=not goes_on)
-        _check_model(cfg, eval_only, goes_on)
+        check_model(cfg, eval_only, goes_on)
         if goes_on:
             remove_leftovers(output_dir)
         return Prepared(remarks=remarks)
@@ -109,12 +101,12 @@ def prepare_run(
     fit_config(cfg, export.classes, splits)
     starts = False
     if not eval_only:
-        _check_training_split(cfg, export, splits)
+        check_training_split(cfg, export, splits)
         remarks += _fit_schedule(cfg, _training_photos(cfg, export, splits), given, begins=not goes_on)
         starts = bool(cfg.MODEL.WEIGHTS) and not goes_on
     if starts:
         read_checkpoint(cfg.MODEL.WEIGHTS)  # fetches it, once for all processes, and says what is wrong with it
-    _check_model(cfg, eval_only, goes_on)
+    check_model(cfg, eval_only, goes_on)
     if not (eval_only or goes_on):
         remarks += resolve_precision(cfg, given)
     if not eval_only:
@@ -148,39 +140,6 @@ def _forget_earlier(output_dir: Path) -> None:
             path.unlink()
 
 
-def _check_keys(cfg: CfgNode, eval_only: bool, processes: int) -> None:
-    batch = cfg.SOLVER.IMS_PER_BATCH
-    if batch % processes and not eval_only:
-        raise ConfigError(
-            f"SOLVER.IMS_PER_BATCH {batch}: the {processes} processes take equal shares of each batch; give a multiple "
-            f"of {processes}, such as {math.ceil(batch / processes) * processes}"
-        )
-    if cfg.SOLVER.REFERENCE_WORLD_SIZE:
-        raise ConfigError(
-            f"SOLVER.REFERENCE_WORLD_SIZE {cfg.SOLVER.REFERENCE_WORLD_SIZE}: the batch is what SOLVER.IMS_PER_BATCH "
-            "says, whatever the number of processes; set it to 0"
-        )
-    if cfg.CAMPUS.OPTIMIZER not in ("SGD", "AdamW"):
-        raise ConfigError(f"CAMPUS.OPTIMIZER {cfg.CAMPUS.OPTIMIZER!r}: choose SGD or AdamW")
-    if cfg.DATALOADER.SAMPLER_TRAIN not in SAMPLERS:
-        raise ConfigError(f"DATALOADER.SAMPLER_TRAIN {cfg.DATALOADER.SAMPLER_TRAIN!r}: choose {' or '.join(SAMPLERS)}")
-    if eval_only and not cfg.MODEL.WEIGHTS:
-        raise ConfigError("MODEL.WEIGHTS is empty: --eval-only wants a run's config.yaml, or the weights with it")
-    known = {dataset_name(split) for split in SPLITS}
-    unknown = sorted({*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST} - known)
-    if unknown:
-        raise ConfigError(f"DATASETS: no dataset is called {unknown[0]}; there are {', '.join(sorted(known))}")
-    if cfg.TEST.PRECISE_BN.ENABLED and not eval_only:
-        raise ConfigError(
-            "TEST.PRECISE_BN.ENABLED True: its photos are drawn outside the training's order, which a run that goes on "
-            "could not repeat; set it to False"
-        )
-    check_best_keys(cfg)
-    check_backend(cfg.CAMPUS.EVALUATION.BACKEND)
-    name_pattern(cfg.CAMPUS.GROUP_BY)
-    CampusMapper(cfg, is_train=not eval_only)  # says what is wrong with sizes and augmentations
-
-
 def _training_photos(cfg: CfgNode, export: Export, splits: dict[str, list[str]]) -> list[dict]:
     """The training photos of an export that is not written yet, as `photos_an_epoch` takes them."""
     names = {name for split in training_splits(cfg) for name in splits[split]}
@@ -203,41 +162,6 @@ def _fit_schedule(cfg: CfgNode, training: list[dict], given: Collection[str], *,
             )
         )
     return remarks
-
-
-def _check_training_split(cfg: CfgNode, export: Export, splits: dict[str, list[str]]) -> None:
-    names = {name for split in training_splits(cfg) for name in splits[split]}
-    if names and not any(photo.annotations for photo in export.photos if photo.name in names):
-        raise ConfigError(
-            "no photo for training holds an object: those that do are in others of train, val and test, by "
-            f"DATASETS.TRAIN {list(cfg.DATASETS.TRAIN)} and CAMPUS.SPLIT_FILE {cfg.CAMPUS.SPLIT_FILE!r}; label more "
-            "photos, or change these"
-        )
-
-
-def _check_model(cfg: CfgNode, eval_only: bool, goes_on: bool) -> None:
-    """Builds the model once, and makes sure of what it is to load, while nothing is written yet.
-
-    On the CPU: the command of several processes would keep its hold on a GPU that one of them needs.
-    """
-    register_mini_backbone()
-    probe = cfg.clone()
-    probe.defrost()
-    probe.MODEL.DEVICE = "cpu"
-    try:
-        device = torch.device(cfg.MODEL.DEVICE)
-        model = build_model(probe)
-    except (KeyError, ValueError, AssertionError, RuntimeError, TypeError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ConfigError(f"the model cannot be built ({reason}); check the MODEL and CAMPUS keys") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"MODEL.DEVICE {device}: the number of GPUs here is {torch.cuda.device_count()}; give cpu, or one of them"
-        )
-    if eval_only:
-        load_weights(model, cfg.MODEL.WEIGHTS, cfg.CAMPUS.CLASSES)
-    elif goes_on:
-        check_restorable(cfg, model)
 
 
 def setup_run(cfg: CfgNode, args: argparse.Namespace) -> None:

@@ -7,27 +7,29 @@ from typing import Any
 
 import msgspec
 
-from campus_seg.config import CLASSES_FILE, SPLIT_FILE
-from campus_seg.data.datasets import REPORT_FILE, coco_file, dataset_name, image_folder
+from campus_seg.config import CLASSES_FILE, CONFIG_FILE, SPLIT_FILE
+from campus_seg.data.datasets import IMPORT_FOLDER, REPORT_FILE, coco_file, dataset_name, image_folder
 from campus_seg.data.splits import SPLITS
 from campus_seg.errors import EvaluationError
 from campus_seg.evaluation.evaluator import RESULTS_FILE, inference_folder
 from campus_seg.evaluation.predictions import read_predictions
 from campus_seg.evaluation.run_analysis import ANALYSIS_FILE
+from campus_seg.evaluation.thresholds import THRESHOLDS_FILE
 from campus_seg.metrics_file import METRICS_FILE, read_metrics
+from campus_seg.modeling.checkpoint import TAG
 from campus_seg.storage import place
 
 # All that a run leaves: what else lies in a bucket beside it is no part of it.
-NAMES = re.compile(
-    r"(import|inference|report)/.+|model_\w+\.pth|last_checkpoint|config\.yaml|losses\.png|events\.out\.tfevents.*|"
-    r"log\.txt.*|(classes|split|import_report|metrics|thresholds)\.json"
+FILES = {TAG, CONFIG_FILE, CLASSES_FILE, SPLIT_FILE, REPORT_FILE, METRICS_FILE, THRESHOLDS_FILE, "losses.png"}
+OTHERS = re.compile(  # a name may hold line breaks
+    rf"({IMPORT_FOLDER}|inference|report)/.+|model_\w+\.pth|events\.out\.tfevents.*|log\.txt.*", re.DOTALL
 )
 JUDGED = ("test", "val", "train")  # splits by how much their figures say
 
 
 def is_of_run(name: str) -> bool:
     """Whether a file of a run's folder, by its name with "/", is the run's own."""
-    return bool(NAMES.fullmatch(name))
+    return name in FILES or bool(OTHERS.fullmatch(name))
 
 
 def is_record(name: str) -> bool:

@@ -104,9 +104,39 @@ def test_runs_in_a_bucket_are_compared_by_their_records_alone(bucket, tmp_path, 
     assert bucket.calls["get"] == records
     page = bucket.objects.pop("b/second/report/comparison.html").decode()
     assert bucket.objects == before and "s3://b/first" in page
-    with pytest.raises(SystemExit):
-        report(["--compare", "s3://b/first", "s3://b/second", "--output", "s3://b/page.html"])
-    assert "s3://b: a folder on this machine is wanted here" in capsys.readouterr().err
+    for output in ("s3://b/page.html", "s3://page.html"):
+        with pytest.raises(SystemExit):
+            report(["--compare", "s3://b/first", "s3://b/second", "--output", output])
+        assert f"{output}: a file on this machine is wanted here" in capsys.readouterr().err
+    report(["--compare", "s3://b/first", "s3://b/first"])
+    assert capsys.readouterr().out.count("  s3://b/first") == 2
+
+
+def test_the_page_of_a_run_in_a_bucket_takes_its_best_model_alone(bucket, tmp_path, monkeypatch):
+    write_judged_run(tmp_path / "run", draw_export(photos=40).write_zip(tmp_path / "export.zip"))
+    put(bucket, tmp_path / "run", "run")
+    for name in ("best", "best_before", "final", "0000001"):
+        bucket.objects[f"b/run/model_{name}.pth"] = b"large"
+    before, got, get_file = dict(bucket.objects), [], bucket.get_file
+    monkeypatch.setattr(bucket, "get_file", lambda self, key, *a, **k: (got.append(key), get_file(self, key, *a, **k)))
+    report(["--config-file", "s3://b/run/config.yaml"])
+    assert {key for key in got if key.endswith(".pth")} == {"b/run/model_best.pth"}
+    assert "b/run/report/index.html" in bucket.objects and before.keys() <= bucket.objects.keys()
+
+
+def test_all_that_a_run_leaves_is_its_own_and_nothing_else():
+    own = (
+        "import/images/a\nb.jpg",
+        "report/index.html",
+        "model_0000001.pth",
+        "last_checkpoint",
+        "split.json",
+        "log.txt",
+    )
+    assert all(map(is_of_run, own))
+    assert not any(
+        map(is_of_run, ("notes.md", "last_checkpoint.md", "model_x.pth.zip", "old/split.json", "a\nlog.txt"))
+    )
 
 
 def test_a_run_that_cannot_write_its_output_fails_before_training(bucket, export, capsys, monkeypatch):
