@@ -134,11 +134,9 @@ def compare(folders, output):
     from campus_seg.storage_folder import mirrored
 
     with ExitStack() as stack:
-        last = None if output else len(folders) - 1  # which takes the page
-        mirrors = [
-            stack.enter_context(mirrored(folder, wanted=is_record, writes=number == last, **ORDER))
-            for number, folder in enumerate(folders)
-        ]
+        others = [mirrored(folder, wanted=is_record, writes=False) for folder in folders[:-1]]
+        last = mirrored(folders[-1], wanted=is_record, writes=not output, **ORDER)
+        mirrors = [stack.enter_context(each) for each in (*others, last)]
         page = output or mirrors[-1].folder / "report" / "comparison.html"
         check_output_folder(page.parent)
         compared = compare_runs([RunFiles(mirror.folder, mirror.uri) for mirror in mirrors])
