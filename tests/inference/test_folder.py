@@ -14,13 +14,11 @@ from PIL import Image
 from pycocotools import mask as mask_util
 from pycocotools.coco import COCO
 
-from campus_seg.errors import ConfigError, StorageError
-from campus_seg.inference import folder
+from campus_seg.errors import ConfigError
 from campus_seg.inference.folder import as_the_first_sees_it, mask_photos
 from campus_seg.inference.inputs import InputPhoto, find_photos
 from campus_seg.inference.selection import Selection
 from campus_seg.palette import class_colors
-from campus_seg.photos import PhotoError, read_photo
 
 
 @pytest.fixture
@@ -309,24 +307,3 @@ def test_processes_share_out_what_the_first_one_sees(monkeypatch):
     assert mine == ([photos[0], photos[2]], [videos[1]])
     with pytest.raises(ConfigError, match="--input: d is not there for all processes"):
         as_the_first_sees_it(left[:1], photos[:3], videos)
-
-
-@pytest.mark.parametrize(("order", "ends"), [("rrr", True), ("rbrr", True), ("rrarr", False)])
-def test_several_photos_in_a_row_that_a_server_refuses_end_the_command(tmp_path, monkeypatch, order, ends):
-    """One called r is refused, b is damaged, which says nothing of the server, and a is sound."""
-
-    def read(path):
-        if path.stem.endswith("r"):
-            raise PhotoError("cannot be read: the server refuses this file", refused=True)
-        return read_photo(path)
-
-    for number, kind in enumerate(order):
-        draw(tmp_path / "photos" / f"{number}{kind}.png")
-        if kind == "b":
-            (tmp_path / "photos" / f"{number}{kind}.png").write_bytes(b"no photo")
-    monkeypatch.setattr(folder, "read_photo", read)
-    if ends:
-        with pytest.raises(StorageError, match=f"{len(order) - 1}r.png: cannot be read.*so are the 2 before it"):
-            mask(tmp_path / "photos", tmp_path / "out")
-    else:
-        assert counted_as(mask(tmp_path / "photos", tmp_path / "out"))[::2] == (1, 4)

@@ -7,10 +7,12 @@ import pytest
 from masked_folders import CLASSES, counted_as, draw, failures_of, files, mask, predict
 
 from campus_seg.atomic_writes import replacing
-from campus_seg.errors import ConfigError, OutputError
+from campus_seg.errors import ConfigError, OutputError, StorageError
+from campus_seg.inference import folder
 from campus_seg.inference.folder import mask_photos
 from campus_seg.inference.inputs import find_photos
 from campus_seg.inference.selection import Selection
+from campus_seg.photos import PhotoError, read_photo
 
 
 def test_a_picture_is_never_left_half_written(tmp_path, monkeypatch):
@@ -172,3 +174,24 @@ def test_a_disk_that_is_full_at_the_end(tmp_path, name, monkeypatch):
     assert not [key for key in left if ".part" in key]
     mask(tmp_path / "photos", output)
     assert files(output) == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("order", "ends"), [("rrr", True), ("rbrr", True), ("rrarr", False)])
+def test_several_photos_in_a_row_that_a_server_refuses_end_the_command(tmp_path, monkeypatch, order, ends):
+    """One called r is refused, b is damaged, which says nothing of the server, and a is sound."""
+
+    def read(path):
+        if path.stem.endswith("r"):
+            raise PhotoError("cannot be read: the server refuses this file", refused=True)
+        return read_photo(path)
+
+    for number, kind in enumerate(order):
+        draw(tmp_path / "photos" / f"{number}{kind}.png")
+        if kind == "b":
+            (tmp_path / "photos" / f"{number}{kind}.png").write_bytes(b"no photo")
+    monkeypatch.setattr(folder, "read_photo", read)
+    if ends:
+        with pytest.raises(StorageError, match=f"{len(order) - 1}r.png: cannot be read.*so are the 2 before it"):
+            mask(tmp_path / "photos", tmp_path / "out")
+    else:
+        assert counted_as(mask(tmp_path / "photos", tmp_path / "out"))[::2] == (1, 4)
