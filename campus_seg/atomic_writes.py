@@ -155,5 +155,6 @@ def check_output_file(path: Path | str) -> None:
 def _check_of_this_machine(path: Path | str, what: str) -> None:
     if uri := URI.match(str(path)):
         raise ConfigError(
-            f"{uri[1]}//{uri[2]}: a {what} on this machine is wanted here; bring it to a bucket afterwards"
+            f"{uri[1]}//{uri[2]}: a {what} on this machine is wanted here; bring it to a bucket afterwards "
+            f"(where a URI is taken, it begins with {uri[1]}//)"
         )

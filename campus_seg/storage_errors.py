@@ -25,6 +25,7 @@ PASSING = {"IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch"}  # of wha
 NO_BUCKET = {"NoSuchBucket", "InvalidBucketName", "ContainerNotFound"}
 REFUSALS = {"401", "403", "451"}
 UNREACHABLE = {"EndpointConnectionError", "ClientConnectorError", "ClientConnectorDNSError", "gaierror"}
+NO_ADDRESS = "Invalid endpoint"  # what botocore says of AWS_ENDPOINT_URL, by a ValueError
 
 
 class ShortReadError(OSError):
@@ -43,6 +44,7 @@ def is_final(error: Exception) -> bool:
         isinstance(error, (*FINAL, CampusError, TypeError, ImportError))
         or _names(error) & FINAL_NAMES
         or no_room(error)
+        or NO_ADDRESS in str(error)
         or (isinstance(error, OSError) and error.errno in (errno.EINVAL, errno.EACCES, errno.EPERM, errno.EROFS))
     )
 
@@ -98,6 +100,8 @@ def reason(error: Exception, library: str, settings: str, server: str = "") -> s
         return f"access is refused; set {settings}, and let that key read here, and write where results go"
     if isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError)) or "404" in told:
         return f"there is no such file or folder; correct the name after the {place}{server}"
+    if NO_ADDRESS in str(error):
+        return f"the server's address begins with http:// or https://; correct AWS_ENDPOINT_URL{server}"
     if names & UNREACHABLE or isinstance(error, ConnectionRefusedError):
         return f"the server cannot be reached; see to the network and the name{server}"
     if isinstance(error, TimeoutError) or any("Timeout" in name for name in names):

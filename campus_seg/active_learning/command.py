@@ -5,9 +5,9 @@ from pathlib import Path
 
 from campus_seg.active_learning.observer import Observer
 from campus_seg.active_learning.ranking import Ranking, rank_tasks, write_ranking
-from campus_seg.atomic_writes import check_output_folder
+from campus_seg.atomic_writes import check_output_file
 from campus_seg.config import load_config, use_run_weights
-from campus_seg.errors import ConfigError, ExportError
+from campus_seg.errors import ExportError
 from campus_seg.inference.predictor import Predictor
 from campus_seg.label_studio.checking import naming_arguments, printable
 from campus_seg.label_studio.client import Client
@@ -31,9 +31,7 @@ def rank_export(args: argparse.Namespace, client: Client | None) -> int:
     Raises:
         CampusError: the export, the run or a key cannot be used, no task is unlabelled, or the project takes no scores.
     """
-    if args.output.is_dir():
-        raise ConfigError(f"{args.output}: is a folder; give a .csv with --output")
-    check_output_folder(args.output.parent)
+    check_output_file(args.output)
     cfg = load_config(args.config_file, args.opts)
     use_run_weights(cfg, args.config_file, args.opts)
     cfg.freeze()

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from campus_seg.active_learning.observer import Observer
 from campus_seg.active_learning.order import order_photos
 from campus_seg.active_learning.uncertainty import Look
-from campus_seg.atomic_writes import check_output_folder, replacing, write_json
+from campus_seg.atomic_writes import check_output_file, replacing, write_json
 from campus_seg.benchmarks.curves import Arm, as_json, draw_export, first_reached, prepare
 from campus_seg.benchmarks.training import CLASSES
 from campus_seg.benchmarks.transfer import SMALL, learn_known
@@ -118,7 +118,7 @@ def measure_rank(args: argparse.Namespace) -> dict[str, Any]:
     if most > args.photos:
         raise ConfigError(f"--photos {args.photos}: {most} are to be labelled in the end; give more, or fewer --rounds")
     if args.picture:
-        check_output_folder(args.picture.parent)
+        check_output_file(args.picture)
     register_mini_backbone()
     opts = [*SMALL, *ENGINE, *args.opts]
     with tempfile.TemporaryDirectory() as scratch:

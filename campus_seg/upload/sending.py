@@ -16,13 +16,12 @@ from campus_seg.errors import GOES_ON, StorageError
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.label_studio.cache import PhotoCache
 from campus_seg.photos import PhotoError
-from campus_seg.storage import stopping
+from campus_seg.storage import IN_A_ROW, stopping
 from campus_seg.storage_objects import THREADS, Stat, address, check_writable, fetch, file_md5, listing, remove, send
 from campus_seg.upload.ahead import ahead
 from campus_seg.upload.preparing import Changes, Prepared, Preparer, large_photos
 
 MEMORY = "md5 of an object"
-IN_A_ROW = 3  # photos that the server does not take: it is not their fault
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 TAKEN = (
     "another photo is there by this name, or this one as sent with other options (--strip-gps, --max-size); rename it, "

@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 
-from campus_seg.atomic_writes import check_output_folder, write_json
+from campus_seg.atomic_writes import check_output_file, write_json
 from campus_seg.errors import ConfigError
 from campus_seg.storage import is_uri
 from campus_seg.storage_objects import check_writable, parent, write_bytes
@@ -31,14 +30,12 @@ def check_tasks(path: str, uri: str) -> None:
             f"--tasks: Label Studio labels photos in buckets (s3://, gs://, az://), and none behind {scheme}://; "
             "leave it out, and import the photos themselves"
         )
-    if not is_uri(path) and Path(path).is_dir():
-        raise ConfigError(f"--tasks {path}: is a folder; name a file, such as {path}/tasks.json")
     if not path.lower().endswith(".json"):
         raise ConfigError(f"--tasks {path}: Label Studio imports these as JSON; give a name that ends with .json")
     if is_uri(path):
         check_writable(parent(path))
     else:
-        check_output_folder(Path(path).parent)
+        check_output_file(path)
 
 
 def write_tasks(path: str, places: Iterable[str]) -> int:

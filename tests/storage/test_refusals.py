@@ -107,6 +107,12 @@ def test_a_profile_that_is_not_there(bucket, photos, monkeypatch, capsys):
     assert "AWS_PROFILE" in refused(capsys, photos_main, "upload", photos, WALK)
 
 
+def test_an_address_without_a_scheme(use, photos, capsys):
+    use(KEY_ID, SECRET, "127.0.0.1:5123")
+    said = refused(capsys, photos_main, "upload", photos, WALK)
+    assert "begins with http:// or https://; correct AWS_ENDPOINT_URL" in said
+
+
 def test_a_server_that_is_not_there(use, photos, capsys):
     address = f"http://127.0.0.1:{free_port()}"
     use(KEY_ID, SECRET, address)

@@ -106,7 +106,7 @@ def put_a_folder_in_the_way(project):
         (break_photos, "none of its unlabelled photos can be read, such as"),
         (label_all, "no task in it is unlabelled"),
         (take_weights_away, "no model_best.pth or model_final.pth beside it"),
-        (put_a_folder_in_the_way, "is a folder; give a .csv with --output"),
+        (put_a_folder_in_the_way, "is a folder; give a file"),
     ],
 )
 def test_what_cannot_be_ranked_has_status_2_and_one_line(spoil, message, project, capsys):
