@@ -10,9 +10,9 @@ from urllib.request import url2pathname
 import torch
 from detectron2.utils.file_io import Detectron2Handler, PathManager
 
-from campus_seg.errors import WeightsError
+from campus_seg.errors import StorageError, WeightsError
 from campus_seg.path_handler import register_storage
-from campus_seg.storage import is_uri
+from campus_seg.storage import is_http, is_uri
 from campus_seg.storage_cache import local_path
 
 # All that a pickle of numpy arrays in plain containers needs; whatever else a pickle names could run code.
@@ -108,7 +108,12 @@ def _fetch(path: str) -> Path:
         return Path(url2pathname(urlsplit(path).path))
     register_storage()
     if is_uri(path):  # not by PathManager, whose copies of http:// are kept for good and by names without their hosts
-        return local_path(path)
+        try:
+            return local_path(path)
+        except StorageError as error:
+            if not is_http(path):
+                raise
+            raise StorageError(f"{error}; or {_by_hand(path)}", missing=error.missing) from None
     local = PathManager.get_local_path(path)
     if local == path and "://" in path:  # Detectron2 takes what it does not know for a file's name
         raise OSError(f"addresses of {path.partition('://')[0]}:// are not fetched")
