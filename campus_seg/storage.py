@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from campus_seg.atomic_writes import no_room
 from campus_seg.errors import CampusError, ConfigError, StorageError
-from campus_seg.storage_errors import is_final, is_missing, is_refused, is_servers_fault, is_unreachable, reason
+from campus_seg.storage_errors import is_cut, is_final, is_missing, is_refused, is_servers_fault, is_unreachable, reason
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -55,6 +55,7 @@ TIMEOUT_KEY = "CAMPUS_STORAGE_TIMEOUT"
 ATTEMPTS = 8  # of what fails for a passing reason
 IN_A_ROW = 3  # files that a server refuses: that is not the files' fault
 ATTEMPTS_TO_REACH = 2  # a server that refuses connections or has no address
+ATTEMPTS_WHERE_CUT = 24  # a connection that many files share, each of which may be what it is cut by
 PATIENCE = 120.0  # seconds after which nothing is tried once more
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds between two attempts
 # Attempts at one request of S3's, within one of ours: a long list takes many requests. Twice as many that time out are
@@ -243,7 +244,11 @@ def persistent(uri: str, work: Callable[[], Result]) -> Result:
             try:
                 return work()
             except Exception as error:
-                attempts = ATTEMPTS_TO_REACH if is_unreachable(error) else ATTEMPTS
+                attempts = ATTEMPTS
+                if is_unreachable(error):
+                    attempts = ATTEMPTS_TO_REACH
+                elif is_cut(error):
+                    attempts = ATTEMPTS_WHERE_CUT
                 impatient = attempt > 1 and time.monotonic() - began > PATIENCE  # what takes long gets two attempts
                 if attempt >= attempts or impatient or is_final(error):
                     raise

@@ -25,6 +25,7 @@ PASSING = {"IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch"}  # of wha
 NO_BUCKET = {"NoSuchBucket", "InvalidBucketName", "ContainerNotFound"}
 REFUSALS = {"401", "403", "451"}
 UNREACHABLE = {"EndpointConnectionError", "ClientConnectorError", "ClientConnectorDNSError", "gaierror"}
+CUT = {"ConnectionLost", "SFTPConnectionLost", "SFTPNoConnection", "ConnectionResetError", "BrokenPipeError"}
 NO_ADDRESS = "Invalid endpoint"  # what botocore says of AWS_ENDPOINT_URL, by a ValueError
 
 
@@ -54,6 +55,11 @@ def is_servers_fault(error: Exception) -> bool:
     response = getattr(error, "response", None)
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) if isinstance(response, dict) else 0
     return status == 429 or (status >= 500 and status != 501)
+
+
+def is_cut(error: Exception) -> bool:
+    """Whether a connection ended in the middle of things, which all that share it suffer from."""
+    return bool(_names(_root(error)) & CUT)
 
 
 def is_unreachable(error: Exception) -> bool:

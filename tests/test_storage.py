@@ -5,7 +5,17 @@ import pytest
 
 from campus_seg import storage
 from campus_seg.errors import ConfigError, StorageError
-from campus_seg.storage import checked_uri, is_uri, join, persistent, place, shown, stays_below
+from campus_seg.storage import (
+    ATTEMPTS,
+    ATTEMPTS_WHERE_CUT,
+    checked_uri,
+    is_uri,
+    join,
+    persistent,
+    place,
+    shown,
+    stays_below,
+)
 from campus_seg.storage_errors import ShortReadError, is_final
 
 
@@ -222,17 +232,18 @@ def test_a_passing_fault_is_waited_out_and_a_final_one_is_not(monkeypatch):
     assert len(calls) == 1
 
 
-def test_a_server_that_stays_away_is_given_up(monkeypatch):
+@pytest.mark.parametrize(("fault", "attempts"), [(TimeoutError, ATTEMPTS), (ConnectionResetError, ATTEMPTS_WHERE_CUT)])
+def test_a_server_that_stays_away_is_given_up(monkeypatch, fault, attempts):
     calls = []
     monkeypatch.setattr(storage.stopping, "wait", lambda seconds: None)
 
     def work():
         calls.append(1)
-        raise ConnectionResetError
+        raise fault
 
     with pytest.raises(StorageError):
         persistent("s3://b/x", work)
-    assert len(calls) == storage.ATTEMPTS
+    assert len(calls) == attempts
 
 
 def test_a_command_that_is_to_end_tries_and_waits_no_more():
