@@ -225,9 +225,23 @@ def _holds(uri: str, path: Path) -> bool:
         return False
     if there.md5 == file_md5(path):
         return True
+    return read_md5(uri, there) == file_md5(path)
+
+
+def read_md5(uri: str, known: Stat) -> str:
+    """The MD5 of what lies behind a URI, in hex, by reading it.
+
+    Args:
+        uri: of a file.
+        known: what `stat` has just said of it.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
     with tempfile.TemporaryDirectory(prefix="campus_seg-") as folder:
-        fetch(uri, Path(folder, "content"), there)
-        return file_md5(Path(folder, "content")) == file_md5(path)
+        path = Path(folder, "content")
+        fetch(uri, path, known)
+        return file_md5(path)
 
 
 def write_bytes(content: bytes, uri: str) -> None:

@@ -95,27 +95,26 @@ def test_pictures_stay_behind_the_uri_and_their_names_here(bucket):
     assert bucket.objects["b/run/overlay/b.jpg"] == b"new"
 
 
+def send_meanwhile(mirror, bucket):
+    """Writes a file while the folder is sent as it fills, and waits for it to arrive."""
+    with mirror.sending(every=0.01):
+        (mirror.folder / "a").write_bytes(b"a")
+        for _ in range(500):
+            if "b/run/a" in bucket.objects:
+                break
+            time.sleep(0.01)
+    assert bucket.objects == {"b/run/a": b"a"}
+
+
 def test_a_folder_that_fills_is_sent_meanwhile(bucket):
     with mirrored("s3://b/run") as mirror:
-        with mirror.sending(every=0.01):
-            (mirror.folder / "a").write_bytes(b"a")
-            for _ in range(500):
-                if "b/run/a" in bucket.objects:
-                    break
-                time.sleep(0.01)
-        assert bucket.objects == {"b/run/a": b"a"}
+        send_meanwhile(mirror, bucket)
 
 
 def test_what_cannot_be_sent_meanwhile_is_told_once_and_tried_again(bucket, caplog):
     with caplog.at_level(logging.WARNING), mirrored("s3://b/run") as mirror:
         bucket.faults = [PermissionError("AccessDenied")] * 3
-        with mirror.sending(every=0.01):
-            (mirror.folder / "a").write_bytes(b"a")
-            for _ in range(500):
-                if "b/run/a" in bucket.objects:
-                    break
-                time.sleep(0.01)
-        assert bucket.objects == {"b/run/a": b"a"}
+        send_meanwhile(mirror, bucket)
     assert caplog.text.count("access is refused") == 1 and "this is tried again" in caplog.text
 
 

@@ -17,7 +17,7 @@ from campus_seg.inference.inputs import InputPhoto
 from campus_seg.label_studio.cache import PhotoCache
 from campus_seg.photos import PhotoError
 from campus_seg.storage import IN_A_ROW, stopping
-from campus_seg.storage_objects import THREADS, Stat, address, check_writable, fetch, file_md5, listing, remove, send
+from campus_seg.storage_objects import THREADS, Stat, address, check_writable, listing, read_md5, remove, send
 from campus_seg.upload.ahead import ahead
 from campus_seg.upload.preparing import Changes, Prepared, Preparer, large_photos
 
@@ -204,7 +204,7 @@ class _Upload:
             return False
         if not known:
             # What looks like a hash need not be one of the content, as with some encryptions.
-            known = stat.md5 if stat.md5 == prepared.md5 else _read_md5(place, stat)
+            known = stat.md5 if stat.md5 == prepared.md5 else read_md5(place, stat)
             self._cache.put(MEMORY, [(place, stat.stamp, known)])
         return known == prepared.md5
 
@@ -216,10 +216,3 @@ def _given_up(place: str) -> str:
     except StorageError:  # of a key that may only write
         return "the same command with --overwrite sends it again"
     return "the same command sends it again"
-
-
-def _read_md5(place: str, stat: Stat) -> str:
-    with tempfile.TemporaryDirectory(prefix="campus_seg-") as folder:
-        path = Path(folder, "object")
-        fetch(place, path, stat)
-        return file_md5(path)
