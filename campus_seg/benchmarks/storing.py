@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from fsspec import get_filesystem_class
+
 from campus_seg.benchmarks.training import CLASSES, MODELS, Work, as_table, import_once, take_turns
 from campus_seg.errors import ConfigError
 from campus_seg.storage import base_name, filesystem, persistent
@@ -88,9 +90,11 @@ def bucket_server(scratch: Path) -> Iterator[None]:
     try:
         with mock.patch.dict(os.environ, environment):  # and puts all of it back
             _await(server, port)
+            _forget_connections()
             persistent(BUCKET, _make_bucket)
             yield
     finally:
+        _forget_connections()
         server.terminate()
         server.wait()
 
@@ -102,6 +106,11 @@ def _await(server: subprocess.Popen, port: int) -> None:
             return
         time.sleep(0.1)
     raise ConfigError("moto's server does not begin; try it by itself: python -m moto.server")
+
+
+def _forget_connections() -> None:
+    """What this process is connected to as Amazon's is another server than the block's."""
+    get_filesystem_class("s3").clear_instance_cache()
 
 
 def _make_bucket() -> None:

@@ -4,10 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import storage_servers
 from drawn import SMALL_MODEL, draw_export
 
 from campus_seg.benchmarks import importing
 from campus_seg.benchmarks.drawn_export import draw_export as draw_drawn
+from campus_seg.storage_objects import exists
 from campus_seg.tools.benchmark import main
 
 TOOL = Path(__file__).parents[2] / "tools" / "benchmark.py"
@@ -165,7 +167,17 @@ def test_transfer_is_compared(tmp_path, capsys):
     assert figures["table"].count("\n| ") == 3 and figures["table"] in said
 
 
+@pytest.fixture
+def known_server(tmp_path, monkeypatch):
+    """An S3 server that this process has spoken with already."""
+    with storage_servers.s3(tmp_path) as server:
+        server.set(monkeypatch)
+        assert not exists(f"{server.uri}/nothing.jpg")
+        yield server
+
+
 @pytest.mark.storage
+@pytest.mark.usefixtures("known_server")
 def test_a_bucket_is_compared_with_the_disk(tmp_path, capsys):
     argv = ["storage", "--photos", "8", "--turns", "1", "--steps", "2", "--json", str(tmp_path / "s.json")]
     assert main([*argv, "--opts", *SMALL_MODEL]) == 0
