@@ -1,9 +1,10 @@
 import pytest
 import torch
 from detectron2.modeling import build_model
+from torch.nn import functional as F
 
 from campus_seg.config import load_config
-from campus_seg.modeling.mini_backbone import MiniBackbone, register_mini_backbone
+from campus_seg.modeling.mini_backbone import MiniBackbone, ResidualBlock, register_mini_backbone
 
 
 def test_shapes_and_strides():
@@ -25,6 +26,19 @@ def test_every_parameter_learns():
     sum(x.square().mean() for x in backbone(torch.randn(1, 3, 64, 64)).values()).backward()
     for name, parameter in backbone.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+def test_a_block_of_few_channels_is_that_of_the_paper():
+    block = ResidualBlock(8, 8, stride=2, norm="").to(memory_format=torch.channels_last)
+    x = torch.randn(4, 8, 48, 48).to(memory_format=torch.channels_last).requires_grad_()
+    weights = [block.conv1.weight, block.conv2.weight, block.shortcut.weight]
+    gradients = torch.autograd.grad(block(x).square().sum(), [x, *weights])
+    x64, first, second, shortcut = exact = [tensor.detach().double().requires_grad_() for tensor in (x, *weights)]
+    inner = F.conv2d(x64, first, stride=2, padding=1).relu()
+    outputs = (F.conv2d(inner, second, padding=1) + F.conv2d(x64, shortcut, stride=2)).relu()
+    for got, expected in zip(gradients, torch.autograd.grad(outputs.square().sum(), exact), strict=True):
+        scale = expected.abs().max()
+        torch.testing.assert_close(got.double() / scale, expected / scale, rtol=0, atol=1e-5)
 
 
 def test_four_stages():
