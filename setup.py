@@ -83,6 +83,7 @@ setup(
         "s3": ["s3fs>=2024.6"],  # behind s3://, of Amazon's or of any server that speaks its language
         "serve": ["waitress>=3"],  # the model as an ML backend of Label Studio
         "sftp": ["sshfs>=2024.4"],  # behind sftp://
+        "web": ["gradio>=6,<7"],  # a page to try the model
     },
     entry_points={
         "console_scripts": [
