@@ -4,9 +4,6 @@ What Label Studio 1.23 asks for: GET /health and /versions, POST /setup, /predic
 backend, /webhook for every event, which is of no use here.
 """
 
-import base64
-import binascii
-import hmac
 import logging
 import threading
 from collections.abc import Callable, Iterable
@@ -18,6 +15,7 @@ from campus_seg.errors import ConfigError, LabelStudioError
 from campus_seg.inference.preannotation import Preannotator
 from campus_seg.label_studio.interface import ClassControls, Interface
 from campus_seg.label_studio.raw import NO_JSON
+from campus_seg.passwords import CHALLENGE, brings_password
 from campus_seg.photos import PhotoError
 
 MAX_BODY = 2**24  # bytes of a request: tasks and an interface, no photos
@@ -68,7 +66,7 @@ class Backend:
 
     def __init__(self, annotator: Preannotator, password: str):
         self._annotator = annotator
-        self._password = password.encode()
+        self._password = password
         self._one_at_a_time = threading.Lock()  # a predictor is for one thread
         self._routes = {
             ("GET", "/"): self._health,
@@ -88,7 +86,7 @@ class Backend:
         except _BadRequestError as error:
             status, answer = error.status, {"error": str(error)}
             if status == 401:
-                headers.append(("WWW-Authenticate", 'Basic realm="campus_seg"'))
+                headers.append(("WWW-Authenticate", CHALLENGE))
         except LabelStudioError as error:
             logger.error("%s", error)
             status, answer = 500, {"error": str(error)}
@@ -98,7 +96,7 @@ class Backend:
 
     def _answered(self, environ: dict[str, Any]) -> Any:
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "").rstrip("/") or "/"
-        if not self._may(environ.get("HTTP_AUTHORIZATION", "")):
+        if not brings_password(environ.get("HTTP_AUTHORIZATION", ""), self._password):
             raise _BadRequestError(401, "the password is missing or wrong")
         route = self._routes.get((method, path))
         if route is None:
@@ -108,14 +106,6 @@ class Backend:
         if not length.isdecimal() or int(length) > MAX_BODY:
             raise _BadRequestError(413, f"more than {MAX_BODY} bytes")
         return route(environ["wsgi.input"].read(int(length)))
-
-    def _may(self, authorization: str) -> bool:
-        kind, _, value = authorization.partition(" ")
-        try:
-            given = base64.b64decode(value, validate=True).partition(b":")[2] if kind.lower() == "basic" else b""
-        except (binascii.Error, ValueError):
-            given = b""
-        return hmac.compare_digest(given, self._password)
 
     def _health(self, _: bytes) -> dict[str, str]:
         return {"status": "UP", "model_class": "campus_seg", "model_version": self._annotator.model_version}

@@ -2,11 +2,11 @@
 
 import argparse
 import os
-import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from campus_seg.errors import ConfigError
+from campus_seg.passwords import find_secret
 
 TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # as Label Studio's own SDK has it
 URL_VARIABLE = "LABEL_STUDIO_URL"
@@ -39,7 +39,7 @@ def find_token(token_file: Path | None) -> str:
     Raises:
         ConfigError: there is none, or it cannot be one.
     """
-    return _secret(
+    return find_secret(
         token_file,
         TOKEN_VARIABLE,
         f"no token: put yours (Label Studio, Account & Settings, Personal or Legacy Token) into {TOKEN_VARIABLE}, or "
@@ -53,26 +53,12 @@ def find_password(password_file: Path | None) -> str:
     Raises:
         ConfigError: there is none, or it cannot be one.
     """
-    return _secret(
+    return find_secret(
         password_file,
         PASSWORD_VARIABLE,
         f"no password: put one that Label Studio is to bring into {PASSWORD_VARIABLE}, or into a file and give that "
         "with --password-file",
     )
-
-
-def _secret(file: Path | None, variable: str, missing: str) -> str:
-    try:
-        secret = os.environ.get(variable, "") if file is None else file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise ConfigError(f"{file}: cannot be read ({reason}); give another file") from None
-    secret = secret.strip()
-    if not secret and file is None:
-        raise ConfigError(missing)
-    if not re.fullmatch(r"[\x21-\x7e]+", secret):  # what an HTTP header can carry
-        raise ConfigError(f"{file or variable}: holds no such secret, of ASCII letters without spaces; copy it anew")
-    return secret
 
 
 def server_address(url: str | None) -> str:
