@@ -44,6 +44,7 @@ setup(
         "campus_seg.configs": ["*.yaml", "augmentations/*.yaml"],
         "campus_seg.evaluation": ["report_page/*"],
         "campus_seg.inference": ["gallery_page/*"],
+        "campus_seg.web": ["page_files/*"],
     },
     install_requires=[
         *DETECTRON2_NEEDS,

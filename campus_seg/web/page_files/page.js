@@ -1,0 +1,228 @@
+// Names come from other people: they reach the page as text only (textContent, alt, title).
+const get = (id) => document.getElementById(id);
+const make = (tag, className = "", text = "") => Object.assign(document.createElement(tag), { className, textContent: text });
+const UNREACHED = "The server cannot be reached. It may have been stopped, or the connection is down.";
+const AT_ONCE = 50; // photos
+
+// ------------------------------------------------------------------------------------------ photos of this visit
+const waiting = []; // to be sent, one after another
+let failed = []; // that can be tried again
+let current = null; // the photo that is shown
+let stopping = null; // AbortController of what is being sent
+let batch = { total: 0, done: 0, shown: false };
+let times = 0; // that a photo was asked for
+
+const tell = (text) => {
+  get("told").textContent = text;
+};
+
+function complain(name, text) {
+  const item = make("li");
+  item.append(Object.assign(make("b"), { dir: "auto", textContent: name }), `: ${text}`);
+  get("errors").append(item);
+}
+
+function begin() {
+  if (batch.total === batch.done) {
+    batch = { total: 0, done: 0, shown: false };
+    get("errors").replaceChildren();
+  }
+}
+
+function add(files) {
+  const list = [...files];
+  if (!list.length) return;
+  begin();
+  if (list.length > AT_ONCE) complain(`${list.length} photos`, `that is too many at once. The first ${AT_ONCE} are taken.`);
+  const most = Number(get("settings").dataset.maxBytes);
+  for (const file of list.slice(0, AT_ONCE)) {
+    if (file.size <= most) enqueue({ file, name: file.name });
+    else complain(file.name, `this file is too large. It may have ${most / 1e6} MB and has ${(file.size / 1e6).toFixed(1)} MB.`);
+  }
+  if (batch.total) work();
+  else tell("");
+}
+
+function enqueue(photo) {
+  photo.token = null;
+  waiting.push(photo);
+  batch.total += 1;
+}
+
+async function work() {
+  if (stopping) return draw();
+  while (waiting.length) {
+    const photo = waiting.shift();
+    stopping = new AbortController();
+    draw(photo);
+    await ask(photo, stopping.signal);
+    batch.done += 1;
+  }
+  stopping = null;
+  draw();
+  const found = batch.total - failed.length;
+  if (batch.total > 1) tell(`${found} of ${batch.total} photos done.`);
+  else tell("");
+}
+
+function draw(photo) {
+  get("progress").hidden = !stopping;
+  get("bar").max = batch.total;
+  get("bar").value = batch.done;
+  get("again").hidden = !failed.length || Boolean(stopping);
+  get("again").textContent = failed.length > 1 ? `Try these ${failed.length} photos again` : "Try again";
+  if (photo) tell(`Photo ${batch.done + 1} of ${batch.total}: looking at ${photo.name} …`);
+}
+
+async function ask(photo, signal) {
+  try {
+    if (photo.file) await photo.file.slice(0, 1).arrayBuffer(); // a folder, or a file that is gone by now
+  } catch {
+    return complain(photo.name, "this cannot be read. It may be a folder, or a file that is no longer there.");
+  }
+  const address = photo.file ? `photos?name=${encodeURIComponent(wellFormed(photo.name))}` : `examples/${photo.example}`;
+  const answer = await fetched(address, { method: "POST", body: photo.file, signal });
+  if (answer.stopped) return complain(photo.name, "stopped.");
+  if (answer.error) {
+    complain(photo.name, answer.error);
+    if (answer.again) failed.push(photo);
+    return undefined;
+  }
+  const told = await answer.response.json();
+  Object.assign(photo, { token: told.token, name: told.name });
+  if (!photo.tile) addTile(photo);
+  else drawTile(photo);
+  if (!batch.shown || current === photo) {
+    batch.shown = true;
+    choose(photo);
+  } else thumbnailLater(photo);
+  return undefined;
+}
+
+const wellFormed = (name) => (name.toWellFormed?.() ?? name.replace(/[\ud800-\udfff]/g, "")).slice(-200);
+
+// The answer's `response`, or an `error` in words and whether it makes sense to ask `again`.
+async function fetched(address, options) {
+  let response;
+  try {
+    response = await fetch(address, { ...options, cache: "no-store" });
+    if (response.ok) return { response };
+  } catch {
+    return options?.signal?.aborted ? { stopped: true } : { error: UNREACHED, again: true };
+  }
+  const told = await response.json().catch(() => ({}));
+  const again = response.status === 429 || response.status >= 500;
+  const error = told.error || (again ? "The server could not do this just now." : `The server refused this (${response.status}).`);
+  return { error, again, gone: response.status === 404 };
+}
+
+// ------------------------------------------------------------------------------------------ the strip of photos
+function addTile(photo) {
+  const item = make("li");
+  photo.tile = Object.assign(make("button", "tile"), { type: "button" });
+  photo.tile.append(Object.assign(make("img"), { alt: "", hidden: true }), make("span"));
+  photo.tile.addEventListener("click", () => {
+    batch.shown = true;
+    choose(photo);
+  });
+  item.append(photo.tile);
+  get("strip").append(item);
+  get("visit").hidden = false;
+  drawTile(photo);
+}
+
+function drawTile(photo) {
+  photo.tile.title = photo.tile.lastChild.textContent = photo.name;
+  photo.tile.setAttribute("aria-current", photo === current);
+}
+
+// Shows a photo: what there is to tell comes from gradio, the picture as soon as that is there.
+function choose(photo) {
+  const before = current;
+  current = photo;
+  if (before && before !== photo) drawTile(before);
+  drawTile(photo);
+  awaitAnswer(photo);
+  times += 1;
+  const field = document.querySelector("#asked textarea, #asked input");
+  field.value = `${photo.token}.${times}`;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+async function thumbnail(photo, blob) {
+  const tile = photo.tile.firstChild;
+  try {
+    const bitmap = await createImageBitmap(blob);
+    const canvas = make("canvas");
+    const scale = Math.min(1, 240 / Math.min(bitmap.width, bitmap.height));
+    canvas.width = Math.max(1, Math.round(bitmap.width * scale));
+    canvas.height = Math.max(1, Math.round(bitmap.height * scale));
+    canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    bitmap.close();
+    tile.src = canvas.toDataURL("image/jpeg", 0.8);
+    tile.hidden = false;
+    photo.pictured = true;
+  } catch {
+    tile.hidden = true; // its name is there
+  }
+}
+
+// ------------------------------------------------------------------------------------------ ways to give photos
+function wire() {
+  get("files").addEventListener("change", (event) => {
+    add(event.target.files);
+    event.target.value = ""; // the same file may be chosen again
+  });
+  get("stop").addEventListener("click", () => {
+    for (const photo of waiting) complain(photo.name, "stopped.");
+    batch.done += waiting.length;
+    waiting.length = 0;
+    stopping?.abort();
+    get("files").focus();
+  });
+  get("again").addEventListener("click", () => retry(failed));
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("[data-example]");
+    if (!button) return;
+    begin();
+    enqueue({ example: button.dataset.example, name: `Example ${Number(button.dataset.example) + 1}` });
+    work();
+  });
+  const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
+  addEventListener("dragover", (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault(); // else the browser would open the file instead of this page
+    document.documentElement.classList.add("dragged");
+  });
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) document.documentElement.classList.remove("dragged");
+  });
+  addEventListener("drop", (event) => {
+    document.documentElement.classList.remove("dragged");
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    add(event.dataTransfer.files);
+  });
+  addEventListener("paste", (event) => {
+    if (!event.clipboardData?.files.length) return;
+    event.preventDefault();
+    add(event.clipboardData.files);
+  });
+  wirePicture();
+  wireCamera();
+}
+
+function retry(photos) {
+  begin();
+  failed = failed.filter((photo) => !photos.includes(photo));
+  for (const photo of photos) enqueue(photo);
+  work();
+  get("files").focus();
+}
+
+// gradio makes the page's elements after this script was read.
+new MutationObserver((_, observer) => {
+  if (!["files", "view", "said", "summary"].every(get) || !document.querySelector("#asked textarea, #asked input")) return;
+  observer.disconnect();
+  wire();
+}).observe(document.documentElement, { childList: true, subtree: true });
