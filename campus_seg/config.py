@@ -12,7 +12,7 @@ from detectron2.config import CfgNode, get_cfg
 import campus_seg.configs
 from campus_seg.errors import ConfigError
 from campus_seg.label_studio.options import ExportOptions
-from campus_seg.storage import checked_uri, is_uri, join
+from campus_seg.storage import base_name, checked_uri, is_uri, join
 from campus_seg.storage_cache import local_path
 from campus_seg.storage_objects import exists, parent
 
@@ -212,6 +212,12 @@ def _texts(value: Any) -> Iterator[str]:
 def run_folder(config_file: str) -> str:
     """The folder that a config lies in, a path or a URI."""
     return parent(config_file) if is_uri(config_file) else str(find_config_file(config_file).parent)
+
+
+def run_name(config_file: str) -> str:
+    """A run's name for people: its folder's."""
+    folder = run_folder(config_file)
+    return base_name(folder) if is_uri(folder) else Path(folder).resolve().name
 
 
 def beside(config_file: str, name: str) -> str:

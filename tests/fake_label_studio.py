@@ -6,6 +6,8 @@ import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from email.parser import BytesParser
+from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -18,6 +20,10 @@ INTERFACE = """<View>
   <BrushLabels name="brush" toName="image"><Label value="car"/><Label value="dog"/></BrushLabels>
 </View>"""
 STALL = 5.0  # seconds; tests wait for less
+FILTERS = {
+    ("filter:tasks:id", "equal"): lambda task, value: task["id"] == value,
+    ("filter:tasks:file_upload", "contains"): lambda task, value: value in task["file_upload"],
+}
 
 
 @dataclass
@@ -45,6 +51,9 @@ class FakeLabelStudio:
     late: list[tuple[Any, ...]] = field(default_factory=list)
     redirects: dict[str, str] = field(default_factory=dict)
     page_size_max: int = 0
+    makes_tasks_later: bool = False  # of files, as editions that are paid for do
+    waiting: list[tuple[str, bytes]] = field(default_factory=list)  # files of which no task is made yet
+    listed: list[list[str] | None] = field(default_factory=list)  # of which tasks predictions were listed, None = all
     url: str = ""
 
     def add_photo(self, name: str, content: bytes, **task: Any) -> dict[str, Any]:
@@ -76,16 +85,23 @@ class FakeLabelStudio:
             tasks = self.tasks
             if "query" in query:
                 (only,) = json.loads(query["query"][0])["filters"]["items"]
-                assert (only["filter"], only["operator"]) == ("filter:tasks:id", "equal")
-                tasks = [task for task in tasks if task["id"] == only["value"]]
+                tasks = [task for task in tasks if FILTERS[only["filter"], only["operator"]](task, only["value"])]
             page, size = int(query.get("page", ["1"])[0]), int(query["page_size"][0])
             size = min(size, self.page_size_max or size)
             if page > 1 and (page - 1) * size >= len(tasks):
                 return 404, {"detail": "Invalid page."}
             some = tasks[(page - 1) * size : page * size]
             return 200, {"tasks": some, "total": len(tasks), "total_annotations": 0, "total_predictions": 0}
+        if path == "/api/projects/1/import":
+            assert query["commit_to_project"] == query["return_task_ids"] == ["true"]
+            return self.take(*body)
+        if path == "/api/predictions/" and method == "POST":
+            self.create([body])
+            return 201, self.predictions[-1]
         if path == "/api/predictions/":
-            return 200, self.predictions
+            self.listed.append(query.get("task"))
+            wanted = [int(number) for number in query.get("task", [])]
+            return 200, [one for one in self.predictions if not wanted or one["task"] in wanted]
         if path.startswith("/api/predictions/"):
             key = int(path.split("/")[3])
             if method == "PATCH":
@@ -97,6 +113,17 @@ class FakeLabelStudio:
         if path == "/api/projects/1/import/predictions":
             return 201, {"created": self.create(body)}
         return 404, {"detail": "Not found."}
+
+    def take(self, name: str, content: bytes) -> tuple[int, Any]:
+        """The import of a file, which becomes a task."""
+        ending = name.rpartition(".")[2]
+        if ending not in ("jpg", "png", "webp"):
+            return 400, {"detail": "Validation error", "validation_errors": [f".{ending} extension is not supported"]}
+        if self.makes_tasks_later:
+            self.waiting.append((name, content))
+            return 201, {"import": 1}
+        task = self.add_photo(f"{len(self.tasks):08x}-{name}", content)
+        return 201, {"task_count": 1, "file_upload_ids": [1], "task_ids": [task["id"]]}
 
     def create(self, predictions: list[dict[str, Any]]) -> int:
         """Adds predictions but for those that it refuses; says how many."""
@@ -116,15 +143,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # noqa: N802 - http.server's names
         state, parts = self.state, urlsplit(self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.read()
         authorization = self.headers.get("Authorization")
         state.asked.append((self.command, parts.path, authorization))
         fault = state.faults[parts.path].pop(0) if state.faults[parts.path] else None
         if fault == "late":  # the request is carried out after the next one of its kind, and its answer never comes
-            state.late.append((self.command, parts.path, parse_qs(parts.query), json.loads(body)))
+            state.late.append((self.command, parts.path, parse_qs(parts.query), body))
             fault = 502
         if fault == "taken":  # the request is carried out, and its answer never comes
-            state.answer(self.command, parts.path, parse_qs(parts.query), json.loads(body))
+            state.answer(self.command, parts.path, parse_qs(parts.query), body)
             fault = 502
         if fault == "close":
             self.close_connection = True
@@ -152,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault:
             self.send(fault, json.dumps({"detail": "Sorry."}).encode())
         elif parts.path == "/api/token/refresh/":
-            good = json.loads(body)["refresh"] == PERSONAL
+            good = body["refresh"] == PERSONAL
             access = f"access{len(state.asked)}"
             if good and not state.buys_nothing:
                 state.valid.add(f"Bearer {access}")
@@ -166,11 +193,21 @@ class _Handler(BaseHTTPRequestHandler):
             unchanged = since and since == headers.get("Last-Modified")
             self.send(304 if unchanged else 200, b"" if unchanged else content, headers)
         else:
-            asked = json.loads(body) if body else None
-            status, value = state.answer(self.command, parts.path, parse_qs(parts.query), asked)
+            status, value = state.answer(self.command, parts.path, parse_qs(parts.query), body)
             if self.command == "POST" and state.late:
                 state.answer(*state.late.pop())
             self.send(status, b"" if value is None else json.dumps(value).encode())
+
+    def read(self) -> Any:
+        """The request's JSON, or name and bytes of its one file."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        kind = self.headers.get("Content-Type", "")
+        if kind.startswith("multipart/form-data"):
+            (part,) = (
+                BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body).iter_parts()
+            )
+            return part.get_filename(), part.get_payload(decode=True)
+        return json.loads(body) if body else None
 
     do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815
 

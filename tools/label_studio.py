@@ -102,15 +102,12 @@ def annotator(args: argparse.Namespace):
 
     share_cores()
     require_detectron2()
-    from campus_seg.config import run_folder
+    from campus_seg.config import run_name
     from campus_seg.inference.preannotation import Preannotator
     from campus_seg.inference.run_model import load_run_model
-    from campus_seg.storage import base_name, is_uri
 
     cfg, predictor, selection = load_run_model(args)
-    folder = run_folder(args.config_file)
-    run = base_name(folder) if is_uri(folder) else Path(folder).resolve().name
-    made = Preannotator(client, predictor, selection, run)
+    made = Preannotator(client, predictor, selection, run_name(args.config_file))
     print(f"{cfg.MODEL.WEIGHTS} on {cfg.MODEL.DEVICE}, {predictor.engine}; {client.name}", flush=True)
     return client, made
 

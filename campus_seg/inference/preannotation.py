@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,11 +63,8 @@ class Preannotator:
         self._client, self._selection = client, selection
         self.predictor = predictor
         self.class_names = list(selection.classes) or predictor.class_names
-        made_with = {name: value for name, value in predictor.made_with.items() if name != "engine"}
-        controls = self.controls(client.interface).by_class
-        drawn_with = {name: [vars(one) for one in own.values()] for name, own in controls.items()}
-        text = json.dumps({**made_with, **selection.made_with, "controls": drawn_with}, sort_keys=True)
-        self.model_version = f"{run} {hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        controls = self.controls(client.interface)
+        self.model_version = version_of(run, predictor.made_with, selection, controls)
 
     def controls(self, interface: Interface) -> ClassControls:
         """Which of a project's controls take the model's classes.
@@ -112,14 +109,43 @@ class Preannotator:
             instances: what the predictor found in it.
             controls: of `controls`.
         """
-        names = self.predictor.class_names
-        found = [
-            Found(names[one.class_id], one.score, one.region.mask, one.region.x, one.region.y)
-            for one in found_objects(self._selection.of(instances, names))
-            if one.region.area >= self._selection.min_area
-        ]
-        height, width = image.shape[:2]
-        return prediction_regions(found, width, height, controls), prediction_score(one.score for one in found)
+        assert instances.image_size == image.shape[:2]
+        return regions_of(instances, self.predictor.class_names, self._selection, controls)
+
+
+def version_of(run: str, made_with: Mapping[str, Any], selection: Selection, controls: ClassControls) -> str:
+    """A model's version: a name for people, and a hash of what predictions depend on.
+
+    Args:
+        run: the name.
+        made_with: of the predictor.
+        selection: which of its objects count.
+        controls: that the predictions name.
+    """
+    without_engine = {name: value for name, value in made_with.items() if name != "engine"}
+    drawn_with = {name: [vars(one) for one in own.values()] for name, own in controls.by_class.items()}
+    text = json.dumps({**without_engine, **selection.made_with, "controls": drawn_with}, sort_keys=True)
+    return f"{run} {hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def regions_of(
+    instances: Instances, class_names: Sequence[str], selection: Selection, controls: ClassControls
+) -> tuple[list[dict[str, Any]], float]:
+    """The regions of a prediction, and its score.
+
+    Args:
+        instances: what a predictor found in a photo.
+        class_names: of the predictor.
+        selection: which of the objects count.
+        controls: of their classes.
+    """
+    found = [
+        Found(class_names[one.class_id], one.score, one.region.mask, one.region.x, one.region.y)
+        for one in found_objects(selection.of(instances, class_names))
+        if one.region.area >= selection.min_area
+    ]
+    height, width = instances.image_size
+    return prediction_regions(found, width, height, controls), prediction_score(one.score for one in found)
 
 
 def push_predictions(client: Client, annotator: Preannotator, *, replace: bool = False) -> Pushed:

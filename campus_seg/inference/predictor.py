@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +40,7 @@ class Predictor:
     """
 
     def __init__(self, cfg: CfgNode):
+        self._cfg = cfg
         self.class_names = checked_class_names(cfg)
         if not cfg.MODEL.MASK_ON:
             raise ConfigError("MODEL.MASK_ON is False: masked photos need a model with a mask branch")
@@ -65,6 +67,16 @@ class Predictor:
             "model config": settings_digest(cfg),
         }
         self.batch = 1 if self.model.device.type == "cpu" else GPU_BATCH
+
+    def made_with_above(self, least: float) -> dict[str, Any]:
+        """What the results from a score of `least` on depend on: the same as of a model that keeps no others.
+
+        What has a lower score takes nothing from them: of two boxes the lower one goes, as of too many objects.
+        """
+        cfg = self._cfg.clone()
+        cfg.defrost()
+        cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = least
+        return {**self.made_with, "model config": settings_digest(cfg)}
 
     @torch.no_grad()
     def __call__(self, photos: Sequence[np.ndarray]) -> list[Instances]:

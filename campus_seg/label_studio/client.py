@@ -145,11 +145,23 @@ class Client:
 
         By a filter of the list: who asks for a task by its own address starts a connected model on it.
         """
-        wanted = {"filter": "filter:tasks:id", "operator": "equal", "type": "Number", "value": number}
-        query = json.dumps({"filters": {"conjunction": "and", "items": [wanted]}})
-        params = {"project": self.project, "page_size": 1, "resolve_uri": "false", "query": query}
-        tasks = self.connection.value("GET", "/api/tasks", _TaskPage, params=params).tasks
+        tasks = self.filtered("id", "equal", "Number", number, 1)
         return tasks[0] if tasks and tasks[0].id == number else None
+
+    def filtered(self, column: str, operator: str, kind: str, value: Any, most: int) -> list[Task]:
+        """The first tasks of those that a filter of the server's own list leaves.
+
+        Args:
+            column: of that list, such as "file_upload".
+            operator: of the filter, such as "contains".
+            kind: of the column, such as "String".
+            value: to compare with.
+            most: tasks that are wanted.
+        """
+        wanted = {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
+        query = json.dumps({"filters": {"conjunction": "and", "items": [wanted]}})
+        params = {"project": self.project, "page_size": most, "resolve_uri": "false", "query": query}
+        return self.connection.value("GET", "/api/tasks", _TaskPage, params=params).tasks
 
     def current_interface(self) -> Interface:
         """The labelling interface as it is now, which people may have changed meanwhile.
@@ -159,10 +171,11 @@ class Client:
         """
         return Interface.parse(self._settings().label_config, self.name)
 
-    def predictions(self) -> list[Prediction]:
-        """All predictions of the project."""
-        query = {"project": self.project}
-        return self.connection.value("GET", "/api/predictions/", list[Prediction], params=query, patience=PATIENT)
+    def predictions(self, task: int | None = None) -> list[Prediction]:
+        """All predictions of the project, or of one task."""
+        query = {"project": self.project, **({} if task is None else {"task": task})}
+        patience = PATIENT if task is None else 1.0
+        return self.connection.value("GET", "/api/predictions/", list[Prediction], params=query, patience=patience)
 
     def import_predictions(self, predictions: Sequence[dict[str, Any]]) -> int:
         """Adds predictions and says how many the server has created; it leaves out what it does not like.
@@ -245,18 +258,19 @@ class Client:
         return address.removeprefix(below) if address.startswith(f"{below}/") else address
 
 
-def connect(args: argparse.Namespace) -> Client:
+def connect(args: argparse.Namespace, *, hurried: bool = False) -> Client:
     """The project that a command's arguments mean; what is wrong with them or it is found before any other work.
 
     Args:
         args: with those of `add_server_arguments`.
+        hurried: see `Connection`.
 
     Raises:
         ConfigError: no server or no token is given.
         LabelStudioError: as of `Client`.
     """
     url, token = server_address(args.url), find_token(args.token_file)
-    return Client(Connection(url, token, timeout=args.timeout), args.project)
+    return Client(Connection(url, token, timeout=args.timeout, hurried=hurried), args.project)
 
 
 def _modified(headers: Mapping[str, str]) -> float | None:

@@ -19,6 +19,8 @@ from campus_seg.label_studio.raw import NO_JSON
 
 CONNECT_TIMEOUT = 10.0  # seconds
 TRIES = 4
+# Where a person waits: tries, seconds, and bytes of an answer.
+HURRIED_TRIES, HURRIED_CONNECT, HURRIED_SIZE = 2, 4.0, 2**26
 AT_ONCE = 8  # requests, from as many threads
 # Before the second try urllib3 does not wait, then 4 and 8 s, in which a server has started anew; or as long as the
 # server itself asks for. Also for 429, "too many requests".
@@ -83,17 +85,24 @@ class Connection:
         url: from `server_address`.
         token: from `find_token`: a legacy token, or a personal access token, which buys access for some minutes.
         timeout: seconds to wait for the next byte.
+        hurried: a person waits for the answer: two tries, soon after each other however long the server asks to wait,
+            and answers that are whole within `timeout`.
     """
 
-    def __init__(self, url: str, token: str, *, timeout: float = TIMEOUT):
+    def __init__(self, url: str, token: str, *, timeout: float = TIMEOUT, hurried: bool = False):
         self.url, self.timeout = url, timeout
+        self._tries, self._connect = (HURRIED_TRIES, HURRIED_CONNECT) if hurried else (TRIES, CONNECT_TIMEOUT)
+        self._bounds = Bounds(HURRIED_SIZE, timeout) if hurried else None
+        patience = PATIENCE
+        if hurried:
+            patience = PATIENCE.new(total=HURRIED_TRIES - 1, respect_retry_after_header=False)
         self._token = token
         self._personal = token.count(".") == 2  # a JSON Web Token (RFC 7519)
         self._auth = None if self._personal else _Bearer(f"Token {token}")
         self._renewing = threading.Lock()
-        self._session = _session(PATIENCE)
-        self._session.mount(url + REFRESH, HTTPAdapter(max_retries=PATIENCE.new(allowed_methods=None)))
-        self._patient = _session(PATIENCE.new(read=1))  # what was waited for so long is waited for once more
+        self._session = _session(patience)
+        self._session.mount(url + REFRESH, HTTPAdapter(max_retries=patience.new(allowed_methods=None)))
+        self._patient = _session(patience.new(read=1))  # what was waited for so long is waited for once more
 
     def __repr__(self) -> str:  # without the token
         return f"Connection({self.url!r})"
@@ -128,14 +137,14 @@ class Connection:
             AddressError: it is more than the bounds allow, or another server than this one is at fault.
             LabelStudioError: the server cannot be reached or refuses; it has the status in `code`.
         """
-        for tried in range(TRIES):
+        for tried in range(self._tries):
             try:
                 with self._request("GET", address, **options) as response:
                     if unless and unless(response):
                         return Answer(None, response.headers)
-                    return Answer(read_whole(response, self._wait(**options), bounds), response.headers)
+                    return Answer(read_whole(response, self._wait(**options), bounds or self._bounds), response.headers)
             except CutShortError:
-                if tried == TRIES - 1:
+                if tried == self._tries - 1:
                     raise
                 pause(tried)
         raise AssertionError("unreachable")
@@ -149,7 +158,7 @@ class Connection:
             **options: see `_request`.
         """
         with self._request(method, path, **options) as response:
-            return read_whole(response, self._wait(**options))
+            return read_whole(response, self._wait(**options), self._bounds)
 
     def value(self, method: str, path: str, kind: Any, **options: Any) -> Any:
         """What the server answers, as JSON of a known kind; errors are those of `read`.
@@ -179,6 +188,7 @@ class Connection:
         *,
         params: Mapping[str, Any] | None = None,
         json: Any = None,
+        files: Mapping[str, tuple[str, bytes, str]] | None = None,
         headers: Mapping[str, str] | None = None,
         patience: float = 1.0,
     ) -> requests.Response:
@@ -189,6 +199,7 @@ class Connection:
             address: of another server, or a path of this one.
             params: of the query.
             json: what is sent.
+            files: field of a form -> name, content and type of a file that is sent instead.
             headers: of the request.
             patience: times the timeout to wait, above 1 where it is known to take long.
         """
@@ -197,7 +208,8 @@ class Connection:
         session = self._patient if patience > 1 else self._session
         wait = self._wait(patience=patience)
         # A redirected POST would become a GET.
-        options = {"params": params, "json": json, "headers": headers, "allow_redirects": method == "GET"}
+        options = {"params": params, "json": json, "files": files, "headers": headers}
+        options["allow_redirects"] = method == "GET"
         for renew in (False, True):
             auth = self._authorization(renew) if own else _nobody
             response = self._answer(session, method, full, wait, auth=auth, **options)
@@ -212,7 +224,7 @@ class Connection:
         self, session: requests.Session, method: str, address: str, wait: float, **options: Any
     ) -> requests.Response:
         try:
-            return session.request(method, address, timeout=(CONNECT_TIMEOUT, wait), stream=True, **options)
+            return session.request(method, address, timeout=(self._connect, wait), stream=True, **options)
         except UNASKABLE as error:
             last = getattr(getattr(error, "request", None), "url", None) or address  # of several, by redirects
             raise unanswered(error, last, own=self.is_own(last), wait=wait) from None

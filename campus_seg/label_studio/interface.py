@@ -15,6 +15,18 @@ SHAPES = (POLYGON, BRUSH)  # what a mask can be, the one that people edit most e
 WHERE = "Settings > Labeling Interface"
 
 
+class MissingLabelsError(LabelStudioError):
+    """Classes that people could not draw.
+
+    Attributes:
+        names: of these.
+    """
+
+    def __init__(self, message: str, names: Sequence[str]):
+        super().__init__(message)
+        self.names = tuple(names)
+
+
 @dataclass(frozen=True)
 class Control:
     """One with which people draw masks of classes.
@@ -97,7 +109,8 @@ class Interface:
         """The controls that take a model's classes, all of one photo: the first that has them all.
 
         Raises:
-            LabelStudioError: there are none for masks, or none for some of the classes; names them.
+            MissingLabelsError: there are none for some of the classes.
+            LabelStudioError: there are none for masks.
         """
         if not self.controls:
             raise LabelStudioError(
@@ -115,9 +128,10 @@ class Interface:
             if not missing:
                 return ClassControls(image, chosen)
             fewest = min(missing, fewest, key=len)
-        raise LabelStudioError(
+        raise MissingLabelsError(
             f"{source}: its labelling interface has no label {', '.join(map(repr, fewest))} to draw with; "
-            f"add it to <PolygonLabels> in {WHERE}, or leave it out with --classes"
+            f"add it to <PolygonLabels> in {WHERE}, or leave it out with --classes",
+            fewest,
         )
 
     def faults(self, regions: Sequence[dict[str, Any]]) -> list[str]:

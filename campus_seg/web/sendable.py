@@ -1,0 +1,80 @@
+"""A photo as Label Studio takes it and browsers show it there: as it is seen here, and under a name of its own."""
+
+import hashlib
+import io
+import re
+import unicodedata
+from typing import NamedTuple
+
+from PIL import ExifTags, Image
+
+from campus_seg.photos import DAMAGED, FORMATS, UPRIGHT_QUALITY, named_errors, read_photo_bytes
+
+AS_THEY_ARE = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp"}
+TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+OPAQUE = ("1", "L", "P", "RGB", "I", "I;16")  # modes whose colours browsers show as they are read here
+LONGEST = 40  # letters of a name: Label Studio cuts what is above 100 with its folder, also what a photo is found by
+LETTERS = 10  # of a content's hash: two of a hundred thousand photos share them once in 200 times
+
+
+class SendablePhoto(NamedTuple):
+    """A photo to be sent.
+
+    Attributes:
+        name: of the file: letters, digits, "_", "-" and "." alone, as Label Studio keeps them.
+        mark: the part of the name that no other photo has.
+        content: the file's bytes.
+        media_type: such as "image/jpeg".
+    """
+
+    name: str
+    mark: str
+    content: bytes
+    media_type: str
+
+
+def sendable(name: str, content: bytes) -> SendablePhoto:
+    """The file to send for a photo: its own bytes where every browser shows them as they are seen here.
+
+    Else an upright JPEG: HEIC, AVIF and BMP, which Label Studio does not take or browsers do not show; animations, what
+    is transparent or in colours for print; and what is turned otherwise than by a JPEG's EXIF, which not all browsers
+    follow.
+
+    Args:
+        name: of the photo, for people.
+        content: of its file.
+
+    Raises:
+        PhotoError: it cannot be read.
+    """
+    with named_errors(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        ending = AS_THEY_ARE.get(image.format, "") if _shown_alike(image) else ""
+    mark = f"-{hashlib.sha256(content).hexdigest()[:LETTERS]}."
+    if not ending:
+        stream = io.BytesIO()
+        Image.fromarray(read_photo_bytes(content, "RGB")).save(stream, "JPEG", quality=UPRIGHT_QUALITY)
+        content, ending = stream.getvalue(), ".jpg"
+    return SendablePhoto(f"{_plain(name)}{mark}{ending[1:]}", mark, content, TYPES[ending])
+
+
+def _shown_alike(image: Image.Image) -> bool:
+    if image.mode not in OPAQUE or "transparency" in image.info:
+        return False
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        return False
+    try:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1)  # also as XMP has it, which browsers do not look at
+        own = Image.Exif()
+        own.load(image.info.get("exif", b""))
+        by_exif = own.get(ExifTags.Base.Orientation, 1)
+    except DAMAGED:  # not turned here, maybe by others
+        return False
+    return turned == by_exif and (turned == 1 or image.format in ("JPEG", "MPO"))
+
+
+def _plain(name: str) -> str:
+    """A name without its ending, of letters that Django keeps (`get_valid_filename`)."""
+    stem, _, ending = name.rpartition(".")
+    if not stem or not ending.isalnum() or len(ending) > 5:
+        stem = name
+    return re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", stem)).strip("._-")[:LONGEST] or "photo"
