@@ -5,6 +5,7 @@ gradio does the threshold, the classes and what the page tells of a photo, with 
 overtake each other. All addresses in the page are relative, and it asks no other host for anything.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from html import escape
 from importlib.resources import files
@@ -59,13 +60,20 @@ def build_page(
     styles = [hex_color(color) for color in colors]
     names = list(class_names)
 
-    def show(asked: str, percent: float, class_ids: Sequence[int]) -> tuple[str, str, str]:
-        """The summary, the downloads and the table; `asked` is a token and, behind a ".", which time it is asked."""
-        token = asked.partition(".")[0]
+    def show(asked: Any, percent: Any, chosen: Any) -> tuple[str, str, str]:
+        """The summary, the downloads and the table; `asked` is a token and, behind a ".", which time it is asked.
+
+        What the browser sends comes as it is: gradio's own checks would answer a number that is still being typed
+        with an error.
+        """
+        token = asked.partition(".")[0] if isinstance(asked, str) else ""
         result = shown(token) if token else None
         if result is None:
             return (gone_html(token, kept_minutes) if token else ""), "", ""
+        known = isinstance(percent, int | float) and math.isfinite(percent)
+        percent = min(max(percent if known else LOWEST, LOWEST), 100)
         least = round(percent / 100, 4)  # 57 per cent are 0.57, as one types it
+        class_ids = [i for i, name in enumerate(names) if isinstance(chosen, list) and name in chosen]
         return (
             summary_html(result, least, class_ids, names),
             downloads_html(result, least, class_ids, label_studio),
@@ -96,13 +104,12 @@ def build_page(
                     buttons=[],
                 )
                 chosen = gr.CheckboxGroup(
-                    [(name, class_id) for class_id, name in enumerate(names)],
-                    value=list(range(len(names))),
+                    names,
+                    value=names,
                     label="Classes",
-                    show_select_all=True,
                     elem_id="classes",
                 )
-                _html(_swatches_html(styles), "swatches")
+                _html(_choices_html(styles), "all")
         with gr.Column(elem_id="answer"):
             summary = _html("", "summary")
             _html(_read("picture.html"), "picture")
@@ -117,6 +124,7 @@ def build_page(
             [asked, percent, chosen],
             [summary, downloads, objects],
             queue=False,
+            preprocess=False,
             trigger_mode="always_last",
             show_progress="hidden",
             api_visibility="private",
@@ -129,7 +137,9 @@ def launch_arguments() -> dict[str, Any]:
     scripts = "\n".join(_read(name) for name in SCRIPTS)
     return {
         # Fonts of the system: gradio's own are files, and others would be asked from another host.
-        "theme": gr.themes.Default(font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "monospace")),
+        "theme": gr.themes.Default(
+            primary_hue="blue", font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "monospace")
+        ),
         "head": f'<style>{_read("page.css")}</style>\n<script>"use strict";\n(() => {{\n{scripts}}})();</script>',
         "footer_links": [],
         "pwa": False,
@@ -164,9 +174,14 @@ def _examples_html(examples: int) -> str:
     return f'<section id="examples"><h2>Or try an example</h2><ul role="list">{buttons}</ul></section>'
 
 
-def _swatches_html(styles: Sequence[str]) -> str:
-    """The colours of the classes, beside their names in the choice of classes."""
+def _choices_html(styles: Sequence[str]) -> str:
+    """The colours of the classes, beside their names in the choice of classes, and buttons for all and none."""
     rules = "".join(
-        f"#classes label:nth-of-type({i})::before {{ background: {style}; }}" for i, style in enumerate(styles, start=1)
+        f"#classes .wrap label:nth-of-type({i})::before {{ background: {style}; }}"
+        for i, style in enumerate(styles, start=1)
     )
-    return f"<style>{rules}</style>"
+    buttons = "".join(
+        f'<button type="button" class="button small" data-all="{all_of_them}">{label}</button>'
+        for label, all_of_them in (("All classes", "yes"), ("No class", ""))
+    )
+    return f'<style>{rules}</style><p class="ways">{buttons}</p>'

@@ -80,7 +80,7 @@ def summary_html(result: ShownResult, threshold: float, class_ids: Sequence[int]
     attributes = " ".join(f'data-{name}="{escape(value)}"' for name, value in data.items())
     return (
         f'<div class="photo" {attributes}><h2><bdi>{escape(result.name)}</bdi></h2>'
-        f'<p>{escape(said[0].upper() + said[1:])}. <span class="soft">{more}</span></p></div>'
+        f'<p role="status">{escape(said[0].upper() + said[1:])}. <span class="soft">{more}</span></p></div>'
     )
 
 
@@ -137,8 +137,9 @@ def objects_html(
         f"<td>{percent(found.area / pixels, 2)}</td></tr>"
         for number, found in enumerate(objects, start=1)
     )
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("No.", "Class", "Score", "Area", "Of the photo"))
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("No.", "Class", "Score", "Area", "Share of photo"))
     return (
-        f'<div class="scroll"><table><caption>Objects in <bdi>{escape(result.name)}</bdi></caption>'
+        '<div class="scroll" role="region" aria-label="Table of the objects" tabindex="0">'
+        f"<table><caption>Objects in <bdi>{escape(result.name)}</bdi></caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )

@@ -9,7 +9,8 @@ const waiting = []; // to be sent, one after another
 let failed = []; // that can be tried again
 let current = null; // the photo that is shown
 let stopping = null; // AbortController of what is being sent
-let batch = { total: 0, done: 0, shown: false };
+// What was given at once; `shown` is whether one of it is shown already.
+let batch = { total: 0, done: 0, found: 0, shown: false };
 let times = 0; // that a photo was asked for
 
 const tell = (text) => {
@@ -20,12 +21,13 @@ function complain(name, text) {
   const item = make("li");
   item.append(Object.assign(make("b"), { dir: "auto", textContent: name }), `: ${text}`);
   get("errors").append(item);
+  return item;
 }
 
 function begin() {
   if (batch.total === batch.done) {
-    batch = { total: 0, done: 0, shown: false };
-    get("errors").replaceChildren();
+    batch = { total: 0, done: 0, found: 0, shown: false };
+    get("errors").replaceChildren(...failed.map((photo) => photo.complaint));
   }
 }
 
@@ -60,12 +62,11 @@ async function work() {
   }
   stopping = null;
   draw();
-  const found = batch.total - failed.length;
-  if (batch.total > 1) tell(`${found} of ${batch.total} photos done.`);
-  else tell("");
+  tell(batch.total > 1 ? `${batch.found} of ${batch.total} photos done.` : "");
 }
 
 function draw(photo) {
+  if (!stopping && document.activeElement === get("stop")) get("files").focus();
   get("progress").hidden = !stopping;
   get("bar").max = batch.total;
   get("bar").value = batch.done;
@@ -84,12 +85,13 @@ async function ask(photo, signal) {
   const answer = await fetched(address, { method: "POST", body: photo.file, signal });
   if (answer.stopped) return complain(photo.name, "stopped.");
   if (answer.error) {
-    complain(photo.name, answer.error);
+    photo.complaint = complain(photo.name, answer.error);
     if (answer.again) failed.push(photo);
     return undefined;
   }
   const told = await answer.response.json();
   Object.assign(photo, { token: told.token, name: told.name });
+  batch.found += 1;
   if (!photo.tile) addTile(photo);
   else drawTile(photo);
   if (!batch.shown || current === photo) {
@@ -143,9 +145,14 @@ function choose(photo) {
   if (before && before !== photo) drawTile(before);
   drawTile(photo);
   awaitAnswer(photo);
+  askAgain();
+  if (matchMedia("(max-width: 56rem)").matches) get("summary").scrollIntoView();
+}
+
+function askAgain() {
   times += 1;
   const field = document.querySelector("#asked textarea, #asked input");
-  field.value = `${photo.token}.${times}`;
+  field.value = `${current.token}.${times}`;
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
@@ -188,6 +195,12 @@ function wire() {
     enqueue({ example: button.dataset.example, name: `Example ${Number(button.dataset.example) + 1}` });
     work();
   });
+  get("classes").setAttribute("aria-label", "Classes");
+  document.addEventListener("click", (event) => {
+    const all = event.target.closest?.("[data-all]")?.dataset.all;
+    if (all === undefined) return;
+    for (const box of document.querySelectorAll("#classes input")) if (box.checked !== Boolean(all)) box.click();
+  });
   const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
   addEventListener("dragover", (event) => {
     if (!carriesFiles(event)) return;
@@ -213,8 +226,9 @@ function wire() {
 }
 
 function retry(photos) {
-  begin();
   failed = failed.filter((photo) => !photos.includes(photo));
+  for (const photo of photos) photo.complaint?.remove();
+  begin();
   for (const photo of photos) enqueue(photo);
   work();
   get("files").focus();
@@ -222,7 +236,7 @@ function retry(photos) {
 
 // gradio makes the page's elements after this script was read.
 new MutationObserver((_, observer) => {
-  if (!["files", "view", "said", "summary"].every(get) || !document.querySelector("#asked textarea, #asked input")) return;
+  if (!["files", "view", "said", "summary", "classes"].every(get) || !document.querySelector("#asked textarea, #asked input")) return;
   observer.disconnect();
   wire();
 }).observe(document.documentElement, { childList: true, subtree: true });

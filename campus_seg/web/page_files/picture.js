@@ -1,14 +1,17 @@
 // ------------------------------------------------------------------------------------------ the picture
 const PAUSE = 150; // milliseconds without another change, before a picture is drawn
-const PATIENCE = 15000;
+const PATIENCE = 5000; // before gradio is asked again
+const ASKED = 3; // times
+const SLOW = 400; // before it is said that a picture is being drawn
 let drawn = { key: "", url: "" }; // the picture that is shown
 let drawing = null; // AbortController
 let pause = 0;
+let slow = 0;
 let patience = 0;
 let query = ""; // threshold and classes, as the last answer has them
 
 function stageTell(text, label = "", action = null) {
-  get("stage").hidden = false;
+  clearTimeout(slow);
   get("stage-told").textContent = text;
   get("stage-again").textContent = label;
   get("stage-again").hidden = !action;
@@ -27,33 +30,61 @@ function clearPicture() {
   get("view").removeAttribute("src");
 }
 
+function beginDrawing() {
+  get("stage").setAttribute("aria-busy", true);
+  stageTell("");
+  slow = setTimeout(() => stageTell("Drawing …"), SLOW);
+}
+
+function fail(text, label = "Try again", action = () => choose(current)) {
+  clearPicture();
+  get("stage").setAttribute("aria-busy", false);
+  stageTell(text, label, action);
+}
+
 function awaitAnswer(photo) {
   get("said").textContent = "";
   if (!drawn.key.startsWith(`${photo.token} `)) clearPicture(); // it would be another photo's
-  stageTell("Drawing …");
-  get("stage").setAttribute("aria-busy", true);
+  beginDrawing();
+  beSureOfAnswer();
+}
+
+const told = () => get("summary").querySelector(".photo")?.dataset;
+
+// As the server writes it in its answer.
+function chosenQuery() {
+  const boxes = [...document.querySelectorAll("#classes input")];
+  const classes = boxes.flatMap((box, number) => (box.checked ? [number] : []));
+  return `threshold=${Number((document.querySelector("#least input[type=range]").value / 100).toFixed(4))}&classes=${classes}`;
+}
+
+// An answer can fail to come, for instance where the server has too many visitors at once.
+function beSureOfAnswer(asked = 1) {
   clearTimeout(patience);
   patience = setTimeout(() => {
-    get("stage").setAttribute("aria-busy", false);
-    stageTell("The server does not answer.", "Try again", () => choose(photo));
+    const last = told();
+    if (!current || (last?.token === current.token && (last.gone || last.query === chosenQuery()))) return;
+    if (document.querySelector("#least input[type=number]").value === "") return; // it is being typed
+    if (asked === ASKED) return fail("The server does not answer.");
+    askAgain();
+    beSureOfAnswer(asked + 1);
   }, PATIENCE);
 }
 
 // An answer of gradio's: of the photo that is asked for, or of one before it, which nobody waits for any more.
 function answered() {
-  const told = get("summary").querySelector(".photo")?.dataset;
-  if (!told || told.token !== current?.token) return;
-  clearTimeout(patience);
-  if (told.gone) return showGone(told.gone);
-  query = told.query;
-  const key = `${told.token} ${query}`;
+  const last = told();
+  if (!last || last.token !== current?.token) return undefined;
+  if (last.gone) return fail(last.gone, "Send it again", sendAgain());
+  query = last.query;
+  const key = `${last.token} ${query}`;
   clearTimeout(pause);
   if (key === drawn.key) {
     drawing?.abort();
-    return showDone(told.said);
+    return showDone(last.said);
   }
-  get("stage").setAttribute("aria-busy", true);
-  pause = setTimeout(() => showPicture(current, key, told.said), drawn.key ? PAUSE : 0);
+  beginDrawing();
+  pause = setTimeout(() => showPicture(current, key, last.said), drawn.key ? PAUSE : 0);
   return undefined;
 }
 
@@ -63,45 +94,35 @@ function showDone(said) {
   stageTell("");
 }
 
-function showGone(text) {
-  clearPicture();
-  get("stage").setAttribute("aria-busy", false);
+function sendAgain() {
   const photo = current;
-  stageTell(text, "Send it again", () => retry([photo]));
+  return () => retry([photo]);
 }
 
 async function showPicture(photo, key, said) {
   drawing?.abort();
   drawing = new AbortController();
   const { signal } = drawing;
-  stageTell("Drawing …");
   const answer = await fetched(`results/${photo.token}/view?${key.slice(key.indexOf(" ") + 1)}`, { signal });
   const blob = answer.error || answer.stopped ? null : await answer.response.blob().catch(() => null);
-  if (signal.aborted) return;
+  if (signal.aborted) return undefined;
   if (!blob) {
-    if (answer.gone) return showGone(answer.error);
-    clearPicture();
-    get("stage").setAttribute("aria-busy", false);
-    stageTell(`The picture cannot be shown. ${answer.error ?? UNREACHED}`, "Try again", () => choose(photo));
-    return;
+    if (answer.gone) return fail(answer.error, "Send it again", sendAgain());
+    return fail(`The picture cannot be shown. ${answer.error ?? UNREACHED}`);
   }
   const url = URL.createObjectURL(blob);
   const image = Object.assign(new Image(), { src: url });
   const whole = await image.decode().then(() => true, () => false);
   if (signal.aborted || !whole) URL.revokeObjectURL(url);
-  if (signal.aborted) return;
-  if (!whole) {
-    clearPicture();
-    get("stage").setAttribute("aria-busy", false);
-    stageTell("The picture that came cannot be shown.", "Try again", () => choose(photo));
-    return;
-  }
+  if (signal.aborted) return undefined;
+  if (!whole) return fail("The picture that came cannot be shown.");
   if (drawn.url) URL.revokeObjectURL(drawn.url);
   drawn = { key, url };
   get("view").src = url;
   get("view").hidden = false;
   showDone(said);
   if (!photo.pictured) thumbnail(photo, blob);
+  return undefined;
 }
 
 let thumbnails = Promise.resolve(); // one after another
@@ -114,7 +135,7 @@ function thumbnailLater(photo) {
 }
 
 // ------------------------------------------------------------------------------------------ downloads and Label Studio
-let saving = false;
+let sending = false;
 
 function say(text, bad = false, link = null) {
   get("said").textContent = text;
@@ -125,12 +146,9 @@ function say(text, bad = false, link = null) {
 
 // Fetched and not followed: where it fails, the page stays and says why.
 async function save(link) {
-  if (saving) return;
-  saving = true;
   say(`Making ${link.textContent} …`);
   const answer = await fetched(link.href);
   const blob = answer.error ? null : await answer.response.blob().catch(() => null);
-  saving = false;
   if (!blob) return say(`${link.textContent}: ${answer.error ?? UNREACHED}`, true);
   const url = URL.createObjectURL(blob);
   const download = fileName(answer.response.headers.get("content-disposition") ?? "") ?? link.dataset.save;
@@ -153,19 +171,20 @@ function fileName(disposition) {
 }
 
 async function send(button) {
-  if (saving) return;
-  saving = true;
+  if (sending) return; // a second click
+  sending = true;
   say("Sending the photo to Label Studio …");
   const answer = await fetched(button.dataset.send, { method: "POST" });
-  const told = answer.error ? null : await answer.response.json().catch(() => null);
-  saving = false;
-  if (told) say(told.said, false, told.link);
+  const sent = answer.error ? null : await answer.response.json().catch(() => null);
+  sending = false;
+  if (sent) say(sent.said, false, sent.link);
   else say(answer.error ?? UNREACHED, true);
 }
 
 function wirePicture() {
   new MutationObserver(answered).observe(get("summary"), { childList: true, subtree: true, attributes: true });
   get("stage").tabIndex = -1;
+  for (const type of ["input", "change"]) get("choices").addEventListener(type, () => beSureOfAnswer());
   document.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return; // in another tab: as the browser does it
     const link = event.target.closest?.("a[data-save]");
