@@ -36,7 +36,7 @@ def build_page(
 ) -> gr.Blocks:
     """Builds the page.
 
-    It is to be launched as `page.launch(**launch_arguments(), …)`. What it asks the server for, beside gradio's own
+    It is to be launched with `launch_arguments()`. What it asks the server for, beside gradio's own
     files: `POST photos?name=…`, `POST examples/K`, `GET examples/K.jpg`, `GET results/TOKEN/KIND?threshold=…&classes=…`
     and `POST results/TOKEN/label-studio?threshold=…&classes=…`; `classes=` without any number means no class at all.
     Of gradio: the page, its assets, config, theme and `POST gradio_api/run/predict`.
@@ -86,7 +86,6 @@ def build_page(
         max_mb=f"{max_mb:g}",
         max_megapixels=f"{max_megapixels:g}",
         kept_minutes=f"{kept_minutes:g}",
-        examples=_examples_html(examples),
     )
     settings = f'<div id="settings" data-max-bytes="{int(max_mb * 1_000_000)}" hidden></div>'
     with gr.Blocks(title=title, analytics_enabled=False) as page, gr.Row(elem_id="campus"):
@@ -110,6 +109,8 @@ def build_page(
                     elem_id="classes",
                 )
                 _html(_choices_html(styles), "all")
+            if examples:
+                _html(_examples_html(examples), "examples")
         with gr.Column(elem_id="answer"):
             summary = _html("", "summary")
             _html(_read("picture.html"), "picture")
@@ -133,7 +134,10 @@ def build_page(
 
 
 def launch_arguments() -> dict[str, Any]:
-    """What `gr.Blocks.launch` has to be given for this page: its look and its scripts, and no link to anywhere."""
+    """What `gr.Blocks.launch` or `gr.mount_gradio_app` has to be given for this page: its look and its scripts.
+
+    Beside that `footer_links=[]` is wanted, since the footer's links lead away.
+    """
     scripts = "\n".join(_read(name) for name in SCRIPTS)
     return {
         # Fonts of the system: gradio's own are files, and others would be asked from another host.
@@ -141,10 +145,6 @@ def launch_arguments() -> dict[str, Any]:
             primary_hue="blue", font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "monospace")
         ),
         "head": f'<style>{_read("page.css")}</style>\n<script>"use strict";\n(() => {{\n{scripts}}})();</script>',
-        "footer_links": [],
-        "pwa": False,
-        "ssr_mode": False,
-        "run_history": False,
     }
 
 
@@ -164,14 +164,12 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _examples_html(examples: int) -> str:
-    if not examples:
-        return ""
     buttons = "".join(
         f'<li><button type="button" class="tile" data-example="{k}">'
         f'<img src="examples/{k}.jpg" alt=""><span>Example {k + 1}</span></button></li>'
         for k in range(examples)
     )
-    return f'<section id="examples"><h2>Or try an example</h2><ul role="list">{buttons}</ul></section>'
+    return f'<h2>Or try an example</h2><ul role="list">{buttons}</ul>'
 
 
 def _choices_html(styles: Sequence[str]) -> str:
