@@ -94,6 +94,7 @@ setup(
             "campus-train = campus_seg.tools.train_net:main",
             "campus-visualize = campus_seg.tools.visualize:main",
             "campus-visualize-data = campus_seg.tools.visualize_data:main",
+            "campus-web-demo = campus_seg.tools.web_demo:main",
         ]
     },
 )

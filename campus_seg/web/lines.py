@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST_LINES = 400
@@ -43,8 +44,10 @@ class Line(H11Protocol):
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        """A request is answered."""
+        """A request is answered. What it still brings, nobody reads."""
         self._silent_since = self.loop.time()
+        if self.conn.their_state is h11.SEND_BODY:
+            self.transport.close()
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:

@@ -1,0 +1,130 @@
+"""Photos to begin with, of those that a run was made with."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import msgspec
+
+from campus_seg.config import run_folder
+from campus_seg.data.datasets import coco_file, image_folder
+from campus_seg.errors import StorageError
+from campus_seg.evaluation.run_files import JUDGED
+from campus_seg.photos import PhotoError, photo_file, read_photo_bytes
+from campus_seg.storage import base_name, is_uri, join
+from campus_seg.storage import place as place_of
+from campus_seg.storage_objects import read_bytes
+
+MOST = 6
+TRIED = 24  # photos, so that a run whose photos have gone does not keep a start waiting
+SIDE = 256  # pixels of a thumbnail, at most
+QUALITY = 85
+MISSING = "This example photo is no longer there."
+
+
+@dataclass(frozen=True)
+class Example:
+    """A photo of the run.
+
+    Attributes:
+        name: as shown.
+        place: its file or URI, read anew for each who tries it.
+        thumbnail: a small JPEG.
+    """
+
+    name: str
+    place: Path | str
+    thumbnail: bytes
+
+    def content(self) -> bytes:
+        """The photo's bytes.
+
+        Raises:
+            PhotoError: it is no longer there.
+        """
+        return _content(self.place)
+
+
+class _Image(msgspec.Struct):
+    file_name: str
+
+
+class _Images(msgspec.Struct):
+    images: list[_Image]
+
+
+def find_examples(config_file: str, usable: Callable[[str, bytes], object]) -> tuple[list[Example], int]:
+    """Photos of a run: of its test photos, else its validation photos, else those it was trained with.
+
+    Args:
+        config_file: the run's config.yaml, or its URI.
+        usable: raises PhotoError for a photo, by its name and bytes, that the page would refuse.
+
+    Returns:
+        At most `MOST`, spread over the list, none where the run has no import; and how many were skipped, since they
+        are gone or cannot be read.
+    """
+    folder = run_folder(config_file)
+    for split in JUDGED:
+        names = _names(folder, split)
+        if not names:
+            continue
+        examples, skipped = [], 0
+        for name in spread(names)[:TRIED]:
+            place = _place(folder, name)
+            shown = base_name(str(place))
+            try:
+                content = _content(place)
+                usable(shown, content)
+                examples.append(Example(shown, place, _thumbnail(content)))
+            except PhotoError:
+                skipped += 1
+            if len(examples) == MOST:
+                break
+        return examples, skipped
+    return [], 0
+
+
+def spread(names: Sequence[str]) -> list[str]:
+    """The same names, the first `MOST` of them spread evenly over the list, and the others between them next."""
+    first = [names[number * len(names) // MOST] for number in range(min(MOST, len(names)))] if names else []
+    if len(names) <= MOST:
+        return list(names)
+    chosen = set(first)
+    return [*first, *(name for name in names if name not in chosen)]
+
+
+def _names(folder: str, split: str) -> list[str]:
+    """The file names of a split's photos; none where there is no such import."""
+    name = coco_file(Path(), split).as_posix()
+    try:
+        content = read_bytes(join(folder, name)) if is_uri(folder) else Path(folder, name).read_bytes()
+        return [image.file_name for image in msgspec.json.decode(content, type=_Images).images]
+    except (OSError, StorageError, msgspec.DecodeError, UnicodeDecodeError):
+        return []
+
+
+def _place(folder: str, name: str) -> Path | str:
+    if is_uri(folder) and not is_uri(name):
+        return join(folder, (image_folder(Path()) / name).as_posix())
+    return place_of(image_folder(Path(folder)), name)
+
+
+def _content(place: Path | str) -> bytes:
+    """A photo's bytes; what is wrong with its place is nobody's business but the terminal's."""
+    try:
+        with photo_file(place) as file:
+            return file.read_bytes()
+    except (OSError, StorageError, PhotoError):
+        raise PhotoError(MISSING) from None
+
+
+def _thumbnail(content: bytes) -> bytes:
+    """A JPEG of at most `SIDE` pixels a side."""
+    pixels = read_photo_bytes(content)
+    scale = SIDE / max(pixels.shape[:2])
+    if scale < 1:
+        size = [max(1, round(side * scale)) for side in pixels.shape[1::-1]]
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()

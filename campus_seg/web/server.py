@@ -1,0 +1,215 @@
+"""The page's server: the routes, gradio's page behind the guard, and how it begins and ends."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import socket
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from campus_seg.errors import ConfigError, Stopped, one_line
+
+if TYPE_CHECKING:  # they need gradio, whose absence `require_gradio` explains
+    import gradio as gr
+
+    from campus_seg.web.guard import Event
+    from campus_seg.web.routes import Parts
+
+SWEEP_SECONDS = 60.0
+END_SECONDS = 2.0  # that a photo at the model is waited for, when the server ends
+SESSIONS = 100  # of gradio, which keeps a copy of the page for each
+LOOPBACK = ("127.", "::1")
+OPEN_TO_ALL = "without a password: anybody who reaches it can use the model; set one with --password-file"
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where the server listens.
+
+    Attributes:
+        socket: that does; others wait in it until the server has begun.
+        address: for people, such as http://127.0.0.1:7860.
+        local: only this computer can reach it.
+    """
+
+    socket: socket.socket
+    address: str
+    local: bool
+
+
+def require_gradio() -> None:
+    """Makes gradio ready, which then asks nobody outside for anything and takes no orders from the environment.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    for name in [name for name in os.environ if name.startswith("GRADIO_") and name != "GRADIO_ROOT_PATH"]:
+        del os.environ[name]
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
+    try:
+        import gradio  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(f"the page needs gradio ({one_line(str(error))}): pip install 'campus_seg[web]'") from None
+
+
+def listen(host: str, port: int) -> Listening:
+    """Takes a port, before a model is loaded for nothing.
+
+    Raises:
+        ConfigError: it is taken, or the host is no address of this machine.
+    """
+    bare = host.removeprefix("[").removesuffix("]")
+    shown = f"[{bare}]" if ":" in bare else bare
+    try:
+        found = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, place = min(found, key=lambda one: one[0] != socket.AF_INET)
+    except (OSError, UnicodeError):
+        raise ConfigError(f"--host {host}: is no address of this machine; give 127.0.0.1, or another of its") from None
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(place)
+        listening.listen(128)
+    except OSError as error:
+        listening.close()
+        raise ConfigError(f"{shown}:{port}: cannot be listened on ({error.strerror}); give another --port") from None
+    local = listening.getsockname()[0].startswith(LOOPBACK)
+    return Listening(listening, f"http://{shown}:{listening.getsockname()[1]}", local)
+
+
+def events_of(blocks: "gr.Blocks") -> "Mapping[str, Event]":
+    """The events of a page, as the guard lets them through.
+
+    Raises:
+        ValueError: one of them would go through gradio's queue, which keeps what it is given.
+    """
+    from campus_seg.web.guard import Event
+
+    events = {}
+    for number, event in blocks.fns.items():
+        if event.js is not None and event.fn is None:  # in the browser alone
+            continue
+        if event.queue is not False:
+            raise ValueError(f"the page's event {event.api_name}: needs queue=False")
+        events[str(event.api_name)] = Event(number, len(event.inputs))
+    return events
+
+
+def application(parts: "Parts", blocks: "gr.Blocks", look: Mapping[str, Any], sweep: Callable[[], Any]) -> Callable:
+    """The routes and gradio's page as one ASGI application, without a guard.
+
+    Args:
+        parts: of the routes.
+        blocks: the page.
+        look: its css, js and head, for gradio.
+        sweep: forgets what is too old; called each minute.
+    """
+    import gradio as gr
+    from starlette.applications import Starlette
+
+    from campus_seg.web.guard import OWN
+    from campus_seg.web.routes import Routes
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(_sweeping(sweep))
+        yield
+        sweeping.cancel()
+
+    blocks.state_session_capacity = SESSIONS
+    behind = Starlette(lifespan=lifespan)
+    own = {"footer_links": [], "run_history": False, "show_error": False, "ssr_mode": False, "pwa": False}
+    own |= {"mcp_server": False, "enable_monitoring": False}
+    gr.mount_gradio_app(behind, blocks, "/", **{**look, **own})
+    routes = Routes(parts)
+
+    async def both(scope, receive, send) -> None:
+        own = scope["type"] == "http" and OWN.fullmatch(scope["path"])
+        await (routes if own else behind)(scope, receive, send)
+
+    return both
+
+
+async def _sweeping(sweep: Callable[[], Any]) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        sweep()
+
+
+def serve(app: Callable, listening: Listening, *, begun: Callable[[], Any], end: Callable[[], bool]) -> None:
+    """Answers until it is stopped.
+
+    Args:
+        app: ASGI.
+        listening: where.
+        begun: called once answers are given.
+        end: begins no more work; whether a thread is still at some.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, or `Stopped` by another signal, as a tool's main wants it.
+    """
+    import uvicorn
+
+    from campus_seg.web.lines import options
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            begun()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            end()
+            await super().shutdown(sockets)
+
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # it would print pages on what the guard has said
+    try:
+        Server(uvicorn.Config(app, **options())).run([listening.socket])
+    except KeyboardInterrupt as stopped:
+        until = time.monotonic() + END_SECONDS
+        while end() and time.monotonic() < until:
+            time.sleep(0.05)
+        if end():
+            _end_at_once(stopped)
+        raise
+
+
+def _end_at_once(stopped: KeyboardInterrupt) -> None:
+    """Ends the process while a thread is in a library: the interpreter's own end crashes there at times."""
+    known = isinstance(stopped, Stopped)
+    print(stopped if known else "stopped", file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    os._exit(128 + stopped.signal_number if known else 130)
+
+
+@contextlib.contextmanager
+def sharing(listening: Listening, wanted: bool) -> Iterator[Callable[[], None]]:
+    """What shows the page under gradio's public address, which forwards to this computer until the block ends."""
+    from gradio.tunneling import CURRENT_TUNNELS
+
+    def share() -> None:
+        if wanted:
+            threading.Thread(target=_open_tunnel, args=(listening,), daemon=True).start()
+
+    try:
+        yield share
+    finally:
+        for tunnel in list(CURRENT_TUNNELS):
+            tunnel.kill()
+
+
+def _open_tunnel(listening: Listening) -> None:
+    from gradio import networking
+
+    host, port = listening.socket.getsockname()[:2]
+    try:
+        address = networking.setup_tunnel(host, port, secrets.token_urlsafe(32), None, None)
+    except Exception as error:  # of whatever kind: the page is there without it
+        print(f"no public address could be had ({type(error).__name__}: {one_line(str(error))})", file=sys.stderr)
+        return
+    print(f"{address}: the page for all", flush=True)
