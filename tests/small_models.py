@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from detectron2.config import CfgNode
 from detectron2.modeling import build_model
 from drawn import SMALL_MODEL
 
@@ -25,6 +26,11 @@ def write_run(folder: Path) -> None:
     cfg.MODEL.DEVICE = "cuda"  # trained elsewhere
     (folder / "config.yaml").write_text(cfg.dump())
     cfg.MODEL.DEVICE = "cpu"
+    write_weights(cfg, folder)
+
+
+def write_weights(cfg: CfgNode, folder: Path) -> None:
+    """Writes model_final.pth of a random model of a config."""
     register_mini_backbone()
     torch.manual_seed(0)
     model = build_model(cfg)
