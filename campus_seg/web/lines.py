@@ -8,6 +8,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST_LINES = 400
 HEAD_SECONDS = 15.0  # in which the head of a request has to be here, and after which a closed line is cut
+MOST_UNWANTED = 2**20  # bytes
 TOLD = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 5\r\n"
     b"Connection: close\r\nContent-Length: %d\r\n\r\n%s"
@@ -28,7 +29,7 @@ class Line(H11Protocol):
         """A line opens."""
         super().connection_made(transport)
         self._silent_since = self.loop.time()
-        self._closing = False
+        self._closing, self._unwanted = False, 0
         self._timer = self.loop.call_later(HEAD_SECONDS, self._look)
         if len(self.connections) > MOST_LINES:
             silent = [line for line in self.connections if line is not self and not line.is_busy]
@@ -43,11 +44,18 @@ class Line(H11Protocol):
         self._timer.cancel()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Some bytes come; of a body that is no longer wanted only so many, for the answer to be read first."""
+        if not self.is_busy and self.conn.their_state is h11.SEND_BODY:
+            self._unwanted += len(data)
+            if self._unwanted > MOST_UNWANTED:
+                self.transport.abort()
+                return
+        super().data_received(data)
+
     def on_response_complete(self) -> None:
-        """A request is answered. What it still brings, nobody reads."""
-        self._silent_since = self.loop.time()
-        if self.conn.their_state is h11.SEND_BODY:
-            self.transport.close()
+        """A request is answered."""
+        self._silent_since, self._unwanted = self.loop.time(), 0
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:

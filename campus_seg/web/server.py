@@ -5,8 +5,10 @@ import contextlib
 import logging
 import os
 import secrets
+import shutil
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -18,7 +20,6 @@ from campus_seg.errors import ConfigError, Stopped, one_line
 if TYPE_CHECKING:  # they need gradio, whose absence `require_gradio` explains
     import gradio as gr
 
-    from campus_seg.web.guard import Event
     from campus_seg.web.routes import Parts
 
 SWEEP_SECONDS = 60.0
@@ -52,6 +53,7 @@ def require_gradio() -> None:
     for name in [name for name in os.environ if name.startswith("GRADIO_") and name != "GRADIO_ROOT_PATH"]:
         del os.environ[name]
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
+    os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="campus_seg-")  # until the page is built
     try:
         import gradio  # noqa: F401
     except ImportError as error:
@@ -83,22 +85,15 @@ def listen(host: str, port: int) -> Listening:
     return Listening(listening, f"http://{shown}:{listening.getsockname()[1]}", local)
 
 
-def events_of(blocks: "gr.Blocks") -> "Mapping[str, Event]":
-    """The events of a page, as the guard lets them through.
+def events_of(blocks: "gr.Blocks") -> dict[int, int]:
+    """The events of a page for the guard: gradio's number of each -> how many inputs it brings.
 
     Raises:
         ValueError: one of them would go through gradio's queue, which keeps what it is given.
     """
-    from campus_seg.web.guard import Event
-
-    events = {}
-    for number, event in blocks.fns.items():
-        if event.js is not None and event.fn is None:  # in the browser alone
-            continue
-        if event.queue is not False:
-            raise ValueError(f"the page's event {event.api_name}: needs queue=False")
-        events[str(event.api_name)] = Event(number, len(event.inputs))
-    return events
+    if queued := [event.api_name for event in blocks.fns.values() if event.queue is not False]:
+        raise ValueError(f"the page's events {queued}: need queue=False")
+    return {number: len(event.inputs) for number, event in blocks.fns.items()}
 
 
 def application(parts: "Parts", blocks: "gr.Blocks", look: Mapping[str, Any], sweep: Callable[[], Any]) -> Callable:
@@ -126,7 +121,10 @@ def application(parts: "Parts", blocks: "gr.Blocks", look: Mapping[str, Any], sw
     behind = Starlette(lifespan=lifespan)
     own = {"footer_links": [], "run_history": False, "show_error": False, "ssr_mode": False, "pwa": False}
     own |= {"mcp_server": False, "enable_monitoring": False}
-    gr.mount_gradio_app(behind, blocks, "/", **{**look, **own})
+    try:
+        gr.mount_gradio_app(behind, blocks, "/", **{**look, **own})
+    finally:  # it makes a folder for its editor, which is not to be had here
+        shutil.rmtree(os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)
     routes = Routes(parts)
 
     async def both(scope, receive, send) -> None:
