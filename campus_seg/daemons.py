@@ -35,6 +35,8 @@ class Daemons(Executor):
     def _work(self) -> None:
         while task := self._waiting.get():
             future, work, args, kwargs = task
+            if not future.set_running_or_notify_cancel():  # nobody wants it any more
+                continue
             try:
                 future.set_result(work(*args, **kwargs))
             except BaseException as error:  # raised where the result is asked for

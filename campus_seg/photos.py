@@ -95,11 +95,27 @@ def read_photo(path: Path | str, image_format: str = "BGR") -> np.ndarray:
     with photo_file(path) as local, named_errors():
         if local.stat().st_size == 0:
             raise PhotoError("the file is empty")
-        with Image.open(local, formats=FORMATS) as image:
-            _check_side(image)
-            image.load()
-            pixels = _upright_pixels(image, image_format)
-            image.close()
+        return _read(local, image_format)
+
+
+def read_photo_bytes(content: bytes, image_format: str = "BGR") -> np.ndarray:
+    """As `read_photo`, of a file's bytes.
+
+    Raises:
+        PhotoError: as of `read_photo`.
+    """
+    if not content:
+        raise PhotoError("the file is empty")
+    with named_errors():
+        return _read(io.BytesIO(content), image_format)
+
+
+def _read(source: Path | BinaryIO, image_format: str) -> np.ndarray:
+    with Image.open(source, formats=FORMATS) as image:
+        _check_side(image)
+        image.load()
+        pixels = _upright_pixels(image, image_format)
+        image.close()
     if pixels.nbytes > LARGE:
         return_freed_memory()
     return pixels

@@ -1,7 +1,7 @@
 """predictions.json, legend.json and failures.json of a masked folder, from its journal, a photo at a time."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -9,6 +9,8 @@ from campus_seg.atomic_writes import replacing, write_json
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.journal import Journal
 from campus_seg.palette import class_colors, hex_color
+
+Record = Mapping[str, Any]  # what `PictureWriter.draw` returns of a photo, or the "reason" why there is none
 
 
 def write_lists(
@@ -50,25 +52,36 @@ def write_coco(path: Path, journal: Journal, photos: Sequence[InputPhoto], class
         photos: image ids and annotation ids count up from 1 in their order.
         class_names: in the order of the model's outputs; category ids count up from 1.
     """
-    categories = [{"id": category_id, "name": name} for category_id, name in enumerate(class_names, start=1)]
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write('{\n"images": ')
-        _write_array(file, images(journal, photos))
-        file.write(f',\n"categories": {json.dumps(categories, ensure_ascii=False)},\n"annotations": ')
-        _write_array(file, annotations(journal, photos))
-        file.write("\n}\n")
+        write_coco_text(file, lambda: journal.records(photos), class_names)
 
 
-def images(journal: Journal, photos: Iterable[InputPhoto]) -> Iterable[dict[str, Any]]:
+def write_coco_text(file: TextIO, records: Callable[[], Iterable[Record]], class_names: Sequence[str]) -> None:
+    """Writes the text of a COCO file.
+
+    Args:
+        file: open for writing.
+        records: gives the photos' records, and is asked twice: there may be more than fit into memory.
+        class_names: in the order of the model's outputs; category ids count up from 1.
+    """
+    categories = [{"id": category_id, "name": name} for category_id, name in enumerate(class_names, start=1)]
+    file.write('{\n"images": ')
+    _write_array(file, images(records()))
+    file.write(f',\n"categories": {json.dumps(categories, ensure_ascii=False)},\n"annotations": ')
+    _write_array(file, annotations(records()))
+    file.write("\n}\n")
+
+
+def images(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
     """COCO's images: every photo that was read."""
-    masked = (record for record in journal.records(photos) if "image" in record)
+    masked = (record for record in records if "image" in record)
     for image_id, record in enumerate(masked, start=1):
         yield {"id": image_id, **record["image"]}
 
 
-def annotations(journal: Journal, photos: Iterable[InputPhoto]) -> Iterable[dict[str, Any]]:
+def annotations(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
     """COCO's annotations: every object, photo by photo, by falling score."""
-    masked = (record for record in journal.records(photos) if "image" in record)
+    masked = (record for record in records if "image" in record)
     annotation_id = 0
     for image_id, record in enumerate(masked, start=1):
         for annotation in record["annotations"]:

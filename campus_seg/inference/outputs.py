@@ -1,32 +1,24 @@
 """The pictures that `visualize.py` writes of a photo below `--output`."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import cv2
 import numpy as np
 
 from campus_seg.atomic_writes import check_output_folder, replacing
 from campus_seg.errors import ConfigError
-from campus_seg.inference import render
 from campus_seg.inference.gallery import THUMBNAILS, make_thumbnail
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.journal import FOLDER as JOURNAL
-from campus_seg.inference.png import write_png
-from campus_seg.inference.regions import FoundObject, Region, row_bands
-from campus_seg.inference.scene import Scene
-from campus_seg.palette import class_colors
+from campus_seg.inference.pictures import ENDINGS, OUTPUTS, Pictures
+from campus_seg.inference.regions import FoundObject
 from campus_seg.storage import is_uri
 
-# What --save chooses from. The lists (predictions.json, legend.json, failures.json) cost little and are always
-# written; "predictions" alone writes no pictures.
-OUTPUTS = ("overlay", "binary", "rgb", "instances", "cutouts", "predictions")
 VIDEOS = "videos"  # below the output folder
-ENDINGS = {"overlay": ".jpg", "binary": ".png", "rgb": ".png", "instances": ".png"}
 CUTOUT = re.compile(r"\d{3,}_[\w-]+\.png")  # what a cut-out's file is called
-JPEG_QUALITY = 92
 
 
 def is_picture(name: str) -> bool:
@@ -61,7 +53,7 @@ def check_apart(photos: Iterable[InputPhoto], output: Path | str) -> None:
         raise ConfigError(f"{found.path}: lies among the outputs in {output}; give another --output")
 
 
-class PictureWriter:
+class PictureWriter(Pictures):
     """Writes the pictures of one folder. Every file appears whole or not at all.
 
     Of an earlier run only what would now mislead is removed: the cut-outs of a photo whose new ones are written, and
@@ -77,62 +69,24 @@ class PictureWriter:
     """
 
     def __init__(self, folder: Path, class_names: Sequence[str], save: Collection[str] = OUTPUTS):
+        super().__init__(class_names, save)
         self.folder = folder
-        self.class_names = list(class_names)
-        self.colors = class_colors(len(class_names))
-        self.save = frozenset(save)
         check_output_folder(folder)
 
     def draw(self, photo: InputPhoto, image_bgr: np.ndarray, objects: Iterable[FoundObject]) -> dict[str, Any]:
-        """Writes the pictures of a photo. Several threads may call this, each for a photo of its own.
-
-        Args:
-            photo: whose it is.
-            image_bgr: (H, W, 3) uint8, BGR, upright. It becomes the overlay, where that is asked for: a panorama and
-                its copy would be large.
-            objects: by falling score; their instance ids are 1, 2, …. They are taken one by one and not kept, so
-                where they are made on demand no two masks exist at once.
-
-        Returns:
-            {"image": …, "annotations": [...]}, COCO's without the ids that depend on other photos; see lists.py.
-        """
-        height, width = image_bgr.shape[:2]
+        """Writes the pictures of a photo; see `Pictures.draw`."""
         if "cutouts" in self.save:
             self._remove_cutouts(photo)
-        scene = Scene(
-            (height, width),
-            with_ids=not self.save.isdisjoint(ENDINGS),
-            with_outlines="overlay" in self.save,
-        )
-        annotations = []
-        for found in objects:
-            instance_id = scene.add(found.region)
-            if "cutouts" in self.save:
-                class_name = re.sub(r"[^\w-]+", "_", self.class_names[found.class_id])[:80]
-                name = f"cutouts/{photo.name}/{instance_id:03d}_{class_name}.png"
-                self._write_cutout(name, image_bgr, found.region)
-            annotations.append(_annotation(found, instance_id, (height, width)))
-            del found  # or its mask would stay while the next one is made
-        self._write_pictures(photo, image_bgr, scene, annotations)
-        image = {"file_name": photo.file_name, "width": width, "height": height}
-        return {"image": image, "annotations": annotations}
+        record = super().draw(photo, image_bgr, objects)
+        if "overlay" in self.save:
+            make_thumbnail(self.folder, photo.name)  # from the file, as the gallery does where one is missing
+        return record
 
-    def draw_frame(self, image_bgr: np.ndarray, objects: Iterable[FoundObject]) -> list[dict[str, Any]]:
-        """Makes a frame of a video its overlay, where that is asked for; writes nothing.
-
-        Args:
-            image_bgr: (H, W, 3) uint8, BGR, upright; is drawn on.
-            objects: see `draw`.
-
-        Returns:
-            COCO's annotations, as of `draw`.
-        """
-        shape, drawn = image_bgr.shape[:2], "overlay" in self.save
-        scene = Scene(shape, with_ids=drawn, with_outlines=drawn)
-        annotations = [_annotation(found, scene.add(found.region), shape) for found in objects]
-        if drawn:
-            self._draw_overlay(image_bgr, scene, annotations)
-        return annotations
+    @contextmanager
+    def writing(self, name: str) -> Iterator[BinaryIO]:
+        """A file below the folder; see `Pictures.writing`."""
+        with replacing(self.folder / name) as temporary, temporary.open("wb") as file:
+            yield file
 
     def pictures(self, photo: InputPhoto) -> list[str]:
         """Paths below the folder of what is drawn of every photo, with objects or without."""
@@ -148,56 +102,7 @@ class PictureWriter:
         if "cutouts" in self.save:
             self._remove_cutouts(photo)
 
-    def _write_pictures(
-        self, photo: InputPhoto, image_bgr: np.ndarray, scene: Scene, annotations: Sequence[dict[str, Any]]
-    ) -> None:
-        """Writes the pictures of the whole photo: a band of rows at a time, and the overlay in its place."""
-        colors = [self.colors[annotation["category_id"] - 1] for annotation in annotations]
-        drawings = {
-            "binary": render.binary,
-            "rgb": lambda ids: render.rgb(ids, colors),
-            "instances": lambda ids: ids,
-        }
-        for kind, draw in drawings.items():
-            if kind in self.save:
-                bands = (draw(scene.ids[band]) for band in row_bands(scene.ids.shape))
-                self._write_png(f"{kind}/{photo.name}.png", scene.ids.shape, bands)
-        if "overlay" in self.save:
-            self._draw_overlay(image_bgr, scene, annotations)  # at last, for it changes the photo
-            options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-            _, encoded = cv2.imencode(".jpg", image_bgr, options)  # raises cv2.error where it cannot
-            with replacing(self.folder / f"overlay/{photo.name}.jpg") as temporary:
-                temporary.write_bytes(encoded)
-            make_thumbnail(self.folder, photo.name)  # from the file, as the gallery does where one is missing
-
-    def _draw_overlay(self, image_bgr: np.ndarray, scene: Scene, annotations: Sequence[dict[str, Any]]) -> None:
-        classes = [annotation["category_id"] - 1 for annotation in annotations]
-        scores = [annotation["score"] for annotation in annotations]
-        labels = [f"{self.class_names[i]} {score:.0%}" for i, score in zip(classes, scores, strict=True)]
-        render.draw_overlay(image_bgr, scene, labels, [self.colors[i] for i in classes])
-
-    def _write_cutout(self, name: str, image_bgr: np.ndarray, region: Region) -> None:
-        bands = (render.cutout(image_bgr, region.rows(band)) for band in row_bands(region.mask.shape))
-        self._write_png(name, region.mask.shape, bands)
-
     def _remove_cutouts(self, photo: InputPhoto) -> None:
         for path in (self.folder / "cutouts" / photo.name).glob("*.png"):
             if CUTOUT.fullmatch(path.name) and path.is_file():
                 path.unlink()
-
-    def _write_png(self, name: str, shape: tuple[int, int], bands: Iterable[np.ndarray]) -> None:
-        with replacing(self.folder / name) as temporary, temporary.open("wb") as file:
-            write_png(file, shape, bands)
-
-
-def _annotation(found: FoundObject, instance_id: int, shape: tuple[int, int]) -> dict[str, Any]:
-    """COCO's record of an object in a photo of `shape` (H, W)."""
-    return {
-        "category_id": found.class_id + 1,
-        "instance_id": instance_id,
-        "score": round(found.score, 6),
-        "bbox": list(found.region.bbox),
-        "area": found.region.area,
-        "iscrowd": 0,
-        "segmentation": found.region.rle(shape),
-    }

@@ -1,0 +1,152 @@
+"""What reading a photo would cost, found out of its bytes before any decoder sees them.
+
+Pixels are not all of it: a progressive JPEG may repeat its passes thousands of times, and EXIF data may let many
+entries name the same bytes, each of which is copied.
+"""
+
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from campus_seg.photos import PhotoError
+
+MAX_SCANS = 100  # passes of a JPEG over its pixels; programs write 1 to 20
+# Passes times megapixels: such a JPEG takes some ten seconds. The largest photo has 15 passes.
+MAX_WORK = 1500
+MAX_SEGMENTS = 5000  # of a JPEG, of at most 64 kB each
+MAX_CHUNKS = 50_000  # of a PNG, which programs make 8 kB or larger
+MAX_EXIF = 4 << 20  # bytes that the entries of EXIF data may name in all
+TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}  # TIFF 6.0
+EXIF = b"Exif\0\0"
+MPF = b"MPF\0"  # of a JPEG, a list of its photos, a TIFF as EXIF is
+MAX_PROFILE = 1 << 20  # bytes of a PNG's text, which Pillow takes as well
+PROFILE = b"Raw profile type exif\0"  # how ImageMagick writes EXIF into a PNG's text
+
+# A marker that ends a pass; 0xff00 is a byte of its data, and restarts are part of them.
+_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
+_SOS, _EOI, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
+_BARE = (0x01, 0xD8)  # markers without content: TEM, SOI
+_SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # frame headers; the others are tables
+ODD = "This photo holds a great deal beside its picture. Save it anew as JPEG or PNG and try again."
+DAMAGED = "This photo is damaged. Save it anew, or choose another one."
+
+
+class Jpeg(NamedTuple):
+    """What the markers of a JPEG say: its sizes (width, height), as a rule one, where it ends, and its passes."""
+
+    sizes: set[tuple[int, int]]
+    end: int
+    scans: int
+
+
+def checked_jpeg(content: bytes) -> Jpeg:
+    """Reads a JPEG's markers as libjpeg does.
+
+    Returns:
+        `scans` are no fewer than the decoder can find in `content[:end]`, whatever it takes for a marker: every place
+        counts that may be the beginning of a pass.
+
+    Raises:
+        PhotoError: too many passes, or too much besides the picture.
+    """
+    sizes, exif, position, segments = set(), b"", 2, 0
+    end = len(content)
+    while marker := _MARKER.search(content, position):
+        kind, position = marker[1][0], marker.end()
+        segments += 1
+        if kind == _EOI:
+            end = position
+            break
+        if kind in _BARE:
+            continue
+        if segments > MAX_SEGMENTS:
+            raise PhotoError(ODD)
+        length = int.from_bytes(content[position : position + 2], "big")
+        segment = content[position + 2 : position + length]
+        position += max(length, 2)
+        if kind in _SOF and len(segment) >= 5:
+            height, width = struct.unpack_from(">HH", segment, 1)
+            sizes.add((width, height))
+        elif kind == _APP1 and segment.startswith(EXIF):
+            exif += segment[len(EXIF) :] if exif else segment
+        elif kind == _APP2 and segment.startswith(MPF):
+            check_exif(segment[len(MPF) :])
+    check_exif(exif)
+    scans = content.count(b"\xff\xda", 0, end)
+    megapixels = max((width * height for width, height in sizes), default=0) / 1e6
+    if scans > MAX_SCANS or scans * megapixels > MAX_WORK:
+        raise PhotoError(
+            f"This photo is stored in {scans} passes, which would take too long to read. Save it anew as JPEG or PNG "
+            "and try again."
+        )
+    return Jpeg(sizes, end, scans)
+
+
+def check_png(content: bytes) -> None:
+    """Looks through a PNG's chunks.
+
+    Raises:
+        PhotoError: there are too many, or its EXIF data are not to be read.
+    """
+    for count, (kind, data) in enumerate(_chunks(content)):
+        if count > MAX_CHUNKS:
+            raise PhotoError(ODD)
+        if kind == b"eXIf":
+            check_exif(bytes(data))
+        elif kind in (b"tEXt", b"zTXt", b"iTXt") and bytes(data[: len(PROFILE)]) == PROFILE:
+            check_exif(_profile(kind, bytes(data[len(PROFILE) :])))
+
+
+def _profile(kind: bytes, data: bytes) -> bytes:
+    """EXIF data that stand in a text: three lines about them, then hexadecimal numbers."""
+    if kind == b"iTXt":
+        raise PhotoError(ODD)  # no program writes it so
+    if kind == b"zTXt":
+        try:
+            data = zlib.decompressobj().decompress(data[1:], MAX_PROFILE)
+        except zlib.error:
+            raise PhotoError(DAMAGED) from None
+    if len(data) >= MAX_PROFILE:
+        raise PhotoError(ODD)
+    try:
+        return bytes.fromhex(b"".join(data.split(b"\n")[3:]).decode("ascii", "replace"))
+    except ValueError:
+        return b""  # nor can anybody else read them
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    view, position = memoryview(content), 8
+    while position + 8 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, position)
+        yield kind, view[position + 8 : position + 8 + length]
+        position += 12 + length
+
+
+def check_exif(exif: bytes) -> None:
+    """Refuses EXIF data whose entries name far more bytes than there are.
+
+    Args:
+        exif: a TIFF, with or without "Exif" before it; b"" for none.
+
+    Raises:
+        PhotoError: they do.
+    """
+    while exif.startswith(EXIF):
+        exif = exif[len(EXIF) :]
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    if order is None or len(exif) < 8:
+        return
+    magic, start = struct.unpack_from(f"{order}HI", exif, 2)
+    if magic == 43:  # BigTIFF, which no camera writes
+        raise PhotoError(ODD)
+    if start + 2 > len(exif):
+        return
+    (count,) = struct.unpack_from(f"{order}H", exif, start)
+    named = 0
+    for entry in range(start + 2, min(start + 2 + 12 * count, len(exif) - 11), 12):
+        kind, number = struct.unpack_from(f"{order}HI", exif, entry + 2)
+        named += min(TYPE_SIZES.get(kind, 1) * number, len(exif))
+    if named > MAX_EXIF + 2 * len(exif):
+        raise PhotoError(ODD)
