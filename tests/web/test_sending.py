@@ -1,0 +1,352 @@
+"""Clicks that bring a photo and its prediction to a server on the loopback, which fails as it is told to."""
+
+import argparse
+import io
+import logging
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from blobs import draw
+from drawn import encode
+from fake_label_studio import TOKEN
+from PIL import Image
+from preannotated import BOX, CARS, CORNERS, STORED, Model, photo
+
+from campus_seg.errors import ConfigError, LabelStudioError
+from campus_seg.inference.preannotation import Preannotator
+from campus_seg.inference.selection import Selection
+from campus_seg.label_studio.account import add_server_arguments
+from campus_seg.label_studio.client import Client
+from campus_seg.label_studio.connection import Connection
+from campus_seg.photos import read_photo_bytes
+from campus_seg.web import sending
+from campus_seg.web.sending import Sender, SendError, connected_sender
+
+UPLOAD, PREDICTIONS, TASKS, PROJECT = "/api/projects/1/import", "/api/predictions/", "/api/tasks", "/api/projects/1/"
+CAR = (52, 24, 72, 36)
+BOTH = (0, 1)  # bench, car
+
+
+class Seeing(Model):
+    """The stand-in, whose answers above a score depend on nothing else."""
+
+    def made_with_above(self, least):
+        return {**self.made_with, "least": least}
+
+
+@pytest.fixture
+def model():
+    return Seeing()
+
+
+@pytest.fixture
+def sender(label_studio, model, monkeypatch):
+    label_studio.interface = CARS
+    monkeypatch.setattr(sending, "LOOK_EVERY", 0.01)
+    return Sender(Client(Connection(label_studio.url, TOKEN, timeout=0.3, hurried=True), 1), model, "campus")
+
+
+@pytest.fixture
+def seen(model):
+    """What the model finds in a photo."""
+
+    def seen(content=None, name="bench & car.png"):
+        content = content or photo(BOX, CAR, classes=[0, 1])
+        return SimpleNamespace(name=name, content=content, instances=model.look(read_photo_bytes(content)))
+
+    return seen
+
+
+def words(caught):
+    """What people are told: nothing of this server or of that one."""
+    text = str(caught.value)
+    assert not any(part in text for part in ("http", "/", "Token", TOKEN, "--", "LABEL_STUDIO_API_KEY", "{"))
+    return text
+
+
+def test_a_click_brings_photo_and_prediction(label_studio, sender, seen):
+    result = seen()
+    sent = sender.send(result, 0.5, BOTH)
+    assert sent.text == "Sent to Label Studio, with 2 objects."
+    assert sent.link == f"{label_studio.url}/projects/1/data?task=1"
+    (task,), (prediction,) = label_studio.tasks, label_studio.predictions
+    assert task["file_upload"].startswith("00000000-bench_car-") and task["file_upload"].endswith(".png")
+    assert label_studio.files[task["data"]["image"]][0] == result.content
+    assert sorted(region["value"]["polygonlabels"] for region in prediction["result"]) == [["bench"], ["car"]]
+    assert prediction["task"] == 1 and 0.5 <= prediction["score"] < 1
+    assert label_studio.model_version == prediction["model_version"]  # none had been chosen
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_boxes_are_where_people_see_them_however_a_photo_is_stored(orientation, label_studio, sender, seen):
+    sender.send(seen(photo(BOX, orientation=orientation)), 0.5, BOTH)
+    ((region,),) = [one["result"] for one in label_studio.predictions]
+    assert {tuple(point) for point in region["value"]["points"]} == CORNERS
+    (content, _) = label_studio.files[label_studio.tasks[0]["data"]["image"]]
+    height, width = read_photo_bytes(content).shape[:2]
+    assert (region["original_width"], region["original_height"]) == (width, height) == (80, 40)
+
+
+def test_only_what_is_switched_on_is_sent(label_studio, sender, seen):
+    result = seen()
+    scores = result.instances.scores.tolist()
+    least = (scores[0] + scores[1]) / 2
+    assert sender.send(result, least, BOTH).text == "Sent to Label Studio, with 1 object."
+    kept = int(result.instances.pred_classes[0])
+    (region,) = label_studio.predictions[0]["result"]
+    assert region["value"]["polygonlabels"] == [["bench", "car"][kept]]
+    again = sender.send(result, 0.5, [1 - kept])
+    assert again.text == "The photo was in Label Studio already. Now it has a prediction with 1 object, too."
+    (region,) = label_studio.predictions[1]["result"]
+    assert region["value"]["polygonlabels"] == [["bench", "car"][1 - kept]]
+    assert len(label_studio.tasks) == 1 and len({one["model_version"] for one in label_studio.predictions}) == 2
+    with pytest.raises(SendError, match="No class is switched on"):
+        sender.send(result, 0.5, [])
+    assert len(label_studio.predictions) == 2
+
+
+def test_photos_without_objects_are_sent_too(label_studio, sender, seen):
+    assert sender.send(seen(photo()), 0.5, BOTH).text == "Sent to Label Studio, with no objects."
+    assert [(one["result"], one["score"]) for one in label_studio.predictions] == [([], 0.0)]
+
+
+def test_a_second_click_and_a_new_server_double_nothing(label_studio, sender, seen, model):
+    first = sender.send(seen(), 0.5, BOTH)
+    again = Sender(Client(Connection(label_studio.url, TOKEN, timeout=0.3), 1), model, "campus")
+    for clicked, name in ((sender, "bench & car.png"), (again, "other.png")):
+        second = clicked.send(seen(name=name), 0.5, BOTH)
+        assert (second.text, second.link) == ("It is in Label Studio already, with 2 objects.", first.link)
+    assert len(label_studio.tasks) == len(label_studio.predictions) == 1
+    other = seen(photo(CAR, classes=[1]))
+    assert sender.send(other, 0.5, BOTH).link.endswith("task=2")
+
+
+def test_the_version_is_that_of_a_push(label_studio, sender, seen, model, client):
+    sender.send(seen(), 0.5, BOTH)
+    pushing = Model()
+    pushing.made_with = model.made_with_above(Selection(0.5).least)
+    pushed = Preannotator(client(), pushing, Selection(0.5), "campus")
+    assert label_studio.predictions[0]["model_version"] == pushed.model_version
+    sender.send(seen(), 0.5, [1])
+    pushed = Preannotator(client(), pushing, Selection(0.5, classes=("car",)), "campus")
+    assert label_studio.predictions[1]["model_version"] == pushed.model_version
+
+
+def test_what_people_chose_to_see_stays(label_studio, sender, seen):
+    label_studio.model_version = "theirs"
+    sender.send(seen(), 0.5, BOTH)
+    assert label_studio.model_version == "theirs"
+
+
+def test_a_click_asks_for_nothing_that_grows_with_the_project(label_studio, sender, seen):
+    for number in range(700):
+        label_studio.add_photo(f"{number}.png", b"")
+    sender.send(seen(), 0.5, BOTH)
+    assert label_studio.listed and all(label_studio.listed)  # never without a task
+    assert label_studio.count("POST", "/api/projects/1/import/predictions") == 0
+    assert len(label_studio.asked) <= 12
+
+
+@pytest.mark.parametrize("fault", [500, 502, "close", "stall"])
+def test_a_photo_without_its_prediction_is_told_and_gone_on_from(fault, label_studio, sender, seen):
+    label_studio.faults[PREDICTIONS] = [None, fault]  # what is there is asked for, then the prediction is sent
+    with pytest.raises(SendError) as caught:
+        sender.send(seen(), 0.5, BOTH)
+    text = words(caught)
+    assert text.startswith("The photo is in Label Studio, but not what was found in it. ")
+    assert "Send again" in text and "Sent" not in text
+    assert len(label_studio.tasks) == 1 and not label_studio.predictions
+    assert sender.send(seen(), 0.5, BOTH).text == "Sent to Label Studio, with 2 objects."
+    assert len(label_studio.tasks) == len(label_studio.predictions) == 1
+
+
+def test_a_prediction_whose_answer_is_lost_is_looked_for(label_studio, sender, seen):
+    label_studio.faults[PREDICTIONS] = [None, "taken"]
+    assert sender.send(seen(), 0.5, BOTH).text == "Sent to Label Studio, with 2 objects."
+    assert len(label_studio.predictions) == 1
+
+
+def test_a_prediction_that_comes_late_is_not_there_twice(label_studio, sender, seen):
+    label_studio.faults[PREDICTIONS] = [None, "late"]
+    with pytest.raises(SendError):
+        sender.send(seen(), 0.5, BOTH)
+    assert sender.send(seen(), 0.5, BOTH).text == "Sent to Label Studio, with 2 objects."
+    assert len(label_studio.tasks) == len(label_studio.predictions) == 1
+
+
+def test_a_prediction_that_is_not_kept_is_not_told_as_sent(label_studio, sender, seen, monkeypatch):
+    monkeypatch.setattr(label_studio, "create", lambda _: label_studio.predictions.append({"id": 9, "task": 99}))
+    with pytest.raises(SendError, match="but not what was found in it"):
+        sender.send(seen(), 0.5, BOTH)
+
+
+def test_a_photo_whose_answer_is_lost_is_looked_for(label_studio, sender, seen):
+    label_studio.faults[UPLOAD] = ["taken"]
+    assert sender.send(seen(), 0.5, BOTH).text == "Sent to Label Studio, with 2 objects."
+    assert len(label_studio.tasks) == len(label_studio.predictions) == 1
+
+
+@pytest.mark.parametrize("fault", [500, "close", "stall", "page"])
+def test_a_photo_that_may_still_come_is_not_sent_again_at_once(fault, label_studio, sender, seen, monkeypatch):
+    label_studio.faults[UPLOAD] = [fault]
+    for _ in range(2):
+        with pytest.raises(SendError) as caught:
+            sender.send(seen(), 0.5, BOTH)
+        assert "again in a minute" in words(caught)
+    assert label_studio.count("POST", UPLOAD) == 1 and not label_studio.tasks
+    sender.send(seen(photo(BOX)), 0.5, BOTH)  # of another photo, everything is known
+    now = time.monotonic()
+    monkeypatch.setattr(sending.time, "monotonic", lambda: now + sending.UNSURE)
+    assert sender.send(seen(), 0.5, BOTH).text == "Sent to Label Studio, with 2 objects."
+    assert len(label_studio.tasks) == len(label_studio.predictions) == 2
+
+
+def test_a_photo_that_came_late_is_gone_on_from(label_studio, sender, seen):
+    label_studio.faults[UPLOAD] = [500]
+    with pytest.raises(SendError):
+        sender.send(seen(), 0.5, BOTH)
+    late = sending.sendable("bench & car.png", seen().content)
+    label_studio.take(late.name, late.content)
+    assert sender.send(seen(), 0.5, BOTH).text == "Sent to Label Studio, with 2 objects."
+    assert len(label_studio.tasks) == 1
+
+
+def test_a_server_that_makes_tasks_later(label_studio, sender, seen):
+    label_studio.makes_tasks_later = True
+    with pytest.raises(SendError, match="again in a minute"):
+        sender.send(seen(), 0.5, BOTH)
+    label_studio.makes_tasks_later = False
+    label_studio.take(*label_studio.waiting.pop())
+    assert sender.send(seen(), 0.5, BOTH).text == "Sent to Label Studio, with 2 objects."
+    assert len(label_studio.tasks) == 1
+
+
+def test_two_clicks_at_once_are_one(label_studio, sender, seen):
+    label_studio.faults[PROJECT] = ["stall"]
+    told = []
+    thread = threading.Thread(target=lambda: told.append(sender.send(seen(), 0.5, BOTH)))
+    thread.start()
+    while not sender._under_way:
+        time.sleep(0.01)
+    with pytest.raises(SendError, match="on its way"):
+        sender.send(seen(), 0.5, BOTH)
+    thread.join()
+    assert len(told) == len(label_studio.tasks) == 1
+    assert sender.send(seen(), 0.5, BOTH).text.startswith("It is in Label Studio already")
+
+
+@pytest.mark.parametrize(
+    ("path", "faults", "told"),
+    [
+        (PROJECT, [500, 500], "Label Studio has a fault just now"),
+        (PROJECT, [503, 503], "Label Studio has a fault just now"),
+        (PROJECT, [429, 429], "Label Studio is busy"),
+        (PROJECT, [403], "does not let this page in"),
+        (PROJECT, [404], "no longer there"),
+        (PROJECT, ["close", "close"], "Label Studio does not answer"),
+        (PROJECT, ["cut", "cut"], "Label Studio does not answer"),
+        (PROJECT, ["drip"], "Label Studio does not answer"),
+        (PROJECT, ["page"], "Label Studio does not answer"),
+        (TASKS, ["stall", "stall"], "Label Studio does not answer"),
+        (UPLOAD, [413], "too large for Label Studio"),
+        (UPLOAD, [400], "does not take it as it is"),
+    ],
+)
+def test_why_nothing_was_sent_is_told_in_plain_words(path, faults, told, label_studio, sender, seen, monkeypatch):
+    monkeypatch.setattr("campus_seg.label_studio.connection.pause", lambda _: None)
+    label_studio.faults[path] = faults
+    with pytest.raises(SendError) as caught:
+        sender.send(seen(), 0.5, BOTH)
+    assert words(caught).startswith("Nothing was sent. ") and told in str(caught.value)
+    assert not label_studio.tasks
+    sender.send(seen(), 0.5, BOTH)
+
+
+def test_a_token_that_is_taken_back(label_studio, sender, seen, caplog):
+    label_studio.valid.clear()
+    with caplog.at_level(logging.WARNING), pytest.raises(SendError) as caught:
+        sender.send(seen(), 0.5, BOTH)
+    assert "does not let this page in" in words(caught)
+    assert "LABEL_STUDIO_API_KEY" in caplog.text and TOKEN not in caplog.text  # for whoever runs the server
+
+
+@pytest.mark.parametrize(("fault", "seconds"), [("stall", 2), (503, 1), ("drip", 3), ("close", 1)])
+def test_nobody_waits_long(fault, seconds, label_studio, sender, seen):
+    """Two tries of 0.3 s; where the server asks for patience, too."""
+    label_studio.faults[PROJECT] = [fault] * 4
+    began = time.monotonic()
+    with pytest.raises(SendError):
+        sender.send(seen(), 0.5, BOTH)
+    assert time.monotonic() - began < seconds
+    assert label_studio.count("GET", PROJECT) - 1 <= 2
+
+
+def test_a_class_that_cannot_be_drawn_there(label_studio, sender, seen):
+    label_studio.interface = CARS.replace('value="bench"', 'value="seat"')  # since the server was started
+    with pytest.raises(SendError, match="has no label bench. Switch it off here and send again"):
+        sender.send(seen(), 0.5, BOTH)
+    assert not label_studio.tasks
+    assert sender.send(seen(), 0.5, [1]).text == "Sent to Label Studio, with 1 object."
+
+
+def test_an_interface_that_was_changed_since(label_studio, sender, seen):
+    sender.send(seen(), 0.5, BOTH)
+    label_studio.interface = CARS.replace('name="polygon"', 'name="outline"')
+    sender.send(seen(), 0.5, BOTH)
+    assert [one["result"][0]["from_name"] for one in label_studio.predictions] == ["polygon", "outline"]
+
+
+def test_a_photo_that_label_studio_cannot_show(label_studio, sender, seen):
+    stream = io.BytesIO()
+    Image.fromarray(draw((40, 80), [BOX])[..., ::-1]).save(stream, "BMP")
+    content = stream.getvalue()
+    assert sender.send(seen(content, "map.bmp"), 0.5, BOTH).text == "Sent to Label Studio, with 1 object."
+    (task,) = label_studio.tasks
+    assert task["file_upload"].endswith(".jpg")
+    assert label_studio.files[task["data"]["image"]][0].startswith(b"\xff\xd8")
+    sender.send(seen(content, "map.bmp"), 0.5, BOTH)
+    assert len(label_studio.tasks) == 1
+
+
+def arguments(label_studio, *given):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--config-file")
+    add_server_arguments(parser, required=False)
+    return parser.parse_args(["--config-file", "mask_rcnn_mini_FPN.yaml", "--url", label_studio.url, *given])
+
+
+def test_the_commands_arguments(label_studio, model, monkeypatch, tmp_path):
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
+    assert connected_sender(arguments(label_studio), model) is None
+    label_studio.interface = CARS
+    args = arguments(label_studio, "--project", "1", "--timeout", "300")
+    (tmp_path / "walks").mkdir()
+    (tmp_path / "walks/config.yaml").write_text("")
+    args.config_file = str(tmp_path / "walks/config.yaml")
+    made = connected_sender(args, model)
+    assert made.name == "project 1 (Campus)" and made._client.connection.timeout == sending.HURRY
+    content = photo(BOX)
+    instances = model.look(read_photo_bytes(content))
+    made.send(SimpleNamespace(name="a.png", content=content, instances=instances), 0.5, BOTH)
+    assert label_studio.predictions[0]["model_version"].startswith("walks ")
+    with pytest.raises(LabelStudioError, match="has no project 7"):
+        connected_sender(arguments(label_studio, "--project", "7"), model)
+    monkeypatch.delenv("LABEL_STUDIO_API_KEY")
+    with pytest.raises(ConfigError, match="no token"):
+        connected_sender(args, model)
+
+
+def test_personal_tokens_and_large_photos(label_studio, model, seen):
+    from fake_label_studio import PERSONAL
+
+    label_studio.interface = CARS
+    sender = Sender(Client(Connection(label_studio.url, PERSONAL, timeout=5, hurried=True), 1), model, "campus")
+    label_studio.valid = {one for one in label_studio.valid if "Token" in one}  # what was bought has run out
+    noise = np.random.default_rng(0).integers(0, 255, (1500, 2000, 3), np.uint8)
+    result = seen()
+    result.content = encode(noise, ending=".png")
+    assert sender.send(result, 0.5, BOTH).text == "Sent to Label Studio, with 2 objects."
+    assert label_studio.files[label_studio.tasks[0]["data"]["image"]][0] == result.content
