@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from PIL import ExifTags, Image
 
-from campus_seg.photos import DAMAGED, FORMATS, UPRIGHT_QUALITY, named_errors, read_photo_bytes
+from campus_seg.photos import DAMAGED, UPRIGHT_QUALITY, named_errors
+from campus_seg.web.received import CEILING, ReceivedPhoto, decode, receive
 
-AS_THEY_ARE = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp"}
-TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+AS_THEY_ARE = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 OPAQUE = ("1", "L", "P", "RGB", "I", "I;16")  # modes whose colours browsers show as they are read here
 LONGEST = 40  # letters of a name: Label Studio cuts what is above 100 with its folder, also what a photo is found by
 LETTERS = 10  # of a content's hash: two of a hundred thousand photos share them once in 200 times
@@ -47,29 +48,31 @@ def sendable(name: str, content: bytes) -> SendablePhoto:
     Raises:
         PhotoError: it cannot be read.
     """
-    with named_errors(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        ending = AS_THEY_ARE.get(image.format, "") if _shown_alike(image) else ""
+    photo = receive(name, content, CEILING)
     mark = f"-{hashlib.sha256(content).hexdigest()[:LETTERS]}."
-    if not ending:
+    if photo.kind in AS_THEY_ARE and _shown_alike(photo):
+        ending, content = AS_THEY_ARE[photo.kind], content[: photo.end]
+    else:
         stream = io.BytesIO()
-        Image.fromarray(read_photo_bytes(content, "RGB")).save(stream, "JPEG", quality=UPRIGHT_QUALITY)
-        content, ending = stream.getvalue(), ".jpg"
-    return SendablePhoto(f"{_plain(name)}{mark}{ending[1:]}", mark, content, TYPES[ending])
+        Image.fromarray(decode(photo)[..., ::-1]).save(stream, "JPEG", quality=UPRIGHT_QUALITY)
+        ending, content = "jpg", stream.getvalue()
+    return SendablePhoto(f"{_plain(name)}{mark}{ending}", mark, content, TYPES[ending])
 
 
-def _shown_alike(image: Image.Image) -> bool:
-    if image.mode not in OPAQUE or "transparency" in image.info:
-        return False
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        return False
-    try:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1)  # also as XMP has it, which browsers do not look at
-        own = Image.Exif()
-        own.load(image.info.get("exif", b""))
-        by_exif = own.get(ExifTags.Base.Orientation, 1)
-    except DAMAGED:  # not turned here, maybe by others
-        return False
-    return turned == by_exif and (turned == 1 or image.format in ("JPEG", "MPO"))
+def _shown_alike(photo: ReceivedPhoto) -> bool:
+    with named_errors(), Image.open(io.BytesIO(photo.content[: photo.end]), formats=(photo.kind,)) as image:
+        if image.mode not in OPAQUE or "transparency" in image.info:
+            return False
+        if photo.kind != "JPEG" and getattr(image, "n_frames", 1) > 1:
+            return False
+        try:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1)  # or by XMP, which browsers do not look at
+            own = Image.Exif()
+            own.load(image.info.get("exif", b""))
+            by_exif = own.get(ExifTags.Base.Orientation, 1)
+        except DAMAGED:  # not turned here, maybe by others
+            return False
+    return turned == by_exif and (turned == 1 or photo.kind == "JPEG")
 
 
 def _plain(name: str) -> str:
