@@ -69,13 +69,13 @@ def build_page(
         token = asked.partition(".")[0] if isinstance(asked, str) else ""
         result = shown(token) if token else None
         if result is None:
-            return (gone_html(token, kept_minutes) if token else ""), "", ""
+            return (gone_html(asked, kept_minutes) if token else ""), "", ""
         known = isinstance(percent, int | float) and math.isfinite(percent)
         percent = min(max(percent if known else LOWEST, LOWEST), 100)
         least = round(percent / 100, 4)  # 57 per cent are 0.57, as one types it
         class_ids = [i for i, name in enumerate(names) if isinstance(chosen, list) and name in chosen]
         return (
-            summary_html(result, least, class_ids, names),
+            summary_html(asked, result, least, class_ids, names),
             downloads_html(result, least, class_ids, label_studio),
             objects_html(result, least, class_ids, names, styles),
         )

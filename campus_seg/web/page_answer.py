@@ -66,8 +66,13 @@ def counted(objects: Sequence[ShownObject], class_names: Sequence[str]) -> str:
     return f"{len(objects):,} object{'s' if len(objects) > 1 else ''}: {parts}"
 
 
-def summary_html(result: ShownResult, threshold: float, class_ids: Sequence[int], class_names: Sequence[str]) -> str:
-    """The photo's name and how many objects there are, and how many the threshold and the classes leave out."""
+def summary_html(
+    asked: str, result: ShownResult, threshold: float, class_ids: Sequence[int], class_names: Sequence[str]
+) -> str:
+    """The photo's name and how many objects there are, and how many the threshold and the classes leave out.
+
+    `asked` is what the browser asked for, by which it knows its answer, also where that is the same as before.
+    """
     objects = wanted(result, threshold, class_ids)
     said = counted(objects, class_names)
     left_out = len(result.objects) - len(objects)
@@ -76,7 +81,7 @@ def summary_html(result: ShownResult, threshold: float, class_ids: Sequence[int]
         more = "No class is chosen."
     elif left_out:
         more = f"{left_out:,} more {'is' if left_out == 1 else 'are'} left out by the score or the classes."
-    data = {"token": result.token, "query": query(threshold, class_ids), "said": f"{result.name}: {said}"}
+    data = {"asked": asked, "query": query(threshold, class_ids), "said": f"{result.name}: {said}"}
     attributes = " ".join(f'data-{name}="{escape(value)}"' for name, value in data.items())
     return (
         f'<div class="photo" {attributes}><h2><bdi>{escape(result.name)}</bdi></h2>'
@@ -84,10 +89,10 @@ def summary_html(result: ShownResult, threshold: float, class_ids: Sequence[int]
     )
 
 
-def gone_html(token: str, kept_minutes: int) -> str:
+def gone_html(asked: str, kept_minutes: int) -> str:
     """What is told instead of the summary where the server has forgotten the photo."""
     text = f"This photo is no longer here: photos are kept for at most {kept_minutes} minutes. Send it again."
-    return f'<div class="photo" data-token="{escape(token)}" data-gone="{escape(text)}"></div>'
+    return f'<div class="photo" data-asked="{escape(asked)}" data-gone="{escape(text)}"></div>'
 
 
 def downloads_html(

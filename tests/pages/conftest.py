@@ -5,7 +5,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+ARGUMENTS = (
+    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    "--use-fake-device-for-media-stream",  # a camera that shows a clock
+)
+REFUSED = "Failed to load resource: the server responded with a status of"  # said of every answer that is a refusal
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +49,30 @@ def open_page(browser):
         context.close()
     assert said == []
     assert [url for url in asked if urlsplit(url).scheme not in ("file", "data")] == []
+
+
+@pytest.fixture
+def open_site(browser):
+    """Opens the page of a server, and afterwards says that it was content: nothing on the console, no other host."""
+    said, asked, contexts = [], [], []
+
+    def open_site(server, *, check=True, refusals=False, **options):
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        if check:
+            page.on(
+                "console", lambda message: refusals and message.text.startswith(REFUSED) or said.append(message.text)
+            )
+            page.on("pageerror", lambda error: said.append(str(error)))
+            page.on("dialog", lambda dialog: (said.append(f"alert {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda request: asked.append((server.url, request.url)))
+        page.goto(server.url)
+        page.wait_for_selector("html[data-ready]")
+        return page
+
+    yield open_site
+    for context in contexts:
+        context.close()
+    assert said == []
+    assert [url for own, url in asked if not url.startswith((own, "data:", "blob:"))] == []

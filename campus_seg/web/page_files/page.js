@@ -11,6 +11,7 @@ let current = null; // the photo that is shown
 let stopping = null; // AbortController of what is being sent
 // What was given at once; `shown` is whether one of it is shown already.
 let batch = { total: 0, done: 0, found: 0, shown: false };
+let lookThere = false; // when there is something to see of a photo that was chosen
 let times = 0; // that a photo was asked for
 
 const tell = (text) => {
@@ -146,13 +147,15 @@ function choose(photo) {
   drawTile(photo);
   awaitAnswer(photo);
   askAgain();
-  if (matchMedia("(max-width: 56rem)").matches) get("summary").scrollIntoView();
+  lookThere = true;
 }
+
+const asked = () => `${current?.token}.${times}`;
 
 function askAgain() {
   times += 1;
   const field = document.querySelector("#asked textarea, #asked input");
-  field.value = `${current.token}.${times}`;
+  field.value = asked();
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
@@ -223,6 +226,7 @@ function wire() {
   });
   wirePicture();
   wireCamera();
+  document.documentElement.dataset.ready = "";
 }
 
 function retry(photos) {

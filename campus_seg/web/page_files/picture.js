@@ -1,7 +1,7 @@
 // ------------------------------------------------------------------------------------------ the picture
 const PAUSE = 150; // milliseconds without another change, before a picture is drawn
 const PATIENCE = 5000; // before gradio is asked again
-const ASKED = 3; // times
+const TRIES = 3;
 const SLOW = 400; // before it is said that a picture is being drawn
 let drawn = { key: "", url: "" }; // the picture that is shown
 let drawing = null; // AbortController
@@ -9,6 +9,12 @@ let pause = 0;
 let slow = 0;
 let patience = 0;
 let query = ""; // threshold and classes, as the last answer has them
+
+// On a phone the picture is below the screen.
+function bringIntoView() {
+  if (lookThere && matchMedia("(max-width: 56rem)").matches) get("summary").scrollIntoView();
+  lookThere = false;
+}
 
 function stageTell(text, label = "", action = null) {
   clearTimeout(slow);
@@ -40,6 +46,7 @@ function fail(text, label = "Try again", action = () => choose(current)) {
   clearPicture();
   get("stage").setAttribute("aria-busy", false);
   stageTell(text, label, action);
+  bringIntoView();
 }
 
 function awaitAnswer(photo) {
@@ -59,25 +66,25 @@ function chosenQuery() {
 }
 
 // An answer can fail to come, for instance where the server has too many visitors at once.
-function beSureOfAnswer(asked = 1) {
+function beSureOfAnswer(tries = 1) {
   clearTimeout(patience);
   patience = setTimeout(() => {
     const last = told();
-    if (!current || (last?.token === current.token && (last.gone || last.query === chosenQuery()))) return;
+    if (!current || (last?.asked === asked() && (last.gone || last.query === chosenQuery()))) return;
     if (document.querySelector("#least input[type=number]").value === "") return; // it is being typed
-    if (asked === ASKED) return fail("The server does not answer.");
+    if (tries === TRIES) return fail("The server does not answer.");
     askAgain();
-    beSureOfAnswer(asked + 1);
+    beSureOfAnswer(tries + 1);
   }, PATIENCE);
 }
 
 // An answer of gradio's: of the photo that is asked for, or of one before it, which nobody waits for any more.
 function answered() {
   const last = told();
-  if (!last || last.token !== current?.token) return undefined;
+  if (last?.asked !== asked()) return undefined;
   if (last.gone) return fail(last.gone, "Send it again", sendAgain());
   query = last.query;
-  const key = `${last.token} ${query}`;
+  const key = `${current.token} ${query}`;
   clearTimeout(pause);
   if (key === drawn.key) {
     drawing?.abort();
@@ -92,6 +99,7 @@ function showDone(said) {
   get("view").alt = said;
   get("stage").setAttribute("aria-busy", false);
   stageTell("");
+  bringIntoView();
 }
 
 function sendAgain() {
