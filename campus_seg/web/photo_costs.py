@@ -13,8 +13,8 @@ from typing import NamedTuple
 from campus_seg.photos import PhotoError
 
 MAX_SCANS = 100  # passes of a JPEG over its pixels; programs write 1 to 20
-# Passes times megapixels: such a JPEG takes some ten seconds. The largest photo has 15 passes.
-MAX_WORK = 1500
+# Passes times megapixels: such a JPEG of 20 MB takes up to six seconds. Of the largest photos 16 passes are taken.
+MAX_WORK = 3000
 MAX_SEGMENTS = 5000  # of a JPEG, of at most 64 kB each
 MAX_CHUNKS = 50_000  # of a PNG, which programs make 8 kB or larger
 MAX_EXIF = 4 << 20  # bytes that the entries of EXIF data may name in all
@@ -51,11 +51,13 @@ def checked_jpeg(content: bytes) -> Jpeg:
     Raises:
         PhotoError: too many passes, or too much besides the picture.
     """
-    sizes, exif, position, segments = set(), b"", 2, 0
+    sizes, exif, position, segments, passes = set(), b"", 2, 0, 0
     end = len(content)
     while marker := _MARKER.search(content, position):
         kind, position = marker[1][0], marker.end()
         segments += 1
+        passes += kind == _SOS
+        _check_scans(passes, 0)
         if kind == _EOI:
             end = position
             break
@@ -75,13 +77,25 @@ def checked_jpeg(content: bytes) -> Jpeg:
             check_exif(segment[len(MPF) :])
     check_exif(exif)
     scans = content.count(b"\xff\xda", 0, end)
-    megapixels = max((width * height for width, height in sizes), default=0) / 1e6
-    if scans > MAX_SCANS or scans * megapixels > MAX_WORK:
-        raise PhotoError(
-            f"This photo is stored in {scans} passes, which would take too long to read. Save it anew as JPEG or PNG "
-            "and try again."
-        )
+    _check_scans(scans, 0)
     return Jpeg(sizes, end, scans)
+
+
+def check_work(jpeg: Jpeg) -> None:
+    """Refuses a JPEG whose passes over so many pixels would take too long.
+
+    Raises:
+        PhotoError: it is one.
+    """
+    _check_scans(jpeg.scans, max((width * height for width, height in jpeg.sizes), default=0))
+
+
+def _check_scans(scans: int, pixels: int) -> None:
+    if scans > MAX_SCANS or scans * pixels > MAX_WORK * 1e6:
+        raise PhotoError(
+            f"This photo is stored in {min(scans, MAX_SCANS + 1)} passes or more, which take too long to read. Save it "
+            "anew as JPEG or PNG and try again."
+        )
 
 
 def check_png(content: bytes) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from campus_seg.photos import FORMATS, MAX_SIDE, PhotoError, named_errors, read_photo_bytes
 from campus_seg.web.apart import read_apart
-from campus_seg.web.photo_costs import DAMAGED, ODD, check_exif, check_png, checked_jpeg
+from campus_seg.web.photo_costs import DAMAGED, ODD, check_exif, check_png, check_work, checked_jpeg
 
 MAX_MEGAPIXELS = 50
 CEILING = 178  # megapixels, above which Pillow itself takes a photo for an attack
@@ -109,6 +109,8 @@ def receive(name: str, content: bytes, max_megapixels: float = MAX_MEGAPIXELS) -
     if kind == "JPEG" and jpeg.sizes != {(width, height)}:
         raise PhotoError(DAMAGED)
     _check_size(width, height, max_megapixels)
+    if kind == "JPEG":
+        check_work(jpeg)
     return ReceivedPhoto(name, content, kind, width, height, end)
 
 

@@ -1,0 +1,159 @@
+"""Results live in memory, as long as was said and no more than there is room for."""
+
+import threading
+import time
+
+import pytest
+import torch
+from detectron2.structures import Boxes, Instances
+
+from campus_seg.web import results
+from campus_seg.web.results import Results, ShownObject
+
+
+def instances(count=0):
+    """What a predictor found."""
+    return Instances(
+        (40, 80),
+        pred_boxes=Boxes(torch.zeros(count, 4)),
+        scores=torch.zeros(count),
+        pred_classes=torch.zeros(count, dtype=torch.int64),
+        pred_masks=torch.zeros(count, 1, 28, 28),
+    )
+
+
+def add(kept, size=1000, **more):
+    """A result of a photo of so many bytes."""
+    return kept.add("a.jpg", bytes(size), 80, 40, instances(), (), **more)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that a test sets; [seconds]."""
+    now = [1000.0]
+    monkeypatch.setattr(results.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_result_is_had_by_its_token_alone():
+    kept = Results()
+    objects = (ShownObject(1, 0.5, 7),)
+    result = kept.add("a.jpg", b"abc", 80, 40, instances(1), objects, screen=b"s")
+    assert kept.get(result.token) is result
+    assert (result.name, result.content, result.width, result.height) == ("a.jpg", b"abc", 80, 40)
+    assert (result.objects, result.screen) == (objects, b"s")
+    for token in ("", "x", result.token[:-1], result.token.swapcase(), f"{result.token} "):
+        assert kept.get(token) is None
+    others = {add(kept).token for _ in range(200)}
+    assert len(others) == 200
+    assert min(map(len, others)) == 22  # 16 bytes, six bits a letter
+
+
+def test_a_result_says_what_it_takes():
+    kept = Results()
+    one = kept.add("a.jpg", bytes(10_000), 80, 40, instances(10), (), screen=bytes(500))
+    assert 10_500 + 10 * (28 * 28 * 4 + 16 + 4 + 8) <= one.size < 10_500 + 10 * (28 * 28 * 4 + 28) + 4000
+    assert kept.bytes == one.size
+    assert "bytes" not in repr(one).replace("max_bytes", "")  # no photo in a log
+
+
+def test_the_oldest_make_room(clock):
+    kept = Results(max_bytes=35_000)
+    tokens = []
+    for i in range(5):
+        clock[0] += 1
+        tokens.append(add(kept, 8000).token)
+        assert kept.bytes <= 35_000
+        assert kept.get(tokens[-1])
+        assert len(kept) == min(i + 1, 3)
+    assert [kept.get(token) is not None for token in tokens] == [False, False, True, True, True]
+
+
+def test_who_arrived_first_goes_first_also_when_its_result_came_late(clock):
+    kept = Results(max_bytes=25_000)
+    late = add(kept, 8000, arrived=999.0)
+    early = add(kept, 8000, arrived=900.0)  # waited long for its turn
+    add(kept, 8000)
+    assert kept.get(early.token) is None
+    assert kept.get(late.token) is late
+
+
+def test_one_that_takes_more_than_all_may_is_there_alone():
+    kept = Results(max_bytes=10_000)
+    small = add(kept, 100)
+    large = add(kept, 50_000)
+    assert kept.get(small.token) is None
+    assert kept.get(large.token) is large
+    assert kept.get(add(kept, 100).token)
+    assert kept.get(large.token) is None
+
+
+def test_age_counts_from_arrival_and_not_from_use(clock):
+    kept = Results()
+    result = add(kept, arrived=990.0)
+    for _ in range(29):
+        clock[0] += 59
+        assert kept.get(result.token) is result
+    clock[0] = 990 + 1740
+    assert kept.get(result.token) is None
+    assert kept.bytes == 0
+
+
+def test_with_a_sweep_a_minute_nothing_gets_half_an_hour_old(clock):
+    kept = Results()
+    ages = []
+    for offset in (0.0, 0.5, 30.0, 59.9):
+        clock[0] = 5000.0
+        kept.sweep()
+        add(kept, arrived=5000.0 - offset)
+        while len(kept):
+            clock[0] += 60
+            kept.sweep()
+        ages.append(clock[0] - 5000.0 + offset)  # when it was gone
+    assert 1740 <= min(ages) <= max(ages) <= 1800
+
+
+def test_a_sweep_leaves_the_young(clock):
+    kept = Results(keep=90)
+    old, young = add(kept), add(kept, arrived=1050.0)
+    clock[0] = 1100
+    assert kept.sweep() == 1
+    assert kept.get(young.token) is young
+    assert kept.get(old.token) is None
+    assert kept.sweep() == 0
+
+
+def test_a_swept_photo_is_freed(clock):
+    import gc
+    import weakref
+
+    kept = Results()
+    result = weakref.ref(add(kept))
+    clock[0] += 1800
+    kept.sweep()
+    gc.collect()
+    assert result() is None
+
+
+def test_threads_may_add_ask_and_sweep_together():
+    kept, faults = Results(max_bytes=50_000, keep=0.05), []
+
+    def work():
+        try:
+            until = time.monotonic() + 0.5
+            while time.monotonic() < until:
+                kept.get(add(kept, 5000).token)
+                kept.sweep()
+                assert kept.bytes <= 50_000
+        except Exception as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    time.sleep(0.06)
+    kept.sweep()
+    assert (len(kept), kept.bytes) == (0, 0)
