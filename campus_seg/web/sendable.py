@@ -15,6 +15,7 @@ AS_THEY_ARE = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 OPAQUE = ("1", "L", "P", "RGB", "I", "I;16")  # modes whose colours browsers show as they are read here
 LONGEST = 40  # letters of a name: Label Studio cuts what is above 100 with its folder, also what a photo is found by
+FULL_COLOUR = 0  # of a JPEG: people draw along edges
 LETTERS = 10  # of a content's hash: two of a hundred thousand photos share them once in 200 times
 
 
@@ -54,7 +55,7 @@ def sendable(name: str, content: bytes) -> SendablePhoto:
         ending, content = AS_THEY_ARE[photo.kind], content[: photo.end]
     else:
         stream = io.BytesIO()
-        Image.fromarray(decode(photo)[..., ::-1]).save(stream, "JPEG", quality=UPRIGHT_QUALITY)
+        Image.fromarray(decode(photo)[..., ::-1]).save(stream, "JPEG", quality=UPRIGHT_QUALITY, subsampling=FULL_COLOUR)
         ending, content = "jpg", stream.getvalue()
     return SendablePhoto(f"{_plain(name)}{mark}{ending}", mark, content, TYPES[ending])
 

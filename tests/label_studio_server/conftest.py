@@ -3,6 +3,7 @@
 import json
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,16 @@ from campus_seg.config import load_config, use_run_weights
 from campus_seg.evaluation.thresholds import DEFAULT
 from campus_seg.inference.paste import found_objects
 from campus_seg.inference.predictor import Predictor
+from campus_seg.inference.selection import Selection
+from campus_seg.label_studio.client import Client
+from campus_seg.label_studio.connection import Connection
 from campus_seg.label_studio.push import Push
 from campus_seg.label_studio.results import Found, prediction_regions
-from campus_seg.photos import read_photo
+from campus_seg.photos import read_photo, read_photo_bytes
 from campus_seg.tools.label_studio import main
+from campus_seg.web.sending import HURRY, Sender
+
+LEAST = 0.05  # from which score on the page's model keeps objects
 
 
 @pytest.fixture(scope="session")
@@ -119,3 +126,38 @@ def drawn(server):
     push.finish([task])
     (prediction,) = server.ask("GET", f"/api/predictions/?project={client.project}")
     return prediction, [("dog", holed), ("car", parts)]
+
+
+@pytest.fixture(scope="session")
+def predictor(run):
+    """The page's."""
+    cfg = load_config(str(run))
+    use_run_weights(cfg, str(run))
+    cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = Selection(LEAST).least
+    return Predictor(cfg)
+
+
+@pytest.fixture(scope="session")
+def every(predictor):
+    """All classes."""
+    return range(len(predictor.class_names))
+
+
+@pytest.fixture(scope="session")
+def sender(server, predictor):
+    """The page's button, with the number of its project in `project`."""
+    number = server.make_project("From the page", INTERFACE)
+    made = Sender(Client(Connection(server.url, TOKEN, timeout=HURRY, hurried=True), number), predictor, "campus")
+    made.project = number
+    return made
+
+
+@pytest.fixture(scope="session")
+def seen(predictor):
+    """What the page knows of a photo."""
+
+    def seen(content, name="walk.jpg"):
+        (instances,) = predictor([read_photo_bytes(content)])
+        return SimpleNamespace(name=name, content=content, instances=instances)
+
+    return seen

@@ -1,12 +1,15 @@
 """Predictions in the real labelling page, in a real browser; pictures of it are kept to be looked at."""
 
+import io
 import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from labelled_photos import HEIGHT, WIDTH
+from labelled_photos import HEIGHT, WIDTH, scene
+from PIL import Image
+from preannotated import STORED
 from pycocotools import mask as coco_mask
 from read_back import objects_of_result
 from real_label_studio import PASSWORD, USER
@@ -48,6 +51,23 @@ def test_a_models_prediction_lies_on_its_objects(server, page, pushed):
 
 def test_a_brush_mask_with_a_hole_and_an_object_in_parts_lie_where_they_are(server, page, drawn):
     lies_on_its_objects(server, page, drawn[0], "drawn.png")
+
+
+@pytest.mark.parametrize(
+    ("image_format", "name"), [("JPEG", "side.jpg"), ("PNG", "turned.png"), ("HEIF", "IMG_0001.HEIC")]
+)
+def test_a_photo_that_a_click_has_sent_is_shown_with_what_was_found(image_format, name, server, page, sender, seen):
+    way = STORED[6] if image_format != "HEIF" else None
+    upright = Image.fromarray(scene(90)[0])
+    exif = Image.Exif()
+    exif[0x0112] = 6 if way else 1
+    stream = io.BytesIO()
+    (upright.transpose(way) if way else upright).save(stream, image_format, exif=exif)
+    sent = sender.send(seen(stream.getvalue(), name), 0.5, range(3))
+    task = int(sent.link.rpartition("=")[2])
+    (prediction,) = server.ask("GET", f"/api/predictions/?task={task}")
+    assert sent.link == f"{server.url}/projects/{prediction['project']}/data?task={task}"
+    lies_on_its_objects(server, page, prediction, f"sent_{image_format}.png")
 
 
 def lies_on_its_objects(server, page, prediction, picture):
