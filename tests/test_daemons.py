@@ -43,3 +43,22 @@ def test_what_waits_is_dropped_while_threads_take_it():
                 raise ValueError("no")
     finally:
         sys.setswitchinterval(interval)
+
+
+def test_what_was_cancelled_while_it_waited_is_not_begun():
+    began, may_end, done = threading.Event(), threading.Event(), []
+
+    def first():
+        began.set()
+        assert may_end.wait(60)
+
+    with Daemons(1) as pool:
+        running = pool.submit(first)
+        assert began.wait(60)
+        waiting = pool.submit(done.append, 1)
+        assert waiting.cancel()
+        assert not running.cancel()
+        last = pool.submit(done.append, 2)
+        may_end.set()
+        assert last.result(60) is None  # the thread lives on
+    assert done == [2]
