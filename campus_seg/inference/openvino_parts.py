@@ -6,20 +6,25 @@ import hashlib
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import filelock
-import openvino as ov
 import torch
-from openvino.frontend import FrontEndManager
-from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-from openvino.preprocess import PrePostProcessor
 from torch import Tensor, nn
 
 from campus_seg.atomic_writes import cache_folder, sync
 from campus_seg.inference.parts import Parts
+
+# OpenVINO's import alone would tell Google Analytics that it is used here, and leave a folder in the user's home.
+sys.modules.setdefault("openvino_telemetry", None)
+
+import openvino as ov  # noqa: E402
+from openvino.frontend import FrontEndManager  # noqa: E402
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder  # noqa: E402
+from openvino.preprocess import PrePostProcessor  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
