@@ -1,8 +1,59 @@
 """The page's parts, as tests of it use them."""
 
+import io
 import json
 from collections import Counter
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+# {what: ratio} of text whose contrast with what is behind it is below 4.5 (WCAG 2.2, 1.4.3).
+CONTRASTS = """() => {
+  const parts = (color) => {
+    const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+    canvas.fillStyle = color;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+  const behind = (node) => {
+    for (; node; node = node.parentElement) {
+      const color = parts(getComputedStyle(node).backgroundColor);
+      if (color[3] === 255) return color;
+    }
+    return [255, 255, 255];
+  };
+  const worst = {};
+  for (const node of document.querySelectorAll("#campus *")) {
+    if (![...node.childNodes].some((one) => one.nodeType === 3 && one.data.trim()) || !node.checkVisibility()) continue;
+    if (node.matches("style, .away")) continue;
+    const [a, b] = [light(parts(getComputedStyle(node).color)), light(behind(node))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) worst[node.outerHTML.slice(0, 100)] = ratio;
+  }
+  return worst;
+}"""
+# Drops or pastes a photo: its bytes, and which of the two.
+DROP = """([content, kind]) => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([Uint8Array.from(content)], kind + ".png", { type: "image/png" }));
+  const target = document.querySelector("#drop");
+  if (kind === "paste") target.dispatchEvent(new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true }));
+  else for (const type of ["dragover", "drop"]) {
+    const event = new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true });
+    if (target.dispatchEvent(event)) throw type; // the browser would open the file
+  }
+}"""
+
+
+def picture(seed: int = 0, size: tuple[int, int] = (120, 160), ending: str = "JPEG", **options: object) -> bytes:
+    """Noise of (height, width), in which a random model finds something; as the bytes of a file."""
+    stream = io.BytesIO()
+    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(stream, ending, **options)
+    return stream.getvalue()
 
 
 def file(name: str, content: bytes, kind: str = "image/jpeg") -> dict:

@@ -68,6 +68,7 @@ def web_server(run: Path, *more: object, port: int = 0, **environment: str) -> I
     def listen() -> None:
         for line in process.stdout:
             server.said.append(line.rstrip("\n"))
+            print(line, end="")  # for those who read why a test failed
             if found := BEGUN.match(server.said[-1]):
                 server.url = f"{found[1]}/"
                 begun.set()

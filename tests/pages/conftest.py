@@ -4,6 +4,7 @@ import shutil
 from urllib.parse import urlsplit
 
 import pytest
+from web_servers import web_server, write_web_run
 
 ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
@@ -49,6 +50,19 @@ def open_page(browser):
         context.close()
     assert said == []
     assert [url for url in asked if urlsplit(url).scheme not in ("file", "data")] == []
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """A run of a random model for classes of odd names."""
+    return write_web_run(tmp_path_factory.mktemp("web"))
+
+
+@pytest.fixture(scope="session")
+def server(run):
+    """The page of that model, for small photos."""
+    with web_server(run, "--max-mb", "1", "--max-megapixels", "3") as server:
+        yield server
 
 
 @pytest.fixture

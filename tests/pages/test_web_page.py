@@ -5,12 +5,11 @@ import json
 import zipfile
 from urllib.parse import parse_qs, urlsplit
 
-import numpy as np
 import pytest
 from judged_runs import ODD_CLASSES
 from PIL import Image
-from web_pages import Masked, classes, errors, file, give, rows, set_percent, settled, shown, summary
-from web_servers import visualized, web_server, write_web_run
+from web_pages import Masked, classes, errors, file, give, picture, rows, set_percent, settled, shown, summary
+from web_servers import visualized
 
 pytestmark = pytest.mark.pages
 
@@ -18,25 +17,6 @@ HTML_NAME = "<img src=x onerror=alert(1)> Süd & 50%.jpg"
 LEAST = 0.05
 DOWNLOADS = {"Overlay": "jpg", "Binary mask": "png", "RGB mask": "png", "Instance mask": "png"}
 FOLDERS = {"Overlay": "overlay", "Binary mask": "binary", "RGB mask": "rgb", "Instance mask": "instances"}
-
-
-def picture(seed=0, size=(120, 160), ending="JPEG", **options):
-    """Noise, in which a random model finds something; as the bytes of a file."""
-    stream = io.BytesIO()
-    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(stream, ending, **options)
-    return stream.getvalue()
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return write_web_run(tmp_path_factory.mktemp("web"))
-
-
-@pytest.fixture(scope="module")
-def server(run):
-    with web_server(run, "--max-mb", "1", "--max-megapixels", "1") as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +40,7 @@ def test_at_first_it_says_what_it_takes(server, open_site):
     page = open_site(server)
     assert page.locator("h1").count() == 1 and page.locator("html").get_attribute("lang") == "en"
     text = page.locator("body").inner_text()
-    assert "1 MB" in text and "1 megapixels" in text
+    assert "1 MB" in text and "3 megapixels" in text
     assert "in this server's memory for at most 30 minutes, never on its disk" in text
     assert all(name in text for name in ODD_CLASSES.values())
     assert classes(page).evaluate_all("all => all.every((box) => box.checked)")
@@ -187,7 +167,7 @@ def test_several_photos_and_what_is_none(server, open_site, gate):
     images = json.loads(download.value.path().read_bytes())["images"]
     assert [image["file_name"] for image in images] == [HTML_NAME]
     flat = io.BytesIO()
-    Image.new("L", (1001, 1000)).save(flat, "PNG")
+    Image.new("L", (2001, 1500)).save(flat, "PNG")
     give(page, file("flat.png", flat.getvalue()))
     (said,) = errors(page)  # those of before have gone
     assert said.startswith("flat.png: ") and "megapixels" in said

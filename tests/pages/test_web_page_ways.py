@@ -1,73 +1,17 @@
 """Other ways to and through the page: phones, keys, cameras, examples, Label Studio, and servers in trouble."""
 
-import io
 import json
 from xml.sax.saxutils import quoteattr
 
-import numpy as np
 import pytest
 from fake_label_studio import TOKEN, FakeLabelStudio, running
 from judged_runs import ODD_CLASSES
-from PIL import Image
-from web_pages import classes, errors, file, give, rows, settled, shown, summary
-from web_servers import web_server, write_web_run
+from web_pages import CONTRASTS, DROP, classes, errors, file, give, picture, rows, settled, shown, summary
+from web_servers import web_server
 
 pytestmark = pytest.mark.pages
 
 BUSY = "The server is busy with other photos."
-CONTRASTS = """() => {
-  const parts = (color) => {
-    const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
-    canvas.fillStyle = color;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-  const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
-  const behind = (node) => {
-    for (; node; node = node.parentElement) {
-      const color = parts(getComputedStyle(node).backgroundColor);
-      if (color[3] === 255) return color;
-    }
-    return [255, 255, 255];
-  };
-  const worst = {};
-  for (const node of document.querySelectorAll("#campus *")) {
-    if (![...node.childNodes].some((one) => one.nodeType === 3 && one.data.trim()) || !node.checkVisibility()) continue;
-    if (node.matches("style, .away")) continue;
-    const [a, b] = [light(parts(getComputedStyle(node).color)), light(behind(node))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) worst[node.outerHTML.slice(0, 100)] = ratio;
-  }
-  return worst;
-}"""
-DROP = """([content, kind]) => {
-  const transfer = new DataTransfer();
-  transfer.items.add(new File([Uint8Array.from(content)], kind + ".png", { type: "image/png" }));
-  const target = document.querySelector("#drop");
-  if (kind === "paste") target.dispatchEvent(new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true }));
-  else for (const type of ["dragover", "drop"]) {
-    const event = new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true });
-    if (target.dispatchEvent(event)) throw type; // the browser would open the file
-  }
-}"""
-
-
-def picture(seed=0, size=(120, 160)):
-    stream = io.BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)).save(stream, "PNG")
-    return stream.getvalue()
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return write_web_run(tmp_path_factory.mktemp("web"))
-
-
-@pytest.fixture(scope="module")
-def server(run):
-    with web_server(run) as server:
-        yield server
 
 
 @pytest.mark.parametrize("width", [320, 360, 768, 1280])
@@ -92,7 +36,7 @@ def test_a_phone_opens_its_own_camera_and_shows_what_is_found(server, open_site)
     assert page.locator("#phone-camera").get_attribute("capture") == "environment"
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Use the camera").tap()
-    chooser.value.set_files([file("IMG_1.png", picture(), "image/png")])
+    chooser.value.set_files([file("IMG_1.png", picture())])
     shown(page, "IMG_1.png")
     place = "document.querySelector('#summary').getBoundingClientRect().top"
     page.wait_for_function(f"{place} >= 0 && {place} < 200")  # in view without having to look for it
