@@ -28,7 +28,7 @@ def get_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add_config_argument(parser)
     add("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1: this computer alone)")
-    add("--port", type=partial(at_least, 0, most=65535), default=7860, metavar="N", help="(7860; 0 = any that is free)")
+    add("--port", type=port, default=7860, metavar="N", help="(7860; 0 = any that is free)")
     add("--share", action="store_true", help="also under a public address, over a server of gradio's")
     add("--password-file", type=Path, metavar="FILE", help=f"what visitors have to know; or in {PASSWORD_VARIABLE}")
     add("--max-mb", type=megabytes, default=20.0, metavar="N", help="largest file of a photo, in megabytes (20)")
@@ -51,6 +51,13 @@ def within(least: float, most: float, text: str) -> float:
     return value
 
 
+def port(text: str) -> int:
+    """A port's number, for argparse."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text} is no whole number")
+    return at_least(0, text, most=65535)
+
+
 megabytes = partial(within, 0.1, 200)  # of uploads, 256 MB are in memory at once
 megapixels = partial(within, 0.1, 178)  # Pillow's own limit
 start = partial(within, 0.05, 1)
@@ -69,10 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     stop_on_sigterm("stopped")
     wanted = args.password_file is not None or os.environ.get(PASSWORD_VARIABLE, "").strip()
     password = find_secret(args.password_file, PASSWORD_VARIABLE, "") if wanted else ""
+    listening = listen(args.host, args.port)
     share_cores()
     require_gradio()
     require_detectron2()  # last, since gradio would have the warnings shown that it silences
-    listening = listen(args.host, args.port)
     from campus_seg.web.demo import show
 
     show(args, listening, password)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from campus_seg.errors import ConfigError, Stopped, one_line
@@ -53,7 +54,8 @@ def require_gradio() -> None:
     for name in [name for name in os.environ if name.startswith("GRADIO_") and name != "GRADIO_ROOT_PATH"]:
         del os.environ[name]
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
-    os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="campus_seg-")  # until the page is built
+    scratch = Path(tempfile.gettempdir(), f"campus_seg-{secrets.token_hex(8)}")  # there only while the page is built
+    os.environ["GRADIO_TEMP_DIR"] = str(scratch)
     try:
         import gradio  # noqa: F401
     except ImportError as error:
