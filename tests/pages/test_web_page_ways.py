@@ -39,7 +39,7 @@ def test_a_phone_opens_its_own_camera_and_shows_what_is_found(server, open_site)
     chooser.value.set_files([file("IMG_1.png", picture())])
     shown(page, "IMG_1.png")
     place = "document.querySelector('#summary').getBoundingClientRect().top"
-    page.wait_for_function(f"{place} >= 0 && {place} < 200")  # in view without having to look for it
+    page.wait_for_function(f"{place} > -20 && {place} < 200")  # in view without having to look for it
     top = page.evaluate(
         "['#summary', '#view', '#choices', '#saves', '#objects'].map("
         "(one) => document.querySelector(one).getBoundingClientRect().top)"
