@@ -34,10 +34,16 @@ class Daemons(Executor):
 
     def _work(self) -> None:
         while task := self._waiting.get():
-            future, work, args, kwargs = task
-            if not future.set_running_or_notify_cancel():  # nobody wants it any more
-                continue
-            try:
-                future.set_result(work(*args, **kwargs))
-            except BaseException as error:  # raised where the result is asked for
-                future.set_exception(error)
+            _do(*task)
+            del task  # or the thread would keep what it worked on until there is more to do
+
+
+def _do(future: Future, work: Callable, args: tuple, kwargs: dict[str, Any]) -> None:
+    """Does a task; in a function of its own, which leaves nothing of it behind."""
+    if not future.set_running_or_notify_cancel():  # nobody wants it any more
+        return
+    try:
+        future.set_result(work(*args, **kwargs))
+    except BaseException as error:  # raised where the result is asked for
+        future.set_exception(error)
+        del future  # the error's traceback holds this frame, and with it the future, which holds the error

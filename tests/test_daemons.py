@@ -1,9 +1,11 @@
 """Threads that no process waits for."""
 
+import gc
 import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -62,3 +64,36 @@ def test_what_was_cancelled_while_it_waited_is_not_begun():
         may_end.set()
         assert last.result(60) is None  # the thread lives on
     assert done == [2]
+
+
+class Held:
+    """Something that a test can see going."""
+
+
+def freed(*references):
+    """Whether all are gone, without the garbage collector, as soon as the threads are at rest."""
+    until = time.monotonic() + 5
+    while any(reference() is not None for reference in references) and time.monotonic() < until:
+        time.sleep(0.01)
+    return all(reference() is None for reference in references)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_thread_that_waits_keeps_nothing_of_its_last_work(fails):
+    def work(given):
+        made = Held()
+        made.given = given
+        if fails:
+            raise ValueError(made)
+        return made
+
+    gc.disable()
+    try:
+        with Daemons(2) as pool:
+            given = Held()
+            argument, future = weakref.ref(given), pool.submit(work, given)
+            made = weakref.ref(future.exception(60).args[0] if fails else future.result(60))
+            del given, future
+            assert freed(argument, made)
+    finally:
+        gc.enable()
