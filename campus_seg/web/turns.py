@@ -51,7 +51,10 @@ class Turns:
             future = self._daemons.submit(work, *args)
             self._taken.add(future)
         future.add_done_callback(self._leave)  # outside, as it is called at once where the work is done
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        finally:
+            del future, work, args  # an error holds this frame, and so itself and the photo: a ring that stays long
 
     def close(self) -> None:
         """Begins nothing more: what waits is cancelled, and the threads end with what they are at."""

@@ -4,6 +4,7 @@ import argparse
 import io
 import json
 import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -250,8 +251,6 @@ def test_cut_outs_that_are_too_large_say_so(monkeypatch):
 
 def test_a_photo_counts_from_its_arrival():
     demo = DemoModel(Model(), Results(keep=0.3))
-    import time
-
     result = demo.predict("a.png", photo(*BOXES), time.monotonic() - 0.25)
     assert demo.results.get(result.token) is result
     time.sleep(0.06)

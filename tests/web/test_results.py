@@ -1,14 +1,21 @@
 """Results live in memory, as long as was said and no more than there is room for."""
 
+import asyncio
+import gc
 import threading
 import time
+import weakref
 
 import pytest
 import torch
 from detectron2.structures import Boxes, Instances
+from preannotated import Model, photo
 
+from campus_seg.photos import PhotoError
 from campus_seg.web import results
+from campus_seg.web.model import KINDS, DemoModel
 from campus_seg.web.results import Results, ShownObject
+from campus_seg.web.turns import Turns
 
 
 def instances(count=0):
@@ -124,15 +131,50 @@ def test_a_sweep_leaves_the_young(clock):
 
 
 def test_a_swept_photo_is_freed(clock):
-    import gc
-    import weakref
-
     kept = Results()
     result = weakref.ref(add(kept))
     clock[0] += 1800
     kept.sweep()
     gc.collect()
     assert result() is None
+
+
+def test_photos_and_pictures_are_freed_when_they_are_forgotten():
+    """Through the threads of the server, which have nothing else to do afterwards."""
+
+    class Bytes(bytearray):  # which can be seen going
+        pass
+
+    drawn = []
+    picture = DemoModel.draw
+
+    def draw(*args):
+        content = Bytes(picture(*args))
+        drawn.append(weakref.ref(content))
+        return content
+
+    async def ask(demo, predicting, drawing):
+        content = Bytes(photo((12, 8, 44, 20)))
+        result = await predicting.run(demo.predict, "a.png", content)
+        for kind in KINDS:
+            await drawing.run(draw, demo, result, kind, 0.05)
+        with pytest.raises(PhotoError):
+            await predicting.run(demo.predict, "b.png", Bytes(b"text"))
+        return weakref.ref(result), weakref.ref(content)
+
+    async def main():
+        demo, turns = DemoModel(Model(), Results(keep=0.2)), (Turns(1, 1), Turns(2, 1))
+        seen = await ask(demo, *turns)
+        await asyncio.sleep(0.3)
+        assert demo.results.sweep() == 1
+        for _ in range(5):
+            gc.collect()
+            if all(reference() is None for reference in (*seen, *drawn)):
+                return
+            await asyncio.sleep(0.2)
+        raise AssertionError([reference() is None for reference in (*seen, *drawn)])
+
+    asyncio.run(main())
 
 
 def test_threads_may_add_ask_and_sweep_together():

@@ -1,9 +1,11 @@
 """A few at once, some in a row, a clear word to all others."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 
 import pytest
 
@@ -25,7 +27,7 @@ class Gate:
 
 async def until(condition):
     """Waits for what other threads do."""
-    for _ in range(6000):
+    for _ in range(1500):
         if condition():
             return
         await asyncio.sleep(0.01)
@@ -129,6 +131,39 @@ def test_closed_turns_begin_nothing_more():
         assert gate.began == [0]
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_is_kept_of_what_was_done(fails):
+    """Not by the threads, which wait for more, nor until the garbage collector comes, which may take hours."""
+
+    class Photo:
+        pass
+
+    def work(photo):
+        if fails:
+            raise ValueError(photo)
+        return [photo]
+
+    async def main():
+        turns, photo = Turns(2, 1), Photo()
+        seen = weakref.ref(photo)
+        try:
+            if fails:
+                with pytest.raises(ValueError):
+                    await turns.run(work, photo)
+            else:
+                assert await turns.run(work, photo) == [photo]
+            del photo
+            await until(lambda: seen() is None)
+        finally:
+            turns.close()
+
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
 
 
 def test_a_process_that_ends_waits_for_nothing():
