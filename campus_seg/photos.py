@@ -98,8 +98,8 @@ def read_photo(path: Path | str, image_format: str = "BGR") -> np.ndarray:
         return _read(local, image_format)
 
 
-def read_photo_bytes(content: bytes, image_format: str = "BGR") -> np.ndarray:
-    """As `read_photo`, of a file's bytes.
+def read_photo_bytes(content: bytes, image_format: str = "BGR", *, formats: tuple[str, ...] = FORMATS) -> np.ndarray:
+    """As `read_photo`, of a file's bytes; `formats` are Pillow's names of those that it may have.
 
     Raises:
         PhotoError: as of `read_photo`.
@@ -107,11 +107,11 @@ def read_photo_bytes(content: bytes, image_format: str = "BGR") -> np.ndarray:
     if not content:
         raise PhotoError("the file is empty")
     with named_errors():
-        return _read(io.BytesIO(content), image_format)
+        return _read(io.BytesIO(content), image_format, formats)
 
 
-def _read(source: Path | BinaryIO, image_format: str) -> np.ndarray:
-    with Image.open(source, formats=FORMATS) as image:
+def _read(source: Path | BinaryIO, image_format: str, formats: tuple[str, ...] = FORMATS) -> np.ndarray:
+    with Image.open(source, formats=formats) as image:
         _check_side(image)
         image.load()
         pixels = _upright_pixels(image, image_format)

@@ -16,6 +16,9 @@ MAX_SCANS = 100  # passes of a JPEG over its pixels; programs write 1 to 20
 # Passes times megapixels: such a JPEG of 20 MB takes up to six seconds. Of the largest photos 16 passes are taken.
 MAX_WORK = 3000
 MAX_SEGMENTS = 5000  # of a JPEG, of at most 64 kB each
+# Both are read in Python by Pillow, so for seconds if a file were made of nothing else.
+MAX_FILL = 4096  # bytes of a JPEG between the parts before its picture
+MAX_PHOTOSHOP = 2 << 20  # bytes of a JPEG that are for Photoshop
 MAX_CHUNKS = 50_000  # of a PNG, which programs make 8 kB or larger
 MAX_EXIF = 4 << 20  # bytes that the entries of EXIF data may name in all
 TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}  # TIFF 6.0
@@ -24,12 +27,13 @@ MPF = b"MPF\0"  # of a JPEG, a list of its photos, a TIFF as EXIF is
 MAX_PROFILE = 1 << 20  # bytes of a PNG's text, which Pillow takes as well
 PROFILE = b"Raw profile type exif\0"  # how ImageMagick writes EXIF into a PNG's text
 
-# A marker that ends a pass; 0xff00 is a byte of its data, and restarts are part of them.
-_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
-_SOS, _EOI, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
+# All up to a marker that ends a pass, and its kind; 0xff00 is a byte of the pass's data, and restarts are part of them.
+# Nothing is looked at twice: else a run of 0xff would take hours, for all, as `re` lets no other thread work.
+_MARKER = re.compile(rb"[^\xff]*+(?:\xff++[\x00\xd0-\xd7][^\xff]*+)*+\xff++([^\x00\xff\xd0-\xd7])", re.DOTALL)
+_SOS, _EOI, _APP1, _APP2, _APP13 = 0xDA, 0xD9, 0xE1, 0xE2, 0xED
 _BARE = (0x01, 0xD8)  # markers without content: TEM, SOI
 _SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # frame headers; the others are tables
-ODD = "This photo holds a great deal beside its picture. Save it anew as JPEG or PNG and try again."
+TOO_MUCH_BESIDE = "This photo holds a great deal beside its picture. Save it anew as JPEG or PNG and try again."
 DAMAGED = "This photo is damaged. Save it anew, or choose another one."
 
 
@@ -52,10 +56,13 @@ def checked_jpeg(content: bytes) -> Jpeg:
         PhotoError: too many passes, or too much besides the picture.
     """
     sizes, exif, position, segments, passes = set(), b"", 2, 0, 0
-    end = len(content)
-    while marker := _MARKER.search(content, position):
-        kind, position = marker[1][0], marker.end()
+    end, fill, photoshop = len(content), 0, 0
+    while marker := _MARKER.match(content, position):
+        kind, gap, position = marker[1][0], marker.end() - position - 2, marker.end()
         segments += 1
+        fill += 0 if passes else gap
+        if segments > MAX_SEGMENTS or fill > MAX_FILL:
+            raise PhotoError(TOO_MUCH_BESIDE)
         passes += kind == _SOS
         _check_scans(passes, 0)
         if kind == _EOI:
@@ -63,8 +70,6 @@ def checked_jpeg(content: bytes) -> Jpeg:
             break
         if kind in _BARE:
             continue
-        if segments > MAX_SEGMENTS:
-            raise PhotoError(ODD)
         length = int.from_bytes(content[position : position + 2], "big")
         segment = content[position + 2 : position + length]
         position += max(length, 2)
@@ -75,6 +80,10 @@ def checked_jpeg(content: bytes) -> Jpeg:
             exif += segment[len(EXIF) :] if exif else segment
         elif kind == _APP2 and segment.startswith(MPF):
             check_exif(segment[len(MPF) :])
+        elif kind == _APP13:
+            photoshop += len(segment)
+    if photoshop > MAX_PHOTOSHOP:
+        raise PhotoError(TOO_MUCH_BESIDE)
     check_exif(exif)
     scans = content.count(b"\xff\xda", 0, end)
     _check_scans(scans, 0)
@@ -106,7 +115,7 @@ def check_png(content: bytes) -> None:
     """
     for count, (kind, data) in enumerate(_chunks(content)):
         if count > MAX_CHUNKS:
-            raise PhotoError(ODD)
+            raise PhotoError(TOO_MUCH_BESIDE)
         if kind == b"eXIf":
             check_exif(bytes(data))
         elif kind in (b"tEXt", b"zTXt", b"iTXt") and bytes(data[: len(PROFILE)]) == PROFILE:
@@ -116,14 +125,14 @@ def check_png(content: bytes) -> None:
 def _profile(kind: bytes, data: bytes) -> bytes:
     """EXIF data that stand in a text: three lines about them, then hexadecimal numbers."""
     if kind == b"iTXt":
-        raise PhotoError(ODD)  # no program writes it so
+        raise PhotoError(TOO_MUCH_BESIDE)  # no program writes it so
     if kind == b"zTXt":
         try:
             data = zlib.decompressobj().decompress(data[1:], MAX_PROFILE)
         except zlib.error:
             raise PhotoError(DAMAGED) from None
     if len(data) >= MAX_PROFILE:
-        raise PhotoError(ODD)
+        raise PhotoError(TOO_MUCH_BESIDE)
     try:
         return bytes.fromhex(b"".join(data.split(b"\n")[3:]).decode("ascii", "replace"))
     except ValueError:
@@ -154,7 +163,7 @@ def check_exif(exif: bytes) -> None:
         return
     magic, start = struct.unpack_from(f"{order}HI", exif, 2)
     if magic == 43:  # BigTIFF, which no camera writes
-        raise PhotoError(ODD)
+        raise PhotoError(TOO_MUCH_BESIDE)
     if start + 2 > len(exif):
         return
     (count,) = struct.unpack_from(f"{order}H", exif, start)
@@ -163,4 +172,4 @@ def check_exif(exif: bytes) -> None:
         kind, number = struct.unpack_from(f"{order}HI", exif, entry + 2)
         named += min(TYPE_SIZES.get(kind, 1) * number, len(exif))
     if named > MAX_EXIF + 2 * len(exif):
-        raise PhotoError(ODD)
+        raise PhotoError(TOO_MUCH_BESIDE)

@@ -4,17 +4,15 @@ import io
 import unicodedata
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from campus_seg.photos import FORMATS, MAX_SIDE, PhotoError, named_errors, read_photo_bytes
-from campus_seg.web.apart import read_apart
-from campus_seg.web.photo_costs import DAMAGED, ODD, check_exif, check_png, check_work, checked_jpeg
+from campus_seg.web.codec_process import CODECS, read_in_process
+from campus_seg.web.limits import CEILING, MAX_MEGAPIXELS
+from campus_seg.web.photo_costs import DAMAGED, TOO_MUCH_BESIDE, check_exif, check_png, check_work, checked_jpeg
 
-MAX_MEGAPIXELS = 50
-CEILING = 178  # megapixels, above which Pillow itself takes a photo for an attack
 MAX_NAME = 100  # characters, with the ending
 MAX_NAME_BYTES = 200  # file systems take 255, and downloads add what they show to it
 LONGEST_ENDING = 10  # characters
@@ -44,13 +42,6 @@ _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1",
 _BRANDS = {**dict.fromkeys(_HEIC, "HEIF"), b"avif": "AVIF", b"avis": "AVIF"}
 _TAKEN = tuple(name for name in ("JPEG", "PNG", "WEBP", "BMP", "HEIF", "AVIF") if name in FORMATS)
 NO_PHOTO = "This file is no photo. Choose a JPEG, PNG, WebP or HEIC photo."
-
-
-class Received(NamedTuple):
-    """What somebody sent: what they call it, and its bytes."""
-
-    name: str
-    content: bytes
 
 
 @dataclass(frozen=True)
@@ -100,8 +91,8 @@ def receive(name: str, content: bytes, max_megapixels: float = MAX_MEGAPIXELS) -
     elif kind == "PNG":
         check_png(content)
     try:
-        if kind in ("HEIF", "AVIF"):
-            (width, height), _ = read_apart(content, 0, decode=False)
+        if kind in CODECS:
+            (width, height), _ = read_in_process(content, 0, decode=False)
         else:
             width, height = _size(content[:end], kind)
     except PhotoError as error:
@@ -124,13 +115,14 @@ def decode(photo: ReceivedPhoto) -> np.ndarray:
         PhotoError: it is damaged, in words for people.
     """
     try:
-        if photo.kind in ("HEIF", "AVIF"):
-            _, pixels = read_apart(photo.content, photo.width * photo.height, decode=True)
+        if photo.kind in CODECS:
+            _, pixels = read_in_process(photo.content, photo.width * photo.height, decode=True)
             if pixels is None:  # it is another photo than was received
                 raise PhotoError("damaged")
         else:
             whole = photo.end == len(photo.content)
-            pixels = read_photo_bytes(photo.content if whole else photo.content[: photo.end])
+            content = photo.content if whole else photo.content[: photo.end]
+            pixels = read_photo_bytes(content, formats=(photo.kind,))  # what was looked through as one is no other
     except PhotoError as error:
         raise _plain(error) from None
     if sorted(pixels.shape[:2]) != sorted((photo.width, photo.height)):
@@ -152,13 +144,21 @@ def clean_name(raw: str) -> str:
     """
     last = raw.replace("\\", "/").rpartition("/")[2]
     name = "".join(character for character in last if unicodedata.category(character) not in _HIDDEN)
-    name = name.strip(". \u00a0").strip().strip(". \u00a0")
+    name = _trimmed(name)
     stem, dot, ending = name.rpartition(".")
     if not stem or len(ending) > LONGEST_ENDING:
         stem, dot, ending = name, "", ""
-    while len(stem + dot + ending) > MAX_NAME or len((stem + dot + ending).encode()) > MAX_NAME_BYTES:
+    ending = dot + ending
+    stem = stem[: MAX_NAME - len(ending)]
+    while len((stem + ending).encode()) > MAX_NAME_BYTES:
         stem = stem[:-1]
-    return stem + dot + ending or NAMELESS
+    return _trimmed(stem + ending) or NAMELESS
+
+
+def _trimmed(name: str) -> str:
+    """A name without the dots and spaces, of whatever width, around it."""
+    kept = [i for i, letter in enumerate(name) if letter != "." and unicodedata.category(letter) != "Zs"]
+    return name[kept[0] : kept[-1] + 1] if kept else ""
 
 
 def stem_of(name: str) -> str:
@@ -178,7 +178,7 @@ def kind_of(content: bytes) -> str:
 def _size(content: bytes, kind: str) -> tuple[int, int]:
     with named_errors(), Image.open(io.BytesIO(content), formats=(kind,)) as image:
         if any(tile.codec_name == "bmp_rle" for tile in image.tile):  # Pillow unpacks it byte by byte in Python
-            raise PhotoError(ODD)
+            raise PhotoError(TOO_MUCH_BESIDE)
         if kind == "WEBP":
             check_exif(image.info.get("exif", b""))
         return image.size
@@ -200,7 +200,7 @@ def _check_size(width: int, height: int, max_megapixels: float) -> None:
 def _plain(error: PhotoError) -> PhotoError:
     """What a reader says of a photo, in words for people who never heard of a decoder."""
     said = str(error)
-    if said in (ODD, DAMAGED):
+    if said in (TOO_MUCH_BESIDE, DAMAGED):
         return error
     if said.startswith("too large"):
         return PhotoError("This photo is too large. Make it smaller and try again.")
