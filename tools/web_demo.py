@@ -5,7 +5,10 @@ Example:
     tools/web_demo.py --config-file output/campus/config.yaml
 
 Open the address that it prints, which only this computer can. Others can with --host 0.0.0.0, or with --share over a
-server of gradio's; then set a password. Photos are kept in memory for half an hour at most, never on the disk.
+server of gradio's; then set a password. With --share a program of gradio's is fetched and kept in its cache, and
+.gradio/certificate.pem is written in the current folder.
+
+Photos are kept in memory for half an hour at most, never on the disk.
 """
 
 import argparse
@@ -18,6 +21,7 @@ from pathlib import Path
 from campus_seg.errors import ConfigError, exits_on_bad_input, stop_on_sigterm
 from campus_seg.inference.model_arguments import add_config_argument, add_opts, at_least
 from campus_seg.label_studio.account import add_server_arguments
+from campus_seg.web.limits import CEILING, LEAST, MAX_MEGAPIXELS
 
 PASSWORD_VARIABLE = "CAMPUS_WEB_PASSWORD"
 
@@ -32,7 +36,7 @@ def get_parser() -> argparse.ArgumentParser:
     add("--share", action="store_true", help="also under a public address, over a server of gradio's")
     add("--password-file", type=Path, metavar="FILE", help=f"what visitors have to know; or in {PASSWORD_VARIABLE}")
     add("--max-mb", type=megabytes, default=20.0, metavar="N", help="largest file of a photo, in megabytes (20)")
-    add("--max-megapixels", type=megapixels, default=50.0, metavar="N", help="most pixels of a photo, in millions (50)")
+    add("--max-megapixels", type=megapixels, default=MAX_MEGAPIXELS, metavar="N", help="millions of its pixels (50)")
     add("--waiting", type=partial(at_least, 0, most=1000), default=20, metavar="N", help="photos that may wait (20)")
     add("--confidence-threshold", type=start, default=0.5, metavar="0.05…1", help="where the page begins (0.5)")
     add_server_arguments(parser, required=False)
@@ -58,9 +62,9 @@ def port(text: str) -> int:
     return at_least(0, text, most=65535)
 
 
-megabytes = partial(within, 0.1, 200)  # of uploads, 256 MB are in memory at once
-megapixels = partial(within, 0.1, 178)  # Pillow's own limit
-start = partial(within, 0.05, 1)
+megabytes = partial(within, 0.1, 200)  # of uploads, 256 MB arrive at once, and each is copied once when it is whole
+megapixels = partial(within, 0.1, CEILING)
+start = partial(within, LEAST, 1)
 
 
 @exits_on_bad_input

@@ -13,7 +13,7 @@ Scope = MutableMapping[str, Any]
 
 PIECE = 2**16  # bytes that are sent at once
 PIECE_SECONDS = 60.0  # for each of them
-LEAST_RATE = 2**15  # bytes a second, on average, that a reader takes
+ANSWER_SECONDS = 600.0  # for all of them: the larger an answer, the faster it has to be taken
 BUSY_SECONDS = "5"  # after which a browser may ask again
 
 NOTHING = "There is nothing here. Open the page's own address."
@@ -39,7 +39,7 @@ SECURITY = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
 }
-OTHERS = (b"access-control-", b"server")  # headers' beginnings that gradio sets and that nobody is to have
+UNWANTED = (b"access-control-", b"server")  # headers' beginnings that gradio sets and that nobody is to have
 
 
 class RefusedError(Exception):
@@ -71,13 +71,13 @@ class Answer:
     Args:
         send: the server's.
         as_json: errors are {"error": words}; else they are text.
-        own: the application that answers is this project's, whose errors are plain words; others' are replaced.
-        kept: the browser may keep the answer, since the address tells its content.
+        plain: errors of the application that answers are plain words; else they are replaced.
+        cacheable: the browser may keep the answer, since the address tells its content.
     """
 
-    def __init__(self, send: Send, *, as_json: bool, own: bool, kept: bool = False):
+    def __init__(self, send: Send, *, as_json: bool, plain: bool, cacheable: bool = False):
         self._send = send
-        self._as_json, self._own, self._kept = as_json, own, kept
+        self._as_json, self._plain, self._cacheable = as_json, plain, cacheable
         self._replaced = False
         self._deadline = 0.0
         self.begun = False
@@ -90,7 +90,7 @@ class Answer:
         """
         if message["type"] == "http.response.start":
             status = message["status"]
-            if not self._own and status >= 400:
+            if not self._plain and status >= 400:
                 self._replaced = True
                 await self.refuse(RefusedError(status, WORDS.get(status, GONE_WRONG if status >= 500 else ODD)))
                 return
@@ -109,12 +109,11 @@ class Answer:
 
     async def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.begun = True
-        kept = self._kept and status < 400
-        sent = [(name, value) for name, value in headers if not name.lower().startswith((*OTHERS, *SECURITY))]
-        if not kept:
+        sent = [(name, value) for name, value in headers if not name.lower().startswith((*UNWANTED, *SECURITY))]
+        if not self._cacheable or status >= 400:
             sent = [(name, value) for name, value in sent if name.lower() != b"cache-control"]
             sent.append((b"cache-control", b"no-store"))
-        self._deadline = asyncio.get_running_loop().time() + PIECE_SECONDS
+        self._deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
         await self._send({"type": "http.response.start", "status": status, "headers": [*sent, *SECURITY.items()]})
 
     async def _pieces(self, content: bytes, more: bool) -> None:
@@ -122,7 +121,6 @@ class Answer:
         for first in range(0, max(1, len(view)), PIECE):
             piece = bytes(view[first : first + PIECE])
             last = first + PIECE >= len(view)
-            self._deadline += len(piece) / LEAST_RATE
             now = asyncio.get_running_loop().time()
             try:
                 async with asyncio.timeout_at(min(now + PIECE_SECONDS, self._deadline)):

@@ -9,15 +9,12 @@ from urllib.parse import quote
 from starlette.requests import Request
 
 from campus_seg.photos import PhotoError
-from campus_seg.web.answers import RefusedError, busy
+from campus_seg.web.answers import RefusedError, SlowLineError, busy
+from campus_seg.web.limits import KINDS, LEAST
 from campus_seg.web.turns import BusyError
 
-LEAST_THRESHOLD = 0.05  # what the model's own answers begin with
+DRAIN_SECONDS = 10.0  # in which the rest of a body has to be here that nobody waits for
 LEFT = "Whoever asked has left."
-ENDINGS = {  # of what can be drawn of a result
-    **{"view": ".jpg", "overlay": ".jpg", "binary": ".png", "rgb": ".png", "instances": ".png"},
-    **{"cutouts": ".zip", "predictions": ".json"},
-}
 
 
 class Body:
@@ -44,9 +41,18 @@ class Body:
         return message.get("body", b"")
 
     async def drain(self, most: int) -> None:
-        """Reads what still comes, up to `most` bytes: only then do browsers show why it was refused."""
-        while not self.whole and most > 0:
-            most -= len(await self.piece())
+        """Reads what still comes, up to `most` bytes: only then do browsers show why it was refused.
+
+        Raises:
+            RefusedError: whoever sent it has left.
+            SlowLineError: it takes too long.
+        """
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while not self.whole and most > 0:
+                    most -= len(await self.piece())
+        except TimeoutError:
+            raise SlowLineError from None
 
 
 async def in_turn(request: Request, work: Awaitable[Any]) -> Any:
@@ -83,7 +89,7 @@ def read_threshold(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) and LEAST_THRESHOLD <= value <= 1 else None
+    return value if math.isfinite(value) and LEAST <= value <= 1 else None
 
 
 def read_classes(text: str | None, known: int) -> tuple[int, ...] | None:
@@ -103,7 +109,7 @@ def read_classes(text: str | None, known: int) -> tuple[int, ...] | None:
 
 def disposition(name: str, kind: str) -> str:
     """The header that has a browser save a file under a photo's name (RFC 6266 and 5987)."""
-    stem, ending = name.rpartition(".")[0] or name, ENDINGS[kind]
+    stem, ending = name.rpartition(".")[0] or name, KINDS[kind]
     saved = f"{stem}.{kind}{ending}"
     plain = "".join(
         letter if letter.isascii() and (letter.isalnum() or letter in " ._-()") else "_" for letter in saved

@@ -1,116 +1,109 @@
-"""How much of something may be in flight at once."""
+"""How many bytes may be in flight at once, and who makes way for others: whoever lags most."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from campus_seg.web.answers import busy
 
-OLD_SECONDS = 10.0  # after which an upload may have to make way
-ENOUGH = 2**15  # bytes a second, with which it need not
+ENOUGH = 2**15  # bytes a second, with which nobody lags
+PATIENCE = 5.0  # seconds that others may lag before they make way for bytes
 
 
-class Budget:
-    """Bytes of answers that are being taken; for one event loop.
+class Pace:
+    """How far a line lags behind `ENOUGH`. What it was faster before is no credit, so that pauses count at once."""
 
-    Args:
-        most: of them.
-    """
+    def __init__(self):
+        self.begin()
 
-    def __init__(self, most: int):
-        self._free = most
+    @property
+    def lag(self) -> float:
+        """Seconds, at least 0."""
+        return time.monotonic() - self._since
 
-    @contextmanager
-    def taken(self, count: int) -> Iterator[None]:
-        """Takes bytes until the block ends.
+    def begin(self) -> None:
+        """It does not lag."""
+        self._since = time.monotonic()
 
-        Raises:
-            RefusedError: there are not so many left.
-        """
-        if count > self._free:
-            raise busy()
-        self._free -= count
-        try:
-            yield
-        finally:
-            self._free += count
+    def moved(self, count: int) -> None:
+        """So many bytes have come, or were taken."""
+        self._since = min(time.monotonic(), self._since + count / ENOUGH)
 
 
-class Upload:
-    """A photo that is arriving.
+class Flight:
+    """Bytes that come in or go out over one line.
 
     Attributes:
-        size: bytes that are here.
-        whole: no more are to come.
+        size: how many there are in memory.
+        pace: of the line.
+        landed: they no longer depend on the line.
     """
 
-    def __init__(self, uploads: "Uploads", limit: asyncio.Timeout):
-        self._uploads, self._limit = uploads, limit
-        self._began = asyncio.get_running_loop().time()
-        self.size = 0
-        self.whole = False
+    def __init__(self, room: "Room", limit: asyncio.Timeout, size: int):
+        self._room, self._limit = room, limit
+        self.size, self.pace, self.landed = size, Pace(), False
 
     def grow(self, count: int) -> None:
-        """So many more bytes are here.
+        """So many more bytes have come.
 
         Raises:
-            RefusedError: too many are on their way, and none of the others is slow.
+            RefusedError: there is no room for them.
         """
-        self._uploads.make_room(count, self)
+        self._room.make(count, self)
         self.size += count
+        self.pace.moved(count)
 
-    def is_slow(self) -> bool:
-        """Whether others come before it."""
-        age = asyncio.get_running_loop().time() - self._began
-        return not self.whole and age > OLD_SECONDS and self.size < age * ENOUGH
-
-    def end(self) -> None:
-        """Has its waiting for bytes end at once, with a TimeoutError."""
+    def make_way(self) -> None:
+        """Ends the waiting for the line at once, with a TimeoutError."""
         self._limit.reschedule(asyncio.get_running_loop().time())
 
 
-class Uploads:
-    """The photos that are arriving or wait for the model, bounded in number and in bytes.
-
-    Where there is no room the slowest makes way, so that slow lines keep no place from others.
+class Room:
+    """Memory for the bytes of many lines, of one event loop.
 
     Args:
-        most: of them.
-        most_bytes: of all of them.
+        most: bytes of all together.
     """
 
-    def __init__(self, most: int, most_bytes: int):
-        self._most, self._most_bytes = most, most_bytes
-        self._here: set[Upload] = set()
+    def __init__(self, most: int):
+        self._most = most
+        self._here: set[Flight] = set()
 
     @contextmanager
-    def one(self, limit: asyncio.Timeout) -> Iterator[Upload]:
-        """A photo, from its first byte until the block ends.
+    def taken(self, limit: asyncio.Timeout, size: int = 0) -> Iterator[Flight]:
+        """Holds bytes until the block ends.
 
         Args:
-            limit: that ends the waiting for bytes.
+            limit: of the waiting for the line, which ends where it has to make way.
+            size: how many bytes there are already; all count until the block ends.
 
         Raises:
-            RefusedError: there are too many.
+            RefusedError: there is no room for them.
         """
-        if len(self._here) >= self._most:
-            self._end_slowest()
-        upload = Upload(self, limit)
-        self._here.add(upload)
+        self.make(size)
+        flight = Flight(self, limit, size)
+        self._here.add(flight)
         try:
-            yield upload
+            yield flight
         finally:
-            self._here.discard(upload)
+            self._here.discard(flight)
 
-    def make_room(self, count: int, upload: Upload) -> None:
-        """Lets an upload have more bytes."""
-        if sum(other.size for other in self._here) + count > self._most_bytes:
-            self._end_slowest(upload)
+    def make(self, count: int, asking: Flight | None = None) -> None:
+        """Has as many of those who lag make way as more bytes need.
 
-    def _end_slowest(self, upload: Upload | None = None) -> None:
-        slow = [other for other in self._here if other is not upload and other.is_slow()]
-        if not slow:
+        Raises:
+            RefusedError: that would not be enough; then nobody does.
+        """
+        missing = sum(flight.size for flight in self._here) + count - self._most
+        lagging = [one for one in self._here if one is not asking and not one.landed and one.pace.lag > PATIENCE]
+        leaving = []
+        for flight in sorted(lagging, key=lambda one: one.pace.lag, reverse=True):
+            if missing > 0 and flight.size > 0:
+                leaving.append(flight)
+                missing -= flight.size
+        if missing > 0:
             raise busy()
-        slowest = min(slow, key=lambda other: other.size)
-        slowest.end()
-        self._here.discard(slowest)
+        for flight in leaving:
+            flight.make_way()
+            self._here.discard(flight)

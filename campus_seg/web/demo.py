@@ -6,13 +6,13 @@ import sys
 from campus_seg.palette import class_colors
 from campus_seg.web.examples import find_examples
 from campus_seg.web.guard import Guard
+from campus_seg.web.limits import KEEP
 from campus_seg.web.model import load_demo_model
 from campus_seg.web.page import build_page, launch_arguments
 from campus_seg.web.received import receive
-from campus_seg.web.results import KEEP
-from campus_seg.web.routes import Parts
+from campus_seg.web.routes import MEGABYTE, Parts
 from campus_seg.web.sending import connected_sender
-from campus_seg.web.server import OPEN_TO_ALL, Listening, application, events_of, serve, sharing
+from campus_seg.web.server import OPEN_TO_ALL, Listening, application, events_of, serve
 from campus_seg.web.turns import Turns
 
 PREDICTORS = 1  # one model, for one thread at a time
@@ -38,7 +38,7 @@ def show(args: argparse.Namespace, listening: Listening, password: str) -> None:
     def check(name: str, content: bytes) -> None:
         receive(name, content, args.max_megapixels)
 
-    examples, skipped = find_examples(args.config_file, check)
+    examples, skipped = find_examples(args.config_file, check, args.max_mb * MEGABYTE)
     turns = [
         Turns(PREDICTORS, args.waiting),
         Turns(DRAWERS, DRAWINGS_WAITING),
@@ -61,7 +61,8 @@ def show(args: argparse.Namespace, listening: Listening, password: str) -> None:
     guard = Guard(app, events_of(page), password=password, local=listening.local and not args.share)
 
     def begun() -> None:
-        print(f"examples: {len(examples)}" + (f", {skipped} photos of the run cannot be shown" if skipped else ""))
+        left_out = f", {skipped} photo{'s' * (skipped > 1)} of the run cannot be shown" if skipped else ""
+        print(f"examples: {len(examples)}{left_out}")
         if sender:
             print(f"photos can be sent to {sender.name}")
         print(f"photos are kept in memory for {KEEP / 60:.0f} minutes at most; Ctrl-C stops the page")
@@ -74,5 +75,4 @@ def show(args: argparse.Namespace, listening: Listening, password: str) -> None:
             turn.close()
         return any(turn.taken for turn in turns)
 
-    with sharing(listening, args.share) as share:
-        serve(guard, listening, begun=lambda: (begun(), share()), end=end)
+    serve(guard, listening, begun=begun, end=end, share=args.share)

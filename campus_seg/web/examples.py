@@ -1,7 +1,7 @@
 """Photos to begin with, of those that a run was made with."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -9,7 +9,7 @@ import msgspec
 
 from campus_seg.config import run_folder
 from campus_seg.data.datasets import coco_file, image_folder
-from campus_seg.errors import StorageError
+from campus_seg.errors import StorageError, one_line
 from campus_seg.evaluation.run_files import JUDGED
 from campus_seg.photos import PhotoError, photo_file, read_photo_bytes
 from campus_seg.storage import base_name, is_uri, join
@@ -18,9 +18,9 @@ from campus_seg.storage_objects import read_bytes
 
 MOST = 6
 TRIED = 24  # photos, so that a run whose photos have gone does not keep a start waiting
+MOST_BYTES = 20_000_000  # of a photo; they are all kept in memory
 SIDE = 256  # pixels of a thumbnail, at most
 QUALITY = 85
-MISSING = "This example photo is no longer there."
 
 
 @dataclass(frozen=True)
@@ -29,21 +29,13 @@ class Example:
 
     Attributes:
         name: as shown.
-        place: its file or URI, read anew for each who tries it.
+        content: of its file, so that no visitor waits for a storage.
         thumbnail: a small JPEG.
     """
 
     name: str
-    place: Path | str
-    thumbnail: bytes
-
-    def content(self) -> bytes:
-        """The photo's bytes.
-
-        Raises:
-            PhotoError: it is no longer there.
-        """
-        return _content(self.place)
+    content: bytes = field(repr=False)
+    thumbnail: bytes = field(repr=False)
 
 
 class _Image(msgspec.Struct):
@@ -54,16 +46,19 @@ class _Images(msgspec.Struct):
     images: list[_Image]
 
 
-def find_examples(config_file: str, usable: Callable[[str, bytes], object]) -> tuple[list[Example], int]:
+def find_examples(
+    config_file: str, usable: Callable[[str, bytes], object], max_bytes: float = MOST_BYTES
+) -> tuple[list[Example], int]:
     """Photos of a run: of its test photos, else its validation photos, else those it was trained with.
 
     Args:
         config_file: the run's config.yaml, or its URI.
         usable: raises PhotoError for a photo, by its name and bytes, that the page would refuse.
+        max_bytes: of a photo's file, and never more than `MOST_BYTES`.
 
     Returns:
         At most `MOST`, spread over the list, none where the run has no import; and how many were skipped, since they
-        are gone or cannot be read.
+        are gone, too large, or cannot be read.
     """
     folder = run_folder(config_file)
     for split in JUDGED:
@@ -75,9 +70,9 @@ def find_examples(config_file: str, usable: Callable[[str, bytes], object]) -> t
             place = _place(folder, name)
             shown = base_name(str(place))
             try:
-                content = _content(place)
+                content = _content(place, min(max_bytes, MOST_BYTES))
                 usable(shown, content)
-                examples.append(Example(shown, place, _thumbnail(content)))
+                examples.append(Example(shown, content, _thumbnail(content)))
             except PhotoError:
                 skipped += 1
             if len(examples) == MOST:
@@ -111,13 +106,19 @@ def _place(folder: str, name: str) -> Path | str:
     return place_of(image_folder(Path(folder)), name)
 
 
-def _content(place: Path | str) -> bytes:
-    """A photo's bytes; what is wrong with its place is nobody's business but the terminal's."""
+def _content(place: Path | str, most: float) -> bytes:
+    """A photo's bytes.
+
+    Raises:
+        PhotoError: they cannot be read, or are more than `most`.
+    """
     try:
         with photo_file(place) as file:
+            if file.stat().st_size > most:
+                raise PhotoError("is too large for an example")
             return file.read_bytes()
-    except (OSError, StorageError, PhotoError):
-        raise PhotoError(MISSING) from None
+    except (OSError, StorageError) as error:
+        raise PhotoError(f"cannot be read: {one_line(str(error))}") from None
 
 
 def _thumbnail(content: bytes) -> bytes:

@@ -31,7 +31,8 @@ from campus_seg.web.answers import (
     SlowLineError,
 )
 
-BODY_SECONDS = 120.0  # in which what is sent has to be here
+BODY_SECONDS = 120.0  # in which a photo has to be here
+EVENT_SECONDS = 10.0  # and one of gradio's events
 MAX_EVENT = 2**16  # bytes of one of gradio's events
 WRONG_SECONDS = 1.0  # that a wrong password waits
 WRONG_AT_ONCE = 10  # wrong passwords that wait; more are sent away
@@ -39,7 +40,7 @@ DEEP = 200  # values in one input of an event
 # Those who may have been led here by another site's page send one of these types, for which no browser asks first.
 FORM_TYPES = ("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
 PASSWORD_WANTED = "The password is missing or wrong. The name does not matter."
-TOO_SLOW = "The photo took too long to arrive. Please try again on a better line, or with a smaller photo."
+TOO_SLOW = "This took too long to arrive. Please try again on a better line, or with a smaller photo."
 FROM_ELSEWHERE = "Another site asks for this. Open the page at its own address."
 OTHER_NAME = (
     "This page is for the computer it runs on: open it at http://127.0.0.1 and its port. Whoever started it can show "
@@ -90,8 +91,9 @@ class Guard:
         if scope["type"] != "http":
             return
         own, event = OWN.fullmatch(scope["path"]), EVENT.fullmatch(scope["path"])
-        kept = bool(ASSETS.fullmatch(scope["path"]))
-        answer = Answer(send, as_json=bool(own or event), own=bool(own), kept=kept)
+        answer = Answer(
+            send, as_json=bool(own or event), plain=bool(own), cacheable=bool(ASSETS.fullmatch(scope["path"]))
+        )
         try:
             incoming = await self._admitted(scope, receive)
             await self._app(scope, incoming, answer.send)
@@ -124,7 +126,7 @@ class Guard:
         elif OF_GRADIO.fullmatch(path) and ".." not in path:
             wanted = ("GET", "HEAD")
         elif OWN.fullmatch(path):
-            wanted = ("GET", "HEAD", "POST")
+            wanted = ("GET", "POST")
         else:
             raise RefusedError(404, NOTHING)
         if method not in wanted:
@@ -135,8 +137,9 @@ class Guard:
             return receive
         if is_from_elsewhere(headers):
             raise RefusedError(403, FROM_ELSEWHERE)
-        timed = _timed(receive)
-        return await self._event(timed) if EVENT.fullmatch(path) else timed
+        if EVENT.fullmatch(path):
+            return await self._event(_timed(receive, EVENT_SECONDS))
+        return _timed(receive, BODY_SECONDS)
 
     async def _turn_away(self, *, given: bool) -> None:
         """Refuses a missing or wrong password; a wrong one after a while, so that nobody tries many."""
@@ -184,9 +187,9 @@ async def _end(answer: Answer, refused: RefusedError) -> None:
             return
 
 
-def _timed(receive: Receive) -> Receive:
+def _timed(receive: Receive, seconds: float) -> Receive:
     """A request's body, which has to be here in time; what comes after it (the asker's leaving) has all time."""
-    deadline = asyncio.get_running_loop().time() + BODY_SECONDS
+    deadline = asyncio.get_running_loop().time() + seconds
     whole = False
 
     async def timed() -> Message:

@@ -6,6 +6,8 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from campus_seg.web.budget import Pace
+
 MOST_LINES = 400
 HEAD_SECONDS = 15.0  # in which the head of a request has to be here, and after which a closed line is cut
 MOST_UNWANTED = 2**20  # bytes
@@ -21,20 +23,23 @@ class Line(H11Protocol):
     """uvicorn's HTTP/1.1, with bounds that it lacks.
 
     uvicorn waits for the head of a line's first request for ever, and where it closes a line, until all that is written
-    has been taken. Where there are too many lines the one goes that has been silent for longest; where none is silent,
-    the newcomer is told that the server is busy.
+    has been taken. Where there are too many lines the one goes that lags most, of those for whose asker the server
+    waits: nothing is asked, or not all is here, or the answer is not taken. Where it waits for none of them, the
+    newcomer is told that the server is busy.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A line opens."""
         super().connection_made(transport)
-        self._silent_since = self.loop.time()
-        self._closing, self._unwanted = False, 0
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._look)
-        if len(self.connections) > MOST_LINES:
-            silent = [line for line in self.connections if line is not self and not line.is_busy]
-            if silent:
-                min(silent, key=lambda line: line._silent_since).transport.abort()
+        self._pace = Pace()
+        self._closing = self._stuck = self._cut = False
+        self._unwanted = 0
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._cut_if_silent)
+        here = [line for line in self.connections if not line._cut]  # those that were cut are there for a moment yet
+        if len(here) > MOST_LINES:
+            waiting = [line for line in here if line is not self and line.waits]
+            if waiting:
+                max(waiting, key=lambda line: line._pace.lag)._end()
             else:
                 transport.write(TOLD % (len(FULL), FULL))
                 transport.close()
@@ -46,16 +51,33 @@ class Line(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Some bytes come; of a body that is no longer wanted only so many, for the answer to be read first."""
-        if not self.is_busy and self.conn.their_state is h11.SEND_BODY:
+        was_busy = self.is_busy
+        if was_busy:
+            self._pace.moved(len(data))
+        elif self.conn.their_state is h11.SEND_BODY:
             self._unwanted += len(data)
             if self._unwanted > MOST_UNWANTED:
-                self.transport.abort()
+                self._end()
                 return
         super().data_received(data)
+        if self.is_busy and not was_busy:
+            self._pace.begin()
+
+    def pause_writing(self) -> None:
+        """The answer is not taken as fast as it is sent."""
+        self._stuck = True
+        self._pace.begin()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Most of it was taken."""
+        self._stuck = False
+        super().resume_writing()
 
     def on_response_complete(self) -> None:
         """A request is answered."""
-        self._silent_since, self._unwanted = self.loop.time(), 0
+        self._unwanted = 0
+        self._pace.begin()
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -68,16 +90,25 @@ class Line(H11Protocol):
         """Whether a request is being answered."""
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _look(self) -> None:
+    @property
+    def waits(self) -> bool:
+        """Whether the server waits for whoever asks, and not the other way round."""
+        return not self.is_busy or self._stuck or self.conn.their_state is h11.SEND_BODY
+
+    def _end(self) -> None:
+        self._cut = True
+        self.transport.abort()
+
+    def _cut_if_silent(self) -> None:
         if self._closing:
-            self.transport.abort()
+            self._end()
             return
         if self.transport.is_closing():
             self._closing = True
-        elif not self.is_busy and self.loop.time() - self._silent_since >= HEAD_SECONDS:
-            self.transport.abort()
+        elif not self.is_busy and self._pace.lag >= HEAD_SECONDS - 0.1:  # the loop's clock is another
+            self._end()
             return
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._look)
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._cut_if_silent)
 
 
 def options() -> dict[str, Any]:

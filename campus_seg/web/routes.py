@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,13 +15,15 @@ from starlette.routing import Route, Router
 
 from campus_seg.errors import CampusError
 from campus_seg.web.answers import NOTHING, WORDS, RefusedError, SlowLineError
-from campus_seg.web.asked import ENDINGS, Body, disposition, in_turn, read_classes, read_threshold
-from campus_seg.web.budget import Budget, Upload, Uploads
+from campus_seg.web.asked import Body, disposition, in_turn, read_classes, read_threshold
+from campus_seg.web.budget import Flight, Room
 from campus_seg.web.examples import Example
+from campus_seg.web.limits import KINDS
 from campus_seg.web.turns import Turns
 
-UPLOADS, UPLOADED_BYTES = 64, 256_000_000  # photos that arrive or wait, at once
+UPLOADED_BYTES = 256_000_000  # of photos that arrive or wait, at once
 ANSWERED_BYTES = 512_000_000  # of answers that are being taken, at once
+PIECE = 2**16  # bytes of an answer that are handed over at once
 DRAIN = 4  # times the largest photo: so much of a larger one is read, for the browser to hear why it is refused
 MEGABYTE = 1_000_000
 GONE = "This photo is no longer here: photos are kept for a short while only. Please give it again."
@@ -55,6 +57,8 @@ class Parts:
         examples: photos to begin with.
         sender: brings a photo to Label Studio (`campus_seg.web.sending.Sender`), None where none is set up.
         max_mb: of a photo.
+        uploads: for photos that arrive or wait.
+        answers: for files that are being taken.
     """
 
     model: Model
@@ -65,8 +69,8 @@ class Parts:
     examples: Sequence[Example] = ()
     sender: Any = None
     max_mb: float = 20.0
-    uploads: Uploads = field(default_factory=lambda: Uploads(UPLOADS, UPLOADED_BYTES))
-    answers: Budget = field(default_factory=lambda: Budget(ANSWERED_BYTES))
+    uploads: Room = field(default_factory=lambda: Room(UPLOADED_BYTES))
+    answers: Room = field(default_factory=lambda: Room(ANSWERED_BYTES))
 
 
 class Routes:
@@ -76,8 +80,8 @@ class Routes:
         self._parts = parts
         self.routes = [
             Route("/photos", self._photo, methods=["POST"]),
-            Route("/examples/{number:int}", self._example, methods=["POST"]),
-            Route("/examples/{number:int}.jpg", self._thumbnail, methods=["GET"]),
+            Route("/examples/{number}", self._example, methods=["POST"]),
+            Route("/examples/{number}.jpg", self._thumbnail, methods=["GET"]),
             Route("/results/{token}/label-studio", self._label_studio, methods=["POST"]),
             Route("/results/{token}/{kind}", self._file, methods=["GET"]),
         ]
@@ -99,60 +103,57 @@ class Routes:
         with ExitStack() as stack:
             try:
                 async with asyncio.timeout(None) as limit:  # the guard has one; this ends those that make way
-                    upload = stack.enter_context(self._parts.uploads.one(limit))
-                    content = await self._read(body, upload, most)
+                    flight = stack.enter_context(self._parts.uploads.taken(limit))
+                    content = await self._read(body, flight, most)
             except TimeoutError:
                 raise SlowLineError from None
             except RefusedError:
                 stack.close()
-                await body.drain(DRAIN * most)
+                with suppress(SlowLineError):
+                    await body.drain(DRAIN * most)
                 raise
             name = request.query_params.get("name", "")
             predicting = self._parts.predicting.run(self._parts.model.predict, name, content, arrived)
             return _found(await in_turn(request, predicting))
 
-    async def _read(self, body: Body, upload: Upload, most: int) -> bytes:
+    async def _read(self, body: Body, flight: Flight, most: int) -> bytes:
         pieces = []
         while not body.whole:
             piece = await body.piece()
-            if upload.size + len(piece) > most:
+            if flight.size + len(piece) > most:
                 raise self._too_large()
-            upload.grow(len(piece))
+            flight.grow(len(piece))
             pieces.append(piece)
-        upload.whole = True
+        flight.landed = True
         return b"".join(pieces)
 
     def _too_large(self) -> RefusedError:
         return RefusedError(413, f"This file is larger than {self._parts.max_mb:g} MB. Please give a smaller photo.")
 
     async def _example(self, request: Request) -> Response:
-        example = self._example_of(request)
+        arrived, example = time.monotonic(), self._example_of(request)
         await Body(request).drain(DRAIN)
-        return _found(await in_turn(request, self._parts.predicting.run(self._predict_example, example)))
-
-    def _predict_example(self, example: Example) -> Any:
-        return self._parts.model.predict(example.name, example.content())
+        predicting = self._parts.predicting.run(self._parts.model.predict, example.name, example.content, arrived)
+        return _found(await in_turn(request, predicting))
 
     async def _thumbnail(self, request: Request) -> Response:
         return Response(self._example_of(request).thumbnail, media_type="image/jpeg")
 
     def _example_of(self, request: Request) -> Example:
         number = request.path_params["number"]
-        if number >= len(self._parts.examples):
+        if not (number.isascii() and number.isdecimal()) or len(number) > 3 or int(number) >= len(self._parts.examples):
             raise RefusedError(404, "There is no such example.")
-        return self._parts.examples[number]
+        return self._parts.examples[int(number)]
 
     async def _file(self, request: Request) -> Response:
         kind = request.path_params["kind"]
-        if kind not in ENDINGS:
+        if kind not in KINDS:
             raise RefusedError(404, NOTHING)
         result, threshold, classes = self._asked(request)
-        if request.method == "HEAD":
-            return Response(media_type=TYPES[ENDINGS[kind]])
         drawn = self._parts.drawing.run(self._parts.model.draw, result, kind, threshold, classes)
         content = await in_turn(request, drawn)
         headers = {} if kind == "view" else {"Content-Disposition": disposition(result.name, kind)}
-        return _BudgetedResponse(self._parts.answers, content, TYPES[ENDINGS[kind]], headers)
+        return _ResponseInRoom(self._parts.answers, content, TYPES[KINDS[kind]], headers)
 
     async def _label_studio(self, request: Request) -> Response:
         if self._parts.sender is None:
@@ -185,16 +186,29 @@ class Routes:
         return result, threshold, classes
 
 
-class _BudgetedResponse(Response):
-    """Some bytes, of which only so many are in flight at once."""
+class _ResponseInRoom(Response):
+    """Some bytes, which are in memory until the last of them is taken."""
 
-    def __init__(self, budget: Budget, content: bytes, media_type: str, headers: dict[str, str]):
+    def __init__(self, room: Room, content: bytes, media_type: str, headers: dict[str, str]):
         super().__init__(content, media_type=media_type, headers=headers)
-        self._budget = budget
+        self._room = room
 
     async def __call__(self, scope, receive, send) -> None:
-        with self._budget.taken(len(self.body)):
-            await super().__call__(scope, receive, send)
+        try:
+            async with asyncio.timeout(None) as limit:
+                with self._room.taken(limit, len(self.body)) as flight:
+                    await self._send(send, flight)
+        except TimeoutError:
+            raise SlowLineError from None
+
+    async def _send(self, send, flight: Flight) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        view = memoryview(self.body)
+        for first in range(0, len(view), PIECE):
+            piece = bytes(view[first : first + PIECE])
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            flight.pace.moved(len(piece))
+        await send({"type": "http.response.body", "body": b""})
 
 
 def _json(answer: Any) -> Response:

@@ -11,19 +11,20 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from campus_seg.errors import ConfigError, Stopped, one_line
+from campus_seg.web.limits import SWEEP
 
 if TYPE_CHECKING:  # they need gradio, whose absence `require_gradio` explains
     import gradio as gr
 
     from campus_seg.web.routes import Parts
 
-SWEEP_SECONDS = 60.0
+BEGIN_SECONDS = 1.0  # in which a program has begun
 END_SECONDS = 2.0  # that a photo at the model is waited for, when the server ends
 SESSIONS = 100  # of gradio, which keeps a copy of the page for each
 LOOPBACK = ("127.", "::1")
@@ -46,7 +47,8 @@ class Listening:
 
 
 def require_gradio() -> None:
-    """Makes gradio ready, which then asks nobody outside for anything and takes no orders from the environment.
+    """Makes gradio ready, which then asks nobody outside for anything and takes no orders from the environment:
+    all GRADIO_… are taken out of this process's, but for GRADIO_ROOT_PATH, and GRADIO_TEMP_DIR is set.
 
     Raises:
         ConfigError: it is not installed.
@@ -99,7 +101,7 @@ def events_of(blocks: "gr.Blocks") -> dict[int, int]:
 
 
 def application(parts: "Parts", blocks: "gr.Blocks", look: Mapping[str, Any], sweep: Callable[[], Any]) -> Callable:
-    """The routes and gradio's page as one ASGI application, without a guard.
+    """The routes and gradio's page as one ASGI application, without a guard; removes the folder GRADIO_TEMP_DIR.
 
     Args:
         parts: of the routes.
@@ -138,18 +140,21 @@ def application(parts: "Parts", blocks: "gr.Blocks", look: Mapping[str, Any], sw
 
 async def _sweeping(sweep: Callable[[], Any]) -> None:
     while True:
-        await asyncio.sleep(SWEEP_SECONDS)
+        await asyncio.sleep(SWEEP)
         sweep()
 
 
-def serve(app: Callable, listening: Listening, *, begun: Callable[[], Any], end: Callable[[], bool]) -> None:
-    """Answers until it is stopped.
+def serve(
+    app: Callable, listening: Listening, *, begun: Callable[[], Any], end: Callable[[], bool], share: bool = False
+) -> None:
+    """Answers until it is stopped. Where a thread is still at work then, this ends the process.
 
     Args:
         app: ASGI.
         listening: where.
         begun: called once answers are given.
         end: begins no more work; whether a thread is still at some.
+        share: also under gradio's public address.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, or `Stopped` by another signal, as a tool's main wants it.
@@ -162,21 +167,26 @@ def serve(app: Callable, listening: Listening, *, begun: Callable[[], Any], end:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             begun()
+            sharing.open()
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             end()
             await super().shutdown(sockets)
 
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # it would print pages on what the guard has said
+    sharing = Sharing(listening, share)
     try:
         Server(uvicorn.Config(app, **options())).run([listening.socket])
     except KeyboardInterrupt as stopped:
         until = time.monotonic() + END_SECONDS
         while end() and time.monotonic() < until:
             time.sleep(0.05)
-        if end():
+        opening = sharing.close()
+        if opening or end():
             _end_at_once(stopped)
         raise
+    finally:
+        sharing.close()
 
 
 def _end_at_once(stopped: KeyboardInterrupt) -> None:
@@ -187,29 +197,51 @@ def _end_at_once(stopped: KeyboardInterrupt) -> None:
     os._exit(128 + stopped.signal_number if known else 130)
 
 
-@contextlib.contextmanager
-def sharing(listening: Listening, wanted: bool) -> Iterator[Callable[[], None]]:
-    """What shows the page under gradio's public address, which forwards to this computer until the block ends."""
-    from gradio.tunneling import CURRENT_TUNNELS
+class Sharing:
+    """Gradio's public address for the page, from which a program of gradio's forwards to this computer.
 
-    def share() -> None:
-        if wanted:
-            threading.Thread(target=_open_tunnel, args=(listening,), daemon=True).start()
+    Args:
+        listening: where the page is.
+        wanted: else nothing is done.
+    """
 
-    try:
-        yield share
-    finally:
+    def __init__(self, listening: Listening, wanted: bool):
+        self._listening, self._wanted = listening, wanted
+        self._opening = threading.Thread(target=self._open, daemon=True)
+
+    def open(self) -> None:
+        """Asks for the address, and prints it when it is there."""
+        if self._wanted:
+            self._opening.start()
+
+    def close(self) -> bool:
+        """Ends the program, which would outlive this process.
+
+        Returns:
+            Whether it may still be begun, unless this process ends at once.
+        """
+        if not self._wanted:
+            return False
+        from gradio.tunneling import CURRENT_TUNNELS
+
+        until = time.monotonic() + BEGIN_SECONDS
+        while any(tunnel.proc is None and tunnel.url is None for tunnel in CURRENT_TUNNELS):  # it is begun just now
+            if not self._opening.is_alive() or time.monotonic() > until:
+                break
+            time.sleep(0.01)
         for tunnel in list(CURRENT_TUNNELS):
-            tunnel.kill()
+            with contextlib.redirect_stdout(sys.stderr):
+                tunnel.kill()
+        CURRENT_TUNNELS.clear()
+        return self._opening.is_alive()
 
+    def _open(self) -> None:
+        from gradio import networking
 
-def _open_tunnel(listening: Listening) -> None:
-    from gradio import networking
-
-    host, port = listening.socket.getsockname()[:2]
-    try:
-        address = networking.setup_tunnel(host, port, secrets.token_urlsafe(32), None, None)
-    except Exception as error:  # of whatever kind: the page is there without it
-        print(f"no public address could be had ({type(error).__name__}: {one_line(str(error))})", file=sys.stderr)
-        return
-    print(f"{address}: the page for all", flush=True)
+        host, port = self._listening.socket.getsockname()[:2]
+        try:
+            address = networking.setup_tunnel(host, port, secrets.token_urlsafe(32), None, None)
+        except Exception as error:  # of whatever kind: the page is there without it
+            print(f"no public address could be had ({type(error).__name__}: {one_line(str(error))})", file=sys.stderr)
+            return
+        print(f"{address}: the page for all", flush=True)

@@ -8,8 +8,8 @@ import pytest
 from drawn import draw_export
 from judged_runs import write_folder, write_judged_run
 
-from campus_seg.photos import PhotoError, read_photo
-from campus_seg.web.examples import MISSING, _place, find_examples, spread
+from campus_seg.photos import PhotoError, read_photo_bytes
+from campus_seg.web.examples import _place, find_examples, spread
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +34,12 @@ def test_test_photos_spread_over_the_list(run):
     examples, skipped = find_examples(str(run / "config.yaml"), anything)
     assert [example.name for example in examples] == [name.rpartition("/")[2] for name in names[::2]] and skipped == 0
     for name, example in zip(names[::2], examples, strict=True):
-        assert example.content() == (run / "import/images" / name).read_bytes()
+        assert example.content == (run / "import/images" / name).read_bytes()
 
 
 def test_thumbnails(run):
     examples, _ = find_examples(str(run / "config.yaml"), anything)
-    photo = read_photo(examples[0].place)
+    photo = read_photo_bytes(examples[0].content)
     small = cv2.imdecode(np.frombuffer(examples[0].thumbnail, np.uint8), cv2.IMREAD_COLOR)
     scale = min(1, 256 / max(photo.shape))
     assert small.shape == (round(photo.shape[0] * scale), round(photo.shape[1] * scale), 3)
@@ -78,10 +78,24 @@ def test_what_cannot_be_shown_is_skipped(run, tmp_path):
     examples, skipped = find_examples(str(folder / "config.yaml"), usable)
     expected = [*names[6::2], *names[1:6:2]]  # those between take the places
     assert [example.name for example in examples] == [name.rpartition("/")[2] for name in expected] and skipped == 3
-    (folder / "import/images" / expected[0]).unlink()
-    with pytest.raises(PhotoError, match=MISSING) as raised:
-        examples[0].content()
-    assert str(folder) not in str(raised.value)
+
+
+def test_files_that_are_too_large_are_not_read(run, tmp_path, monkeypatch):
+    import shutil
+
+    folder = shutil.copytree(run, tmp_path / "run")
+    name = split_of(folder, "test")[0]
+    with (folder / "import/images" / name).open("r+b") as file:
+        file.truncate(1_000_001)
+    read = []
+
+    def look(name, content):
+        read.append(len(content))
+
+    examples, skipped = find_examples(str(folder / "config.yaml"), look, 1_000_000)
+    assert len(examples) == 6 and skipped == 1 and max(read) <= 1_000_000
+    monkeypatch.setattr("campus_seg.web.examples.MOST_BYTES", 10)
+    assert find_examples(str(folder / "config.yaml"), look, 1_000_000) == ([], 12)
 
 
 @pytest.mark.parametrize(("without", "taken"), [(["test"], "val"), (["test", "val"], "train")])

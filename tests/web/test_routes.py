@@ -12,9 +12,11 @@ from own_server import all_of, error_of, head, serving
 
 from campus_seg.errors import CampusError
 from campus_seg.photos import PhotoError
+from campus_seg.web import asked as of_requests
 from campus_seg.web import budget, guard
+from campus_seg.web.answers import RefusedError
 from campus_seg.web.asked import disposition, read_classes, read_threshold
-from campus_seg.web.budget import Budget, Uploads
+from campus_seg.web.budget import Pace, Room
 from campus_seg.web.examples import Example
 from campus_seg.web.guard import Guard
 from campus_seg.web.routes import Parts, Routes
@@ -32,6 +34,7 @@ class Model:
         self.go_on.set()
 
     def predict(self, name, content, arrived=None):
+        self.arrived = arrived
         self.go_on.wait(30)
         self.seen.append((name, len(content)))
         if content == b"no photo":
@@ -153,24 +156,27 @@ def test_slow_lines_keep_no_place_at_the_model():
 
 
 def test_slow_uploads_make_way(monkeypatch):
-    monkeypatch.setattr(budget, "OLD_SECONDS", 0.5)
-    with shown(uploads=Uploads(2, 10**9)) as (server, _):
-        slow = [server.dial(head("POST", "/photos", Content_Length=1000) + b"x" * size) for size in (3, 2)]
-        time.sleep(0.1)
-        answer = server.ask("POST", "/photos", data=b"y")
-        assert answer.status_code == 503 and "busy" in error_of(answer)  # they have only just begun
-        time.sleep(0.6)
-        assert server.ask("POST", "/photos", data=b"y").status_code == 200
-        slow[1].settimeout(5)
-        assert slow[1].recv(12) == b"HTTP/1.1 408"  # the slowest
-        slow[0].sendall(b"x" * 997)
-        assert slow[0].recv(12) == b"HTTP/1.1 200"
+    """However fast they have begun."""
+    monkeypatch.setattr(budget, "PATIENCE", 1.0)
+    with shown(uploads=Room(1_000_000)) as (server, _):
+        slow = []
+        for _ in range(2):
+            slow.append(server.dial(head("POST", "/photos", Content_Length=500_000) + b"x" * 400_000))
+            time.sleep(0.3)
+        answer = server.ask("POST", "/photos", data=b"y" * 300_000)
+        assert answer.status_code == 503 and "busy" in error_of(answer)  # they have only just stopped
+        time.sleep(1)
+        assert server.ask("POST", "/photos", data=b"y" * 300_000).status_code == 200
+        slow[0].settimeout(5)
+        assert slow[0].recv(12) == b"HTTP/1.1 408"  # it has paused for longer
+        slow[1].sendall(b"x" * 100_000)
+        assert slow[1].recv(12) == b"HTTP/1.1 200"
         for line in slow:
             line.close()
 
 
 def test_bytes_in_flight_are_bounded():
-    with shown(uploads=Uploads(9, 1_500_000)) as (server, model):
+    with shown(uploads=Room(1_500_000)) as (server, model):
         model.go_on.clear()
         with ThreadPoolExecutor(1) as thread:
             first = thread.submit(server.ask, "POST", "/photos", data=b"x" * 1_000_000)  # whole, and waits
@@ -182,15 +188,18 @@ def test_bytes_in_flight_are_bounded():
         assert server.ask("POST", "/photos", data=b"x" * 600_000).status_code == 200  # there is room again
 
 
-def test_answers_in_flight_are_bounded():
-    """Which a reader holds who takes nothing."""
-    with shown(answers=Budget(40_000_000)) as (server, _):
+def test_answers_in_flight_are_bounded(monkeypatch):
+    """Which a reader holds who takes nothing, for a while."""
+    monkeypatch.setattr(budget, "PATIENCE", 1.0)
+    with shown(answers=Room(40_000_000)) as (server, _):
         token = server.ask("POST", "/photos", data=b"x").json()["token"]
         with server.dial(head("GET", f"/results/{token}/cutouts")) as line:
             line.recv(10)
             assert server.ask("GET", f"/results/{token}/cutouts").status_code == 503
             assert server.ask("GET", f"/results/{token}/view").status_code == 200
-        until(lambda: server.ask("GET", f"/results/{token}/cutouts").status_code == 200)
+            time.sleep(1.2)
+            assert len(server.ask("GET", f"/results/{token}/cutouts").content) == 30_000_000  # the other makes way
+            assert len(all_of(line)) < 30_000_000
 
 
 def test_a_photo_that_does_not_come_in_time(monkeypatch):
@@ -221,7 +230,7 @@ def test_files(asked):
     for kind, media in (("overlay", "image/jpeg"), ("cutouts", "application/zip"), ("predictions", "application/json")):
         assert server.ask("GET", f"/results/{token}/{kind}?classes=").headers["content-type"] == media
     assert model.drawn[-1][3] == ()
-    assert server.ask("HEAD", f"/results/{token}/view").status_code == 200
+    assert server.ask("HEAD", f"/results/{token}/view").status_code == 405
 
 
 @pytest.mark.parametrize(
@@ -232,6 +241,7 @@ def test_files(asked):
         *((f"/results/token-1/view?threshold={value}", 400) for value in ("0.04", "1.1", "nan", "inf", "x", "")),
         *((f"/results/token-1/view?classes={value}", 400) for value in ("3", "-1", "x", "0,", "0,1,2,2", "%D9%A1")),
         *((path, 404) for path in ("/results", "/results/", "/examples/x.jpg", "/examples/0.jpg", "/photos/x")),
+        *((f"/examples/{number}.jpg", 404) for number in ("1" * 5000, "%D9%A1", "-1", "1.0")),
         *((path, 405) for path in ("/photos", "/examples/0")),
     ],
 )
@@ -256,17 +266,20 @@ def test_names_of_downloads():
     assert 'filename="photo.cutouts.zip"' in disposition("photo", "cutouts")
 
 
-def test_examples(tmp_path):
-    file = tmp_path / "first.jpg"
-    file.write_bytes(b"the photo")
-    with shown(examples=[Example("first.jpg", file, b"small")]) as (server, model):
+def test_numbers_of_examples_that_are_none_say_nothing_on_the_terminal(asked, caplog):
+    for number in ("1" * 5000, "%C2%B2", "x"):
+        assert asked[0].ask("POST", f"/examples/{number}").status_code == 404
+        assert asked[0].ask("GET", f"/examples/{number}.jpg").status_code == 404
+    assert caplog.text == ""
+
+
+def test_examples():
+    with shown(examples=[Example("first.jpg", b"the photo", b"small")]) as (server, model):
         thumbnail = server.ask("GET", "/examples/0.jpg")
         assert (thumbnail.content, thumbnail.headers["content-type"]) == (b"small", "image/jpeg")
         assert server.ask("POST", "/examples/0").json()["name"] == "first.jpg" and model.seen == [("first.jpg", 9)]
         assert server.ask("POST", "/examples/1").status_code == server.ask("GET", "/examples/1.jpg").status_code == 404
-        file.unlink()
-        gone = server.ask("POST", "/examples/0")
-        assert (gone.status_code, error_of(gone)) == (400, "This example photo is no longer there.")
+        assert model.arrived > time.monotonic() - 5
 
 
 def test_label_studio():
@@ -288,12 +301,47 @@ def test_label_studio():
         assert (answer.status_code, error_of(answer)) == (404, "This page is not connected to Label Studio.")
 
 
-def test_a_budget_is_given_back():
+def test_room_is_given_back(monkeypatch):
+    monkeypatch.setattr(budget, "PATIENCE", 0.05)
+
     async def take():
-        some = Budget(10)
-        with some.taken(10), pytest.raises(Exception, match="busy"), some.taken(1):
-            pass
-        with some.taken(10):
-            pass
+        some = Room(10)
+        async with asyncio.timeout(None) as limit:
+            with some.taken(limit, 10) as first:
+                first.landed = True  # and does not lag, however long it stays
+                await asyncio.sleep(0.1)
+                with pytest.raises(RefusedError, match="busy"), some.taken(limit, 1):
+                    pass
+            with some.taken(limit, 6), some.taken(limit, 4):
+                await asyncio.sleep(0.1)
+                with pytest.raises(RefusedError, match="busy"), some.taken(limit, 11):  # nobody leaves for nothing
+                    pass
+                await asyncio.sleep(0.01)
 
     asyncio.run(take())
+
+
+def test_the_pace_of_a_line(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(budget, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    pace = Pace()
+    now[0] = 104.0
+    assert pace.lag == 4
+    pace.moved(2**15)
+    assert pace.lag == 3  # so much takes a second
+    pace.moved(10**9)
+    assert pace.lag == 0
+    now[0] = 105.0
+    assert pace.lag == 1  # what it was faster before is no credit
+
+
+@pytest.mark.parametrize("path", ["/examples/0", "/results/token-1/label-studio", "/photos"])
+def test_bodies_that_nobody_wants_are_not_waited_for(path, monkeypatch):
+    monkeypatch.setattr(of_requests, "DRAIN_SECONDS", 0.5)
+    changed = {"examples": [Example("a", b"x", b"")], "sender": SimpleNamespace(send=None), "uploads": Room(9)}
+    with shown(**changed) as (server, model):
+        server.ask("POST", "/photos", data=b"x")
+        with server.dial(head("POST", path, Content_Length=100) + b"x" * (50 if path == "/photos" else 1)) as line:
+            line.settimeout(5)
+            assert line.recv(12) == (b"HTTP/1.1 503" if path == "/photos" else b"HTTP/1.1 408")
+        assert len(model.seen) == 1
