@@ -80,22 +80,22 @@ def test_what_cannot_be_shown_is_skipped(run, tmp_path):
     assert [example.name for example in examples] == [name.rpartition("/")[2] for name in expected] and skipped == 3
 
 
-def test_files_that_are_too_large_are_not_read(run, tmp_path, monkeypatch):
-    import shutil
-
-    folder = shutil.copytree(run, tmp_path / "run")
-    name = split_of(folder, "test")[0]
-    with (folder / "import/images" / name).open("r+b") as file:
+def test_files_that_are_too_large_are_not_read(tmp_path, monkeypatch):
+    (tmp_path / "import/images").mkdir(parents=True)
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(tmp_path / "import/images" / name), np.zeros((9, 9, 3), np.uint8))
+    with (tmp_path / "import/images/a.png").open("r+b") as file:
         file.truncate(1_000_001)
-    read = []
+    (tmp_path / "import/campus_test.json").write_text('{"images": [{"file_name": "a.png"}, {"file_name": "b.png"}]}')
+    read, config = [], str(tmp_path / "config.yaml")
 
     def look(name, content):
-        read.append(len(content))
+        read.append(name)
 
-    examples, skipped = find_examples(str(folder / "config.yaml"), look, 1_000_000)
-    assert len(examples) == 6 and skipped == 1 and max(read) <= 1_000_000
+    examples, skipped = find_examples(config, look, 1_000_000)
+    assert [example.name for example in examples] == read == ["b.png"] and skipped == 1
     monkeypatch.setattr("campus_seg.web.examples.MOST_BYTES", 10)
-    assert find_examples(str(folder / "config.yaml"), look, 1_000_000) == ([], 12)
+    assert find_examples(config, look, 1_000_000) == ([], 2) and read == ["b.png"]
 
 
 @pytest.mark.parametrize(("without", "taken"), [(["test"], "val"), (["test", "val"], "train")])
