@@ -21,20 +21,10 @@ from campus_seg.inference.pictures import Pictures
 from campus_seg.inference.run_model import THRESHOLD_KEY, load_run_model
 from campus_seg.inference.selection import Selection
 from campus_seg.photos import LARGE, PhotoError, return_freed_memory
-from campus_seg.web.received import MAX_MEGAPIXELS, decode, receive, stem_of
+from campus_seg.web.limits import LEAST, MAX_MEGAPIXELS
+from campus_seg.web.received import decode, receive, stem_of
 from campus_seg.web.results import Result, Results, ShownObject
 
-# What can be drawn of a result, and the ending of its file.
-KINDS = {
-    "view": ".jpg",
-    "overlay": ".jpg",
-    "binary": ".png",
-    "rgb": ".png",
-    "instances": ".png",
-    "cutouts": ".zip",
-    "predictions": ".json",
-}
-LEAST = 0.05  # the threshold below which nothing is asked of the model
 SCREEN = 1600  # pixels of the longer side of a view
 SCREEN_QUALITY = 92  # of the photo that is kept for views
 MAX_CUTOUTS = 200_000_000  # bytes
@@ -88,12 +78,12 @@ class DemoModel:
         pixels = decode(photo)
         with self._one_at_a_time:
             (instances,) = self.predictor([pixels])
-        instances = _apart(instances)
+        instances = _copied(instances)
         objects = [ShownObject(one.class_id, one.score, one.region.area) for one in found_objects(instances)]
         screen = _screen(pixels)
         height, width = pixels.shape[:2]
         _give_back(pixels.nbytes)
-        return self.results.add(photo.name, content, width, height, instances, objects, screen=screen, arrived=arrived)
+        return self.results.add(photo, width, height, instances, objects, screen=screen, arrived=arrived)
 
     def selected(self, result: Result, threshold: float, class_ids: Collection[int] | None = None) -> Instances:
         """Those of a result's instances that `visualize.py --confidence-threshold T --classes …` would take.
@@ -110,20 +100,14 @@ class DemoModel:
         chosen = Selection(threshold, classes=classes).of(result.instances, names)
         return chosen if classes else chosen[:0]  # without names it would be all
 
-    def shown(
-        self, result: Result, threshold: float, class_ids: Collection[int] | None = None
-    ) -> tuple[ShownObject, ...]:
-        """The objects of `selected` that have pixels, by falling score: the first is number 1 in all pictures."""
-        return tuple(
-            one for one in result.objects if one.score >= threshold and (class_ids is None or one.class_id in class_ids)
-        )
-
     def draw(self, result: Result, kind: str, threshold: float, class_ids: Collection[int] | None = None) -> bytes:
         """A picture, or the list, of a result, without the model.
 
+        "overlay" and "cutouts" hold the decoded photo meanwhile, and "cutouts" up to `MAX_CUTOUTS` bytes twice.
+
         Args:
             result: whose.
-            kind: one of `KINDS`. But for "view", the overlay on at most `SCREEN` pixels, these are the bytes that
+            kind: one of `limits.KINDS`. But for "view", the overlay on at most `SCREEN` pixels, these are the bytes that
                 `visualize.py` writes; "cutouts" are all in a .zip, each by its name.
             threshold: the least score.
             class_ids: of the classes that are wanted; None: all.
@@ -139,8 +123,8 @@ class DemoModel:
             return self._predictions(result, photo, instances)
         if kind == "cutouts":
             return self._cutouts(result, photo, instances)
-        image = self._pixels(result) if kind == "overlay" else _blank(result)
-        picture = _Memory(self.class_names, [kind])
+        image = decode(result.photo) if kind == "overlay" else _blank(result)
+        picture = _InMemory(self.class_names, [kind])
         picture.draw(photo, image, found_objects(instances))
         _give_back(image.size)
         return picture.file.getvalue()
@@ -151,12 +135,12 @@ class DemoModel:
         boxes = instances.pred_boxes.clone()
         boxes.scale(width / result.width, height / result.height)
         fields = {**instances.get_fields(), "pred_boxes": boxes}
-        picture = _Memory(self.class_names, ["overlay"])
+        picture = _InMemory(self.class_names, ["overlay"])
         picture.draw(photo, image, found_objects(Instances((height, width), **fields)))
         return picture.file.getvalue()
 
     def _predictions(self, result: Result, photo: InputPhoto, instances: Instances) -> bytes:
-        record = _Memory(self.class_names, ()).draw(photo, _blank(result), found_objects(instances))
+        record = _InMemory(self.class_names, ()).draw(photo, _blank(result), found_objects(instances))
         file = io.StringIO()
         write_coco_text(file, lambda: [record], self.class_names)
         return file.getvalue().encode()
@@ -164,18 +148,15 @@ class DemoModel:
     def _cutouts(self, result: Result, photo: InputPhoto, instances: Instances) -> bytes:
         if next(found_objects(instances), None) is None:
             raise PhotoError("There is nothing to cut out: no object is shown. Lower the threshold or add classes.")
-        file = _Bounded(MAX_CUTOUTS)
-        image = self._pixels(result)
+        file = _BoundedFile(MAX_CUTOUTS)
+        image = decode(result.photo)
         with zipfile.ZipFile(file, "w") as archive:
-            _Zipped(self.class_names, archive).draw(photo, image, found_objects(instances))
+            _IntoZip(self.class_names, archive).draw(photo, image, found_objects(instances))
         _give_back(image.size)
         return file.getvalue()
 
-    def _pixels(self, result: Result) -> np.ndarray:
-        return decode(receive(result.name, result.content, self._max_megapixels))
 
-
-class _Memory(Pictures):
+class _InMemory(Pictures):
     """Draws one picture, into memory."""
 
     def __init__(self, class_names: Collection[str], save: Collection[str]):
@@ -187,7 +168,7 @@ class _Memory(Pictures):
         yield self.file
 
 
-class _Zipped(Pictures):
+class _IntoZip(Pictures):
     """Draws the cut-outs, into a .zip."""
 
     def __init__(self, class_names: Collection[str], archive: zipfile.ZipFile):
@@ -202,7 +183,7 @@ class _Zipped(Pictures):
             yield file
 
 
-class _Bounded(io.BytesIO):
+class _BoundedFile(io.BytesIO):
     """A file in memory that says when it gets too large."""
 
     def __init__(self, most: int):
@@ -234,7 +215,7 @@ def load_demo_model(args: argparse.Namespace) -> DemoModel:
     return DemoModel(predictor, max_megapixels=getattr(args, "max_megapixels", MAX_MEGAPIXELS), least=least)
 
 
-def _apart(instances: Instances) -> Instances:
+def _copied(instances: Instances) -> Instances:
     """Copies of what may be parts of larger tensors, which would stay with them."""
     fields = instances.get_fields()
     own = {name: value.clone() for name, value in fields.items() if name != "pred_boxes"}

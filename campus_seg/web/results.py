@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from detectron2.structures import Instances
 
+from campus_seg.web.limits import KEEP, SWEEP
+from campus_seg.web.received import ReceivedPhoto
+
 MAX_BYTES = 400_000_000
-KEEP = 1800.0  # seconds
-SWEEP = 60.0  # seconds, at most, between two sweeps
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,7 @@ class Result:
 
     Attributes:
         token: what the browser calls it, which nobody can guess.
-        name: of the photo's file, clean.
-        content: of the photo's file.
+        photo: as it was received.
         width: in pixels, upright.
         height: likewise.
         instances: as a `Predictor` gives them, masks of 28 x 28.
@@ -45,14 +45,23 @@ class Result:
     """
 
     token: str
-    name: str
-    content: bytes = field(repr=False)
+    photo: ReceivedPhoto = field(repr=False)
     width: int
     height: int
     instances: Instances = field(repr=False)
     objects: tuple[ShownObject, ...] = field(repr=False)
     screen: bytes = field(repr=False)
     arrived: float
+
+    @property
+    def name(self) -> str:
+        """Of the photo's file, clean."""
+        return self.photo.name
+
+    @property
+    def content(self) -> bytes:
+        """Of the photo's file."""
+        return self.photo.content
 
     @property
     def size(self) -> int:
@@ -67,21 +76,21 @@ class Results:
 
     Args:
         max_bytes: that all take together; those that arrived first make room. The last one stays, whatever it takes.
+            What is waiting, being drawn or being sent comes on top.
         keep: seconds, after which a result is gone at the latest, if `sweep` is called every `SWEEP` seconds (or every
             thirtieth of `keep`, where that is less).
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES, keep: float = KEEP):
         self._max_bytes = max_bytes
-        self._oldest = keep - min(SWEEP, keep / 30)  # a sweep later it is as old as was said
+        self._age = keep - min(SWEEP, keep / 30)  # a sweep later it is as old as was said
         self._results: dict[str, Result] = {}
         self._sizes: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def add(
         self,
-        name: str,
-        content: bytes,
+        photo: ReceivedPhoto,
         width: int,
         height: int,
         instances: Instances,
@@ -93,7 +102,7 @@ class Results:
         """Keeps a result under a new token. The arguments are its attributes; it arrived now unless that is given."""
         arrived = time.monotonic() if arrived is None else arrived
         token = secrets.token_urlsafe(16)
-        result = Result(token, name, content, width, height, instances, tuple(objects), screen, arrived)
+        result = Result(token, photo, width, height, instances, tuple(objects), screen, arrived)
         with self._lock:
             self._results[token], self._sizes[token] = result, result.size
             others = sorted((other for other in self._results.values() if other is not result), key=lambda r: r.arrived)
@@ -120,20 +129,11 @@ class Results:
                 self._remove(token)
             return len(old)
 
-    def __len__(self) -> int:
-        return len(self._results)
-
-    @property
-    def bytes(self) -> int:
-        """What all take together."""
-        with self._lock:
-            return self._bytes()
-
     def _bytes(self) -> int:
         return sum(self._sizes.values())
 
     def _is_old(self, result: Result) -> bool:
-        return time.monotonic() - result.arrived >= self._oldest
+        return time.monotonic() - result.arrived >= self._age
 
     def _remove(self, token: str) -> None:
         del self._results[token], self._sizes[token]
