@@ -107,8 +107,8 @@ class DemoModel:
 
         Args:
             result: whose.
-            kind: one of `limits.KINDS`. But for "view", the overlay on at most `SCREEN` pixels, these are the bytes that
-                `visualize.py` writes; "cutouts" are all in a .zip, each by its name.
+            kind: one of `KINDS` (limits.py). But for "view", the overlay on at most `SCREEN` pixels, these are the
+                bytes that `visualize.py` writes; "cutouts" are all in a .zip, each by its name.
             threshold: the least score.
             class_ids: of the classes that are wanted; None: all.
 
