@@ -87,6 +87,7 @@ def test_files_that_are_too_large_are_not_read(tmp_path, monkeypatch):
     with (tmp_path / "import/images/a.png").open("r+b") as file:
         file.truncate(1_000_001)
     (tmp_path / "import/campus_test.json").write_text('{"images": [{"file_name": "a.png"}, {"file_name": "b.png"}]}')
+    (tmp_path / "config.yaml").touch()
     read, config = [], str(tmp_path / "config.yaml")
 
     def look(name, content):
