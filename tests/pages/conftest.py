@@ -74,6 +74,7 @@ def open_site(browser):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         contexts.append(context)
         page = context.new_page()
+        page.on("filechooser", lambda chooser: None)  # from now on: expect_file_chooser() alone may begin too late
         if check:
             page.on(
                 "console", lambda message: refusals and message.text.startswith(REFUSED) or said.append(message.text)
