@@ -90,7 +90,7 @@ def settled(page, percent: int, class_ids) -> None:
 
 
 def summary(page) -> str:
-    return page.locator("#summary [role=status]").inner_text()
+    return page.locator("#summary p").inner_text()
 
 
 def rows(page) -> list[list[str]]:

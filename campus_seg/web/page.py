@@ -11,6 +11,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 from typing import Any
+from urllib.parse import quote
 
 import gradio as gr
 
@@ -18,6 +19,10 @@ from campus_seg.palette import hex_color
 from campus_seg.web.page_answer import ShownResult, downloads_html, gone_html, objects_html, summary_html
 
 SCRIPTS = ("page.js", "picture.js", "camera.js")  # in one function, in this order
+ICON = (  # in the browser's tab: a photo with something marked in it
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#0b5fc4"/>'
+    '<path d="M3 12l3-7 4 2 3-3v8z" fill="#ffd60a" stroke="#fff"/></svg>'
+)
 LOWEST = 5  # per cent: from where on the model's answers are kept
 
 
@@ -60,8 +65,8 @@ def build_page(
     styles = [hex_color(color) for color in colors]
     names = list(class_names)
 
-    def show(asked: Any, percent: Any, chosen: Any) -> tuple[str, str, str]:
-        """The summary, the downloads and the table; `asked` is a token and, behind a ".", which time it is asked.
+    def show(asked: Any, percent: Any, chosen: Any) -> tuple[str, str]:
+        """The summary and the table; `asked` is a token and, behind a ".", which time it is asked.
 
         What the browser sends comes as it is: gradio's own checks would answer a number that is still being typed
         with an error.
@@ -69,14 +74,13 @@ def build_page(
         token = asked.partition(".")[0] if isinstance(asked, str) else ""
         result = shown(token) if token else None
         if result is None:
-            return (gone_html(asked, kept_minutes) if token else ""), "", ""
+            return (gone_html(asked, kept_minutes) if token else ""), ""
         known = isinstance(percent, int | float) and math.isfinite(percent)
         percent = min(max(percent if known else LOWEST, LOWEST), 100)
         least = round(percent / 100, 4)  # 57 per cent are 0.57, as one types it
         class_ids = [i for i, name in enumerate(names) if isinstance(chosen, list) and name in chosen]
         return (
             summary_html(asked, result, least, class_ids, names),
-            downloads_html(result, least, class_ids, label_studio),
             objects_html(result, least, class_ids, names, styles),
         )
 
@@ -97,7 +101,7 @@ def build_page(
                     100,
                     min(max(round(100 * threshold, 2), LOWEST), 100),
                     step=1,
-                    label="Least score, in %",
+                    label="Minimum score, in %",
                     info="How sure the model has to be of an object.",
                     elem_id="least",
                     buttons=[],
@@ -112,9 +116,10 @@ def build_page(
             if examples:
                 _html(_examples_html(examples), "examples")
         with gr.Column(elem_id="answer"):
+            _html(_read("visit.html"), "photos")
             summary = _html("", "summary")
             _html(_read("picture.html"), "picture")
-            downloads = _html("", "saves")
+            _html(downloads_html(label_studio), "saves")
             _html('<p id="said" role="status"></p>', "after")
             objects = _html("", "objects")
         asked = gr.Textbox(elem_id="asked", visible="hidden", show_label=False, container=False)
@@ -123,7 +128,7 @@ def build_page(
             [asked.change, percent.change, chosen.change],
             show,
             [asked, percent, chosen],
-            [summary, downloads, objects],
+            [summary, objects],
             queue=False,
             preprocess=False,
             trigger_mode="always_last",
@@ -144,7 +149,8 @@ def launch_arguments() -> dict[str, Any]:
         "theme": gr.themes.Default(
             primary_hue="blue", font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "monospace")
         ),
-        "head": f'<style>{_read("page.css")}</style>\n<script>"use strict";\n(() => {{\n{scripts}}})();</script>',
+        "head": f'<link rel="icon" href="data:image/svg+xml,{quote(ICON)}">\n<style>{_read("page.css")}</style>\n'
+        f'<script>"use strict";\n(() => {{\n{scripts}}})();</script>',
     }
 
 

@@ -85,7 +85,7 @@ def summary_html(
     attributes = " ".join(f'data-{name}="{escape(value)}"' for name, value in data.items())
     return (
         f'<div class="photo" {attributes}><h2><bdi>{escape(result.name)}</bdi></h2>'
-        f'<p role="status">{escape(said[0].upper() + said[1:])}. <span class="soft">{more}</span></p></div>'
+        f'<p>{escape(said[0].upper() + said[1:])}. <span class="soft">{more}</span></p></div>'
     )
 
 
@@ -95,24 +95,19 @@ def gone_html(asked: str, kept_minutes: int) -> str:
     return f'<div class="photo" data-asked="{escape(asked)}" data-gone="{escape(text)}"></div>'
 
 
-def downloads_html(
-    result: ShownResult, threshold: float, class_ids: Sequence[int], label_studio: str | None = None
-) -> str:
-    """Links to everything that can be kept, and the button that sends the photo on where Label Studio is set up."""
-    address = f"results/{result.token}/"
-    chosen = query(threshold, class_ids)
-    links = "".join(
-        f'<li><a class="button small" data-save="{kind}" href="{escape(f"{address}{kind}?{chosen}")}">{label}</a></li>'
-        for kind, label in DOWNLOADS
-    )
+def downloads_html(label_studio: str | None = None) -> str:
+    """Links to everything that can be kept, and the button that sends the photo on where Label Studio is set up.
+
+    The page's scripts give them their addresses with each answer: links that were made anew would lose the focus.
+    """
+    links = "".join(f'<li><a class="button small" data-save="{kind}">{label}</a></li>' for kind, label in DOWNLOADS)
     send = ""
     if label_studio:
         send = (
-            f'<p><button type="button" class="button" data-send="{escape(f"{address}label-studio?{chosen}")}">'
-            "Send to Label Studio</button> "
+            '<p><button type="button" class="button" data-save="label-studio">Send to Label Studio</button> '
             f'<span class="soft">The photo and its objects, to {escape(label_studio)}</span></p>'
         )
-    return f'<h2>Download</h2><ul class="saves" role="list">{links}</ul>{send}'
+    return f'<div id="kept" hidden><h2>Download</h2><ul class="saves" role="list">{links}</ul>{send}</div>'
 
 
 def objects_html(
@@ -144,7 +139,6 @@ def objects_html(
     )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("No.", "Class", "Score", "Area", "Share of photo"))
     return (
-        '<div class="scroll" role="region" aria-label="Table of the objects" tabindex="0">'
-        f"<table><caption>Objects in <bdi>{escape(result.name)}</bdi></caption>"
+        f'<div class="scroll"><table><caption>Objects in <bdi>{escape(result.name)}</bdi></caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )

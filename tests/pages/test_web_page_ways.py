@@ -74,15 +74,15 @@ def test_all_of_it_by_keys(server, open_site):
     chooser.value.set_files([file("a.png", picture()), file("b.png", picture(1))])
     shown(page, "a.png")
     page.wait_for_function("document.querySelectorAll('#strip button').length === 2")
-    tab_to("b.png")
-    page.keyboard.press("Enter")
-    shown(page, "b.png")
     tab_to("range")
     page.keyboard.press("ArrowRight")
     settled(page, 51, range(3))
     tab_to(ODD_CLASSES["car"])
     page.keyboard.press("Space")
     settled(page, 51, [number for number, name in enumerate(names(page)) if name != ODD_CLASSES["car"]])
+    tab_to("b.png")
+    page.keyboard.press("Enter")
+    shown(page, "b.png")
     tab_to("overlay")
     with page.expect_download() as download:
         page.keyboard.press("Enter")
@@ -181,7 +181,7 @@ def test_it_can_be_stopped(server, open_site):
     page.set_input_files("#files", [file("a.png", picture()), file("b.png", picture(1))])
     page.get_by_role("button", name="Stop").click()
     page.wait_for_function("document.querySelector('#progress').hidden")
-    assert sorted(errors(page)) == ["a.png: stopped.", "b.png: stopped."]
+    assert sorted(errors(page)) == ["a.png: Stopped.", "b.png: Stopped."]
     page.unroute_all()
     give(page, file("c.png", picture(2)))
     shown(page, "c.png")

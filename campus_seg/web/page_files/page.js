@@ -36,14 +36,19 @@ function add(files) {
   const list = [...files];
   if (!list.length) return;
   begin();
-  if (list.length > AT_ONCE) complain(`${list.length} photos`, `that is too many at once. The first ${AT_ONCE} are taken.`);
+  if (list.length > AT_ONCE) complain(`${list.length} photos`, `That is too many at once. The first ${AT_ONCE} are taken.`);
   const most = Number(get("settings").dataset.maxBytes);
   for (const file of list.slice(0, AT_ONCE)) {
     if (file.size <= most) enqueue({ file, name: file.name });
-    else complain(file.name, `this file is too large. It may have ${most / 1e6} MB and has ${(file.size / 1e6).toFixed(1)} MB.`);
+    else refuse(file.name, `This file is too large: it has ${(file.size / 1e6).toFixed(1)} MB, and a photo may have at most ${most / 1e6} MB.`);
   }
-  if (batch.total) work();
-  else tell("");
+  work();
+}
+
+function refuse(name, text) {
+  complain(name, text);
+  batch.total += 1;
+  batch.done += 1;
 }
 
 function enqueue(photo) {
@@ -80,11 +85,11 @@ async function ask(photo, signal) {
   try {
     if (photo.file) await photo.file.slice(0, 1).arrayBuffer(); // a folder, or a file that is gone by now
   } catch {
-    return complain(photo.name, "this cannot be read. It may be a folder, or a file that is no longer there.");
+    return complain(photo.name, "This cannot be read. It may be a folder, or a file that is no longer there.");
   }
   const address = photo.file ? `photos?name=${encodeURIComponent(wellFormed(photo.name))}` : `examples/${photo.example}`;
   const answer = await fetched(address, { method: "POST", body: photo.file, signal });
-  if (answer.stopped) return complain(photo.name, "stopped.");
+  if (answer.stopped) return complain(photo.name, "Stopped.");
   if (answer.error) {
     photo.complaint = complain(photo.name, answer.error);
     if (answer.again) failed.push(photo);
@@ -145,6 +150,8 @@ function choose(photo) {
   current = photo;
   if (before && before !== photo) drawTile(before);
   drawTile(photo);
+  const strip = get("strip"); // by itself: the page stays where it is
+  strip.scrollLeft = photo.tile.offsetLeft - (strip.clientWidth - photo.tile.offsetWidth) / 2;
   awaitAnswer(photo);
   askAgain();
   lookThere = true;
@@ -184,7 +191,7 @@ function wire() {
     event.target.value = ""; // the same file may be chosen again
   });
   get("stop").addEventListener("click", () => {
-    for (const photo of waiting) complain(photo.name, "stopped.");
+    for (const photo of waiting) complain(photo.name, "Stopped.");
     batch.done += waiting.length;
     waiting.length = 0;
     stopping?.abort();
@@ -199,6 +206,7 @@ function wire() {
     work();
   });
   get("classes").setAttribute("aria-label", "Classes");
+  get("summary").setAttribute("role", "status"); // screen readers tell what changes in what was there before
   document.addEventListener("click", (event) => {
     const all = event.target.closest?.("[data-all]")?.dataset.all;
     if (all === undefined) return;
@@ -240,7 +248,7 @@ function retry(photos) {
 
 // gradio makes the page's elements after this script was read.
 new MutationObserver((_, observer) => {
-  if (!["files", "view", "said", "summary", "classes"].every(get) || !document.querySelector("#asked textarea, #asked input")) return;
+  if (!["files", "view", "said", "summary", "classes", "strip", "kept"].every(get) || !document.querySelector("#asked textarea, #asked input")) return;
   observer.disconnect();
   wire();
 }).observe(document.documentElement, { childList: true, subtree: true });

@@ -82,8 +82,12 @@ function beSureOfAnswer(tries = 1) {
 function answered() {
   const last = told();
   if (last?.asked !== asked()) return undefined;
+  get("kept").hidden = Boolean(last.gone);
   if (last.gone) return fail(last.gone, "Send it again", sendAgain());
   query = last.query;
+  for (const one of document.querySelectorAll("#kept [data-save]")) {
+    one.setAttribute(one.matches("a") ? "href" : "data-send", `results/${current.token}/${one.dataset.save}?${query}`);
+  }
   const key = `${current.token} ${query}`;
   clearTimeout(pause);
   if (key === drawn.key) {
