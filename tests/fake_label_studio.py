@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import threading
 import time
 from collections import defaultdict
@@ -19,6 +20,7 @@ INTERFACE = """<View>
   <PolygonLabels name="polygon" toName="image"><Label value="car"/><Label value="dog"/></PolygonLabels>
   <BrushLabels name="brush" toName="image"><Label value="car"/><Label value="dog"/></BrushLabels>
 </View>"""
+PIECE = 2**15  # bytes
 STALL = 5.0  # seconds; tests wait for less
 FILTERS = {
     ("filter:tasks:id", "equal"): lambda task, value: task["id"] == value,
@@ -34,6 +36,7 @@ class FakeLabelStudio:
         faults: path -> how it fails, request by request: a status, "stall", "stall within", "cut", "drip", "close",
             "page", "taken" or "late"; None = it does not.
         redirects: path -> the address that it sends on to.
+        rate: bytes a second that it takes of what is sent, 0 = as fast as it can.
         page_size_max: of tasks, 0 = whatever is asked for.
         asked: (method, path, Authorization) of every request.
     """
@@ -50,6 +53,7 @@ class FakeLabelStudio:
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
     late: list[tuple[Any, ...]] = field(default_factory=list)
     redirects: dict[str, str] = field(default_factory=dict)
+    rate: float = 0
     page_size_max: int = 0
     makes_tasks_later: bool = False  # of files, as editions that are paid for do
     waiting: list[tuple[str, bytes]] = field(default_factory=list)  # files of which no task is made yet
@@ -143,7 +147,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # noqa: N802 - http.server's names
         state, parts = self.state, urlsplit(self.path)
-        body = self.read()
+        try:
+            body = self.read()
+        except EOFError:  # who asked gave up
+            self.close_connection = True
+            return
         authorization = self.headers.get("Authorization")
         state.asked.append((self.command, parts.path, authorization))
         fault = state.faults[parts.path].pop(0) if state.faults[parts.path] else None
@@ -200,7 +208,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def read(self) -> Any:
         """The request's JSON, or name and bytes of its one file."""
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length, body = int(self.headers.get("Content-Length") or 0), b""
+        while len(body) < length:
+            part = self.rfile.read1(min(PIECE, length - len(body)))
+            if not part:
+                raise EOFError
+            body += part
+            time.sleep(len(part) / self.state.rate if self.state.rate else 0)
         kind = self.headers.get("Content-Type", "")
         if kind.startswith("multipart/form-data"):
             (part,) = (
@@ -230,6 +244,7 @@ def running(state: FakeLabelStudio):
     """Serves a state on a free port of the loopback, by `state.url`."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"state": state}))
     server.daemon_threads = True
+    server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)  # so that a slow one is felt
     state.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

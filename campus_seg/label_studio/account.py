@@ -12,6 +12,7 @@ TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"  # as Label Studio's own SDK has it
 URL_VARIABLE = "LABEL_STUDIO_URL"
 PASSWORD_VARIABLE = "CAMPUS_BACKEND_PASSWORD"
 TIMEOUT = 60.0  # seconds without a byte
+HURRY = 10.0  # the same where a person waits for the answer
 MAX_TIMEOUT = 86_400.0
 LONGEST = 200  # letters of a wrong address in a message
 
@@ -22,7 +23,8 @@ def add_server_arguments(parser: argparse.ArgumentParser, *, required: bool = Tr
     add("--url", help=f"the server's address, such as http://HOST:8080; or in {URL_VARIABLE}")
     add("--project", required=required, type=int, metavar="N", help="its number, as in its address")
     add("--token-file", type=Path, metavar="FILE", help=f"holds your access token; or in {TOKEN_VARIABLE}")
-    add("--timeout", type=seconds, default=TIMEOUT, metavar="SECONDS", help="to wait for the server's next byte (60)")
+    to_wait = f"to wait for the server's next byte ({TIMEOUT:g}, or {HURRY:g} where people wait)"
+    add("--timeout", type=seconds, metavar="SECONDS", help=to_wait)
 
 
 def seconds(text: str) -> float:

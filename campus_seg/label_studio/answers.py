@@ -26,6 +26,10 @@ class CutShortError(LabelStudioError):
     """An answer that began and did not end."""
 
 
+class OddError(LabelStudioError):
+    """What is no Label Studio, or not to be trusted; it stays until somebody changes the settings."""
+
+
 class Bounds(NamedTuple):
     """How much an answer may be: bytes once decoded, and seconds from its head to its end."""
 
@@ -52,7 +56,7 @@ def read_whole(response: requests.Response, wait: float, bounds: Bounds | None =
         while part := response.raw.read1(CHUNK, decode_content=True):  # requests itself would wait for a whole chunk
             content.write(part)
             if bounds and content.tell() > bounds.size:
-                raise AddressError(f"{shown}: above {bounds.size / 1e9:g} GB, which no photo is")
+                raise AddressError(f"{shown}: above {bounds.size / 1e9:.2g} GB, more than is wanted")
             if bounds and time.monotonic() - began > bounds.seconds:
                 raise AddressError(f"{shown}: not whole after {bounds.seconds:g} s; set --timeout if it is so large")
     except ReadTimeoutError:
@@ -75,7 +79,7 @@ def unanswered(error: Exception, address: str, *, own: bool, wait: float) -> Lab
     shown = shown_address(address)
     if isinstance(error, requests.exceptions.SSLError):
         reason = _reason(error, "no trust")
-        return kind(
+        return (OddError if own else AddressError)(
             f"{shown}: its certificate is not trusted ({reason}); name your authority's file in REQUESTS_CA_BUNDLE"
         )
     if isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.ReadTimeout):

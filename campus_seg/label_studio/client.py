@@ -14,7 +14,7 @@ import msgspec
 import requests
 
 from campus_seg.errors import LabelStudioError
-from campus_seg.label_studio.account import find_token, server_address
+from campus_seg.label_studio.account import HURRY, TIMEOUT, find_token, server_address
 from campus_seg.label_studio.answers import AddressError, Bounds, CutShortError
 from campus_seg.label_studio.connection import Connection
 from campus_seg.label_studio.interface import Interface
@@ -270,7 +270,8 @@ def connect(args: argparse.Namespace, *, hurried: bool = False) -> Client:
         LabelStudioError: as of `Client`.
     """
     url, token = server_address(args.url), find_token(args.token_file)
-    return Client(Connection(url, token, timeout=args.timeout, hurried=hurried), args.project)
+    timeout = args.timeout or (HURRY if hurried else TIMEOUT)
+    return Client(Connection(url, token, timeout=timeout, hurried=hurried), args.project)
 
 
 def _modified(headers: Mapping[str, str]) -> float | None:

@@ -14,7 +14,16 @@ from urllib3 import Retry
 
 from campus_seg.errors import LabelStudioError
 from campus_seg.label_studio.account import TIMEOUT
-from campus_seg.label_studio.answers import UNASKABLE, Bounds, CutShortError, read_whole, refused, unanswered
+from campus_seg.label_studio.answers import (
+    UNASKABLE,
+    Bounds,
+    CutShortError,
+    OddError,
+    read_whole,
+    refused,
+    unanswered,
+)
+from campus_seg.label_studio.multipart import Multipart
 from campus_seg.label_studio.raw import NO_JSON
 
 CONNECT_TIMEOUT = 10.0  # seconds
@@ -173,7 +182,7 @@ class Connection:
         try:
             return msgspec.json.decode(content, type=kind)
         except NO_JSON as error:
-            raise LabelStudioError(
+            raise OddError(
                 f"{self.url}{path}: answers with what Label Studio does not ({error}); is --url the server's address?"
             ) from None
 
@@ -188,7 +197,7 @@ class Connection:
         *,
         params: Mapping[str, Any] | None = None,
         json: Any = None,
-        files: Mapping[str, tuple[str, bytes, str]] | None = None,
+        file: tuple[str, bytes, str] | None = None,
         headers: Mapping[str, str] | None = None,
         patience: float = 1.0,
     ) -> requests.Response:
@@ -199,7 +208,7 @@ class Connection:
             address: of another server, or a path of this one.
             params: of the query.
             json: what is sent.
-            files: field of a form -> name, content and type of a file that is sent instead.
+            file: name, content and type of a file that is sent instead, as the field "file" of a form.
             headers: of the request.
             patience: times the timeout to wait, above 1 where it is known to take long.
         """
@@ -208,10 +217,13 @@ class Connection:
         session = self._patient if patience > 1 else self._session
         wait = self._wait(patience=patience)
         # A redirected POST would become a GET.
-        options = {"params": params, "json": json, "files": files, "headers": headers}
+        options = {"params": params, "json": json, "headers": headers}
         options["allow_redirects"] = method == "GET"
         for renew in (False, True):
             auth = self._authorization(renew) if own else _nobody
+            if file:
+                body = Multipart("file", file)
+                options |= {"data": body, "headers": {**(headers or {}), "Content-Type": body.kind}}
             response = self._answer(session, method, full, wait, auth=auth, **options)
             denied = response.status_code == 401 and self.is_own(response.url)
             if renew or not (denied and own and self._personal):

@@ -15,7 +15,11 @@ SHAPES = (POLYGON, BRUSH)  # what a mask can be, the one that people edit most e
 WHERE = "Settings > Labeling Interface"
 
 
-class MissingLabelsError(LabelStudioError):
+class InterfaceError(LabelStudioError):
+    """One with which people cannot draw masks on photos."""
+
+
+class MissingLabelsError(InterfaceError):
     """Classes that people could not draw.
 
     Attributes:
@@ -65,23 +69,21 @@ class Interface:
             source: whose it is, for messages.
 
         Raises:
-            LabelStudioError: it is no XML, or shows no photo.
+            InterfaceError: it is no XML, or shows no photo.
         """
         if "<!DOCTYPE" in xml or "<!ENTITY" in xml:  # which no interface has, and bombs are made of
-            raise LabelStudioError(f"{source}: its labelling interface has a document type; remove that in {WHERE}")
+            raise InterfaceError(f"{source}: its labelling interface has a document type; remove that in {WHERE}")
         try:
             elements = list(ET.fromstring(xml).iter())
         except ET.ParseError as error:
-            raise LabelStudioError(
-                f"{source}: its labelling interface is no XML ({error}); mend it in {WHERE}"
-            ) from None
+            raise InterfaceError(f"{source}: its labelling interface is no XML ({error}); mend it in {WHERE}") from None
         images = {}
         for element in elements:
             key = element.get("value") or element.get("valueList") or ""
             if element.tag.lower() == "image" and element.get("name") and key.startswith("$"):
                 images[element.get("name")] = key[1:]
         if not images:
-            raise LabelStudioError(
+            raise InterfaceError(
                 f'{source}: its labelling interface shows no photo; add <Image name="image" value="$image"/> in {WHERE}'
             )
         controls = [
@@ -110,10 +112,10 @@ class Interface:
 
         Raises:
             MissingLabelsError: there are none for some of the classes.
-            LabelStudioError: there are none for masks.
+            InterfaceError: there are none for masks.
         """
         if not self.controls:
-            raise LabelStudioError(
+            raise InterfaceError(
                 f"{source}: its labelling interface has no control for masks; add <PolygonLabels> with the classes, "
                 f"and <BrushLabels> for masks with holes, in {WHERE}"
             )

@@ -1,9 +1,10 @@
-"""One photo and one prediction brought to a project, with no work for the server that grows with the project."""
+"""One photo and one prediction brought to a project, with no answer of the server that grows with the project."""
 
 from typing import Any
 
 import msgspec
 
+from campus_seg.errors import LabelStudioError
 from campus_seg.label_studio.client import Client, Prediction, Task
 
 FEW = 5  # tasks of one photo
@@ -29,23 +30,27 @@ def upload_photo(client: Client, name: str, content: bytes, media_type: str) -> 
         LabelStudioError: it refuses, or cannot be used, or does not say whether it took the photo.
     """
     query = {"commit_to_project": "true", "return_task_ids": "true"}
-    files = {"file": (name, content, media_type)}
-    path = f"/api/projects/{client.project}/import"
-    tasks = client.connection.value("POST", path, _Uploaded, params=query, files=files).task_ids
+    path, file = f"/api/projects/{client.project}/import", (name, content, media_type)
+    tasks = client.connection.value("POST", path, _Uploaded, params=query, file=file).task_ids
     return tasks[0] if tasks else None
 
 
-def find_upload(client: Client, part: str) -> Task | None:
-    """The oldest task whose photo was uploaded under a name with this part; None where there is none.
+def find_upload(client: Client, end: str) -> Task | None:
+    """The oldest task whose photo was uploaded under a name with this end; None where there is none.
+
+    Args:
+        client: the project.
+        end: which addresses hold as it is, such as "-0123.png".
 
     Raises:
         LabelStudioError: the server cannot be used.
     """
-    found = client.filtered("file_upload", "contains", "String", part, FEW)
+    found = client.filtered("file_upload", "contains", "String", end, FEW)
+    found = [task for task in found if any(str(value).endswith(end) for value in task.data.values())]
     return min(found, key=lambda task: task.id, default=None)
 
 
-def add_prediction(client: Client, prediction: dict[str, Any]) -> Prediction:
+def add_prediction(client: Client, prediction: dict[str, Any]) -> None:
     """Adds one prediction.
 
     Not by the import of predictions, for which Label Studio 1.23 counts anew what each task of the project has.
@@ -58,4 +63,6 @@ def add_prediction(client: Client, prediction: dict[str, Any]) -> Prediction:
         LabelStudioError: the server refuses, or cannot be used, or does not say whether it took it.
     """
     body = {**prediction, "project": client.project}
-    return client.connection.value("POST", "/api/predictions/", Prediction, json=body)
+    added = client.connection.value("POST", "/api/predictions/", Prediction, json=body)
+    if added.task != prediction["task"]:
+        raise LabelStudioError(f"{client.name}: a prediction for task {prediction['task']} went to task {added.task}")

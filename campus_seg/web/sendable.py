@@ -14,6 +14,7 @@ from campus_seg.web.received import CEILING, ReceivedPhoto, decode, receive
 AS_THEY_ARE = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 OPAQUE = ("1", "L", "P", "RGB", "I", "I;16")  # modes whose colours browsers show as they are read here
+TURNING = range(2, 9)  # orientations of EXIF; others are none
 LONGEST = 40  # letters of a name: Label Studio cuts what is above 100 with its folder, also what a photo is found by
 FULL_COLOUR = 0  # of a JPEG: people draw along edges
 LETTERS = 10  # of a content's hash: two of a hundred thousand photos share them once in 200 times
@@ -23,8 +24,8 @@ class SendablePhoto(NamedTuple):
     """A photo to be sent.
 
     Attributes:
-        name: of the file: letters, digits, "_", "-" and "." alone, as Label Studio keeps them.
-        mark: the part of the name that no other photo has.
+        name: of the file: letters, digits, "_" and "-", as Label Studio keeps them, and one "." alone.
+        mark: the end of the name, which no other photo has: begun with "-", and ended with the name's only ".png".
         content: the file's bytes.
         media_type: such as "image/jpeg".
     """
@@ -50,20 +51,19 @@ def sendable(name: str, content: bytes) -> SendablePhoto:
         PhotoError: it cannot be read.
     """
     photo = receive(name, content, CEILING)
-    mark = f"-{hashlib.sha256(content).hexdigest()[:LETTERS]}."
+    own = hashlib.sha256(content).hexdigest()[:LETTERS]
     if photo.kind in AS_THEY_ARE and _shown_alike(photo):
         ending, content = AS_THEY_ARE[photo.kind], content[: photo.end]
     else:
         stream = io.BytesIO()
         Image.fromarray(decode(photo)[..., ::-1]).save(stream, "JPEG", quality=UPRIGHT_QUALITY, subsampling=FULL_COLOUR)
         ending, content = "jpg", stream.getvalue()
-    return SendablePhoto(f"{_plain(name)}{mark}{ending}", mark, content, TYPES[ending])
+    mark = f"-{own}.{ending}"
+    return SendablePhoto(f"{_plain(name)}{mark}", mark, content, TYPES[ending])
 
 
 def _shown_alike(photo: ReceivedPhoto) -> bool:
     with named_errors(), Image.open(io.BytesIO(photo.content[: photo.end]), formats=(photo.kind,)) as image:
-        if image.mode not in OPAQUE or "transparency" in image.info:
-            return False
         if photo.kind != "JPEG" and getattr(image, "n_frames", 1) > 1:
             return False
         try:
@@ -73,12 +73,16 @@ def _shown_alike(photo: ReceivedPhoto) -> bool:
             by_exif = own.get(ExifTags.Base.Orientation, 1)
         except DAMAGED:  # not turned here, maybe by others
             return False
-    return turned == by_exif and (turned == 1 or photo.kind == "JPEG")
+        if turned != by_exif or (turned in TURNING and photo.kind != "JPEG"):
+            return False
+        if image.mode in ("LA", "RGBA"):  # such as of a screen
+            return image.getextrema()[-1] == (255, 255)
+        return image.mode in OPAQUE and "transparency" not in image.info
 
 
 def _plain(name: str) -> str:
-    """A name without its ending, of letters that Django keeps (`get_valid_filename`)."""
+    """A name without its ending, of letters that Django keeps (`get_valid_filename`); without ".", as of a mark."""
     stem, _, ending = name.rpartition(".")
     if not stem or not ending.isalnum() or len(ending) > 5:
         stem = name
-    return re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", stem)).strip("._-")[:LONGEST] or "photo"
+    return re.sub(r"[^\w-]+", "_", unicodedata.normalize("NFC", stem)).strip("_-")[:LONGEST] or "photo"

@@ -1,7 +1,9 @@
 """Photos of the page, each with what the model finds in it, brought to a Label Studio project by a click.
 
-A click that failed halfway can be made again: it goes on from what is there, and doubles nothing. Photos are known by
-their content, so neither does another visitor's click, nor one after this server was started anew.
+A click that failed halfway can be made again: it goes on from what is there. A photo that a page has sent is known by
+its content, so neither another visitor's click doubles it, nor one after this server was started anew. What is not
+known: photos that came to the project in another way; uploads of other pages that are under way; and those that a
+server takes after `UNSURE`, or after this one was started anew.
 """
 
 import argparse
@@ -18,26 +20,33 @@ from campus_seg.config import run_name
 from campus_seg.errors import CampusError, LabelStudioError
 from campus_seg.inference.preannotation import regions_of, version_of
 from campus_seg.inference.selection import Selection
+from campus_seg.label_studio.answers import AddressError, OddError
 from campus_seg.label_studio.client import Client, connect
-from campus_seg.label_studio.interface import MissingLabelsError
+from campus_seg.label_studio.interface import InterfaceError, MissingLabelsError
+from campus_seg.label_studio.multipart import SlowLineError
 from campus_seg.label_studio.uploads import add_prediction, find_upload, upload_photo
 from campus_seg.photos import PhotoError
 from campus_seg.web.sendable import SendablePhoto, sendable
 
-HURRY = 10.0  # seconds at most for the server's next byte: a person waits before the page
-UNSURE = 60.0  # seconds after which a server that said nothing of a photo has surely not taken it
+UNSURE = 60.0  # seconds after which a server that said nothing of a photo will hardly take it any more
 LOOKS, LOOK_EVERY = 3, 1.0  # for a task that is made later; seconds
 logger = logging.getLogger(__name__)
 
 SILENT = "Label Studio does not answer."
 KEEPER = "Please tell whoever runs this page."
+LATER = "Please try again later."
+ODD = f"Label Studio does not answer as it should. {KEEPER}"
+# To people who see a photo's task by its link, and not what the project shows to those who label one after another.
+CHOOSE = "choose “{}” in its settings (Annotation)."
+OTHERS = f"Who labels the project sees predictions of another version: to change that, {CHOOSE}"
+MAYBE = f"If who labels the project does not see them, {CHOOSE}"
 REASONS = {
     400: f"Label Studio does not take it as it is. {KEEPER}",
     401: f"Label Studio does not let this page in. {KEEPER}",
     403: f"Label Studio does not let this page in. {KEEPER}",
     404: f"Its Label Studio project is no longer there. {KEEPER}",
     413: "It is too large for Label Studio.",
-    429: "Label Studio is busy just now.",
+    429: f"Label Studio is busy just now. {LATER}",
 }
 
 
@@ -135,16 +144,18 @@ class Sender:
         try:
             added, others = self._predict(prediction)
         except LabelStudioError as error:
+            again = " Send again to add it; the photo will not be there twice." if _passes(error) else ""
             reason = _reason(error)
-            again = "Send again to add them; the photo will not be there twice."
-            raise SendError(f"The photo is in Label Studio, but not what was found in it. {reason} {again}") from None
+            raise SendError(f"The photo is in Label Studio, but not what was found in it. {reason}{again}") from None
+        shown = self._show(prediction)
         link = f"{client.connection.url}/projects/{client.project}/data?task={task}"
         found = f"{count or 'no'} {'object' if count == 1 else 'objects'}"
         if not added:
-            return Sent(f"It is in Label Studio already, with {found}.", link)
+            return Sent(f"It is in Label Studio already, with {found}.{shown}", link)
         if there and others:
-            return Sent(f"The photo was in Label Studio already. Now it has a prediction with {found}, too.", link)
-        return Sent(f"Sent to Label Studio, with {found}.", link)
+            text = f"The photo was in Label Studio already. Now it has a prediction with {found}, too.{shown}"
+            return Sent(text, link)
+        return Sent(f"Sent to Label Studio, with {found}.{shown}", link)
 
     def _task(self, photo: SendablePhoto) -> tuple[int, bool]:
         """The number of the photo's task, which is made where there is none, and whether it was there."""
@@ -156,7 +167,7 @@ class Sender:
         try:
             number = upload_photo(self._client, photo.name, photo.content, photo.media_type)
         except LabelStudioError as error:
-            if error.code is not None and error.code < 500:
+            if not _unclear(error):
                 raise
             failed = error
         if number is not None:
@@ -175,26 +186,37 @@ class Sender:
         raise SendError("Label Studio does not say whether it has taken this photo. Please try again in a minute.")
 
     def _predict(self, prediction: dict[str, Any]) -> tuple[bool, bool]:
-        """Whether the prediction was missing, and whether there were others; then it is there once, and is shown."""
-        client, version = self._client, prediction["model_version"]
-        before = client.predictions(prediction["task"])
-        added = all(one.model_version != version for one in before)
-        failed = None
-        if added:
+        """Whether the prediction was missing, and whether there were others; now it is there."""
+        before = self._client.predictions(prediction["task"])
+        missing = all(one.model_version != prediction["model_version"] for one in before)
+        if missing:
             try:
-                add_prediction(client, prediction)
+                add_prediction(self._client, prediction)
             except LabelStudioError as error:
-                if error.code is not None and error.code < 500:
+                if not _unclear(error) or not self._own(prediction):
                     raise
-                failed = error
-        own = [one.id for one in client.predictions(prediction["task"]) if one.model_version == version]
-        if not own:
-            raise failed or LabelStudioError(f"{client.name}: a prediction of task {prediction['task']} is gone again")
-        for double in sorted(own)[1:]:  # of an earlier click, which the server took in the end
-            client.delete_prediction(double)
-        if not client.shown_version():  # what somebody has chosen stays: all other tasks show it, too
-            client.show_predictions(version)
-        return added, bool(before)
+        return missing, bool(before)
+
+    def _own(self, prediction: dict[str, Any]) -> list[int]:
+        """The numbers of the predictions that there are of a version of a task, the oldest first."""
+        there = self._client.predictions(prediction["task"])
+        return sorted(one.id for one in there if one.model_version == prediction["model_version"])
+
+    def _show(self, prediction: dict[str, Any]) -> str:
+        """Has a prediction shown to who labels, where nobody has chosen another version; else what to do for it."""
+        client, version = self._client, prediction["model_version"]
+        try:
+            for double in self._own(prediction)[1:]:  # of an earlier click, which the server took in the end
+                client.delete_prediction(double)
+            shown = client.shown_version()
+            if not shown:
+                client.show_predictions(version)
+            elif shown != version:  # it stays: all other tasks show it, too
+                return f" {OTHERS.format(version)}"
+        except LabelStudioError as error:  # it is there all the same
+            logger.warning("Label Studio: %s", error)
+            return f" {MAYBE.format(version)}"
+        return ""
 
     @contextlib.contextmanager
     def _alone(self, mark: str) -> Iterator[None]:
@@ -229,8 +251,12 @@ def connected_sender(args: argparse.Namespace, model: Model) -> Sender | None:
     """
     if args.project is None:
         return None
-    args = argparse.Namespace(**{**vars(args), "timeout": min(args.timeout, HURRY)})
-    return Sender(connect(args, hurried=True), model, run_name(args.config_file))
+    client = connect(args, hurried=True)
+    try:
+        client.interface.for_classes(model.class_names, client.name)
+    except MissingLabelsError as error:  # photos go there once these classes are switched off
+        logger.warning("%s", error)
+    return Sender(client, model, run_name(args.config_file))
 
 
 def _missing(names: Sequence[str]) -> str:
@@ -242,8 +268,26 @@ def _missing(names: Sequence[str]) -> str:
 def _reason(error: LabelStudioError) -> str:
     """Why, for people; the log of the server has the rest."""
     logger.warning("Label Studio: %s", error)
+    if isinstance(error, InterfaceError):
+        return f"People cannot draw outlines in this Label Studio project. {KEEPER}"
+    if isinstance(error, SlowLineError):
+        return "The line to Label Studio is too slow for this photo."
+    if isinstance(error, OddError | AddressError):
+        return ODD
     if error.code is None:
-        return f"{SILENT} Please try again later."
+        return f"{SILENT} {LATER}"
     if error.code >= 500:
-        return "Label Studio has a fault just now. Please try again later."
-    return REASONS.get(error.code, REASONS[400])
+        return f"Label Studio has a fault just now. {LATER}"
+    return REASONS.get(error.code, ODD)
+
+
+def _passes(error: LabelStudioError) -> bool:
+    """Whether it may go well when it is tried again."""
+    if isinstance(error, InterfaceError | OddError | AddressError):
+        return False
+    return error.code is None or error.code >= 500 or error.code == 429
+
+
+def _unclear(error: LabelStudioError) -> bool:
+    """Whether the server may have done what it was asked for."""
+    return not isinstance(error, SlowLineError) and (error.code is None or error.code >= 500)

@@ -19,13 +19,14 @@ from campus_seg.evaluation.thresholds import DEFAULT
 from campus_seg.inference.paste import found_objects
 from campus_seg.inference.predictor import Predictor
 from campus_seg.inference.selection import Selection
+from campus_seg.label_studio.account import HURRY
 from campus_seg.label_studio.client import Client
 from campus_seg.label_studio.connection import Connection
 from campus_seg.label_studio.push import Push
 from campus_seg.label_studio.results import Found, prediction_regions
 from campus_seg.photos import read_photo, read_photo_bytes
 from campus_seg.tools.label_studio import main
-from campus_seg.web.sending import HURRY, Sender
+from campus_seg.web.sending import Sender
 
 LEAST = 0.05  # from which score on the page's model keeps objects
 

@@ -17,6 +17,7 @@ from campus_seg.label_studio.uploads import find_upload
 from campus_seg.photos import read_photo_bytes
 from campus_seg.tools.label_studio import main
 from campus_seg.web import sending
+from campus_seg.web.sendable import sendable
 from campus_seg.web.sending import Sender, SendError
 
 pytestmark = pytest.mark.label_studio
@@ -66,7 +67,7 @@ def test_a_photo_opens_there_with_what_was_found_in_it(name, server, sender, see
     objects = found_by_model(content)
     assert objects  # or nothing with nothing would be compared
     word = "object" if len(objects) == 1 else "objects"
-    assert sent.text == f"Sent to Label Studio, with {len(objects)} {word}."
+    assert sent.text == f"Sent to Label Studio, with {len(objects)} {word}."  # and the project shows it
     there, task = shown(server, sent)
     (prediction,) = task["predictions"]
     assert beyond(objects_of_result(prediction["result"], WIDTH, HEIGHT), objects, CLOSE) == []
@@ -75,7 +76,7 @@ def test_a_photo_opens_there_with_what_was_found_in_it(name, server, sender, see
     image = np.abs(read_photo_bytes(there).astype(int) - read_photo_bytes(content))
     assert image.mean() < 4 and read_photo_bytes(there).shape[:2] == (HEIGHT, WIDTH)
     file = unquote(task["data"]["image"].rpartition("/")[2])
-    assert file == file.encode("utf-8").decode() and not set(file) & set("<>&\"' /")
+    assert file.endswith(f"-{sendable(name, content).name}") and not set(file) & set("<>&\"' /")
     assert task["total_predictions"] == 1
 
 
@@ -115,12 +116,31 @@ def test_a_photo_whose_answer_is_lost_is_found(server, sender, seen, every, monk
     assert len(shown(server, sent)[1]["predictions"]) == 1
 
 
-def test_the_prediction_is_that_of_a_push(server, predictor, run, token, seen, every):
+def test_what_the_project_does_not_show_is_told(server, predictor, seen, every):
+    """To who labels one photo after another, as the server gives them."""
+    number = server.make_project("Two thresholds", INTERFACE)
+    sender = Sender(Client(Connection(server.url, TOKEN, timeout=10, hurried=True), number), predictor, "campus")
+    first, second = seen(stored(scene(85)[0], 1)), seen(stored(scene(86)[0], 1))
+    told = sender.send(first, 0.5, every), sender.send(second, 0.6, every)
+    versions = [shown(server, one)[1]["predictions"][0]["model_version"] for one in told]
+    assert versions[0] != versions[1] and told[0].text.endswith("s.")
+    assert told[1].text.endswith(sending.OTHERS.format(versions[1]))
+
+    following = server.ask("GET", f"/api/projects/{number}/next")
+    visible = [one["model_version"] for one in following["predictions"]]
+    assert visible == ([versions[0]] if following["id"] == int(told[0].link.rpartition("=")[2]) else [])
+
+
+@pytest.mark.parametrize(("threshold", "only"), [(0.5, False), (0.9, False), (0.5, True)])
+def test_the_prediction_is_that_of_a_push(threshold, only, server, predictor, run, token, seen, every):
     """So a push leaves alone what the page has sent; in a project of its own, since a push looks at all tasks."""
     number = server.make_project("Both", INTERFACE)
+    given = ["--confidence-threshold", str(threshold), *(["--classes", predictor.class_names[0]] if only else [])]
     client = Client(Connection(server.url, TOKEN, timeout=60), number)
-    sent = Sender(client, predictor, run.parent.name).send(seen(stored(scene(83)[0], 1)), 0.5, every)
-    assert main(["push", "--config-file", str(run), "--url", server.url, "--project", str(number)]) == 0
+    sent = Sender(client, predictor, run.parent.name).send(
+        seen(stored(scene(83)[0], 1)), threshold, every[:1] if only else every
+    )
+    assert main(["push", "--config-file", str(run), "--url", server.url, "--project", str(number), *given]) == 0
     (prediction,) = shown(server, sent)[1]["predictions"]
     assert server.ask("GET", f"/api/projects/{number}/")["model_version"] == prediction["model_version"]
 
@@ -139,4 +159,5 @@ def test_what_the_server_does_not_take_is_told(server, sender, predictor, seen, 
     lacking = Client(Connection(server.url, TOKEN, timeout=10, hurried=True), server.make_project("No cars", few))
     with pytest.raises(SendError, match="has no label car"):
         Sender(lacking, predictor, "campus").send(result, 0.5, every)
-    assert find_upload(odd, "walk") is find_upload(lacking, "walk") is None
+    mark = sendable(result.name, result.content).mark
+    assert find_upload(odd, mark) is find_upload(lacking, mark) is None

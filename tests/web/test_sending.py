@@ -1,8 +1,7 @@
-"""Clicks that bring a photo and its prediction to a server on the loopback, which fails as it is told to."""
+"""Clicks that bring a photo and its prediction to a server on the loopback; test_sending_faults.py has its faults."""
 
 import argparse
 import io
-import logging
 import threading
 import time
 from types import SimpleNamespace
@@ -10,61 +9,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from blobs import draw
+from clicks import BOTH, CAR, PROJECT
 from drawn import encode
-from fake_label_studio import TOKEN
+from fake_label_studio import PERSONAL, TOKEN
 from PIL import Image
 from preannotated import BOX, CARS, CORNERS, STORED, Model, photo
 
 from campus_seg.errors import ConfigError, LabelStudioError
 from campus_seg.inference.preannotation import Preannotator
 from campus_seg.inference.selection import Selection
-from campus_seg.label_studio.account import add_server_arguments
+from campus_seg.label_studio.account import HURRY, add_server_arguments
 from campus_seg.label_studio.client import Client
 from campus_seg.label_studio.connection import Connection
 from campus_seg.photos import read_photo_bytes
 from campus_seg.web import sending
 from campus_seg.web.sending import Sender, SendError, connected_sender
-
-UPLOAD, PREDICTIONS, TASKS, PROJECT = "/api/projects/1/import", "/api/predictions/", "/api/tasks", "/api/projects/1/"
-CAR = (52, 24, 72, 36)
-BOTH = (0, 1)  # bench, car
-
-
-class Seeing(Model):
-    """The stand-in, whose answers above a score depend on nothing else."""
-
-    def made_with_above(self, least):
-        return {**self.made_with, "least": least}
-
-
-@pytest.fixture
-def model():
-    return Seeing()
-
-
-@pytest.fixture
-def sender(label_studio, model, monkeypatch):
-    label_studio.interface = CARS
-    monkeypatch.setattr(sending, "LOOK_EVERY", 0.01)
-    return Sender(Client(Connection(label_studio.url, TOKEN, timeout=0.3, hurried=True), 1), model, "campus")
-
-
-@pytest.fixture
-def seen(model):
-    """What the model finds in a photo."""
-
-    def seen(content=None, name="bench & car.png"):
-        content = content or photo(BOX, CAR, classes=[0, 1])
-        return SimpleNamespace(name=name, content=content, instances=model.look(read_photo_bytes(content)))
-
-    return seen
-
-
-def words(caught):
-    """What people are told: nothing of this server or of that one."""
-    text = str(caught.value)
-    assert not any(part in text for part in ("http", "/", "Token", TOKEN, "--", "LABEL_STUDIO_API_KEY", "{"))
-    return text
 
 
 def test_a_click_brings_photo_and_prediction(label_studio, sender, seen):
@@ -99,7 +58,7 @@ def test_only_what_is_switched_on_is_sent(label_studio, sender, seen):
     (region,) = label_studio.predictions[0]["result"]
     assert region["value"]["polygonlabels"] == [["bench", "car"][kept]]
     again = sender.send(result, 0.5, [1 - kept])
-    assert again.text == "The photo was in Label Studio already. Now it has a prediction with 1 object, too."
+    assert again.text.startswith("The photo was in Label Studio already. Now it has a prediction with 1 object, too. ")
     (region,) = label_studio.predictions[1]["result"]
     assert region["value"]["polygonlabels"] == [["bench", "car"][1 - kept]]
     assert len(label_studio.tasks) == 1 and len({one["model_version"] for one in label_studio.predictions}) == 2
@@ -137,8 +96,37 @@ def test_the_version_is_that_of_a_push(label_studio, sender, seen, model, client
 
 def test_what_people_chose_to_see_stays(label_studio, sender, seen):
     label_studio.model_version = "theirs"
-    sender.send(seen(), 0.5, BOTH)
+    sent = sender.send(seen(), 0.5, BOTH)
     assert label_studio.model_version == "theirs"
+    version = label_studio.predictions[0]["model_version"]
+    assert sent.text == f"Sent to Label Studio, with 2 objects. {sending.OTHERS.format(version)}"
+
+
+def test_what_the_project_does_not_show_is_told(label_studio, sender, seen):
+    """The least score is a part of the version, and a project shows one version."""
+    first, other = seen(), seen(photo(CAR, classes=[1]))
+    assert sender.send(first, 0.5, BOTH).text == "Sent to Label Studio, with 2 objects."
+    told = sender.send(other, 0.6, BOTH).text
+    shown, hidden = (one["model_version"] for one in label_studio.predictions)
+    assert label_studio.model_version == shown != hidden
+    assert told == f"Sent to Label Studio, with 1 object. {sending.OTHERS.format(hidden)}"
+    assert sender.send(other, 0.6, BOTH).text.endswith(sending.OTHERS.format(hidden))
+    assert sender.send(first, 0.5, BOTH).text == "It is in Label Studio already, with 2 objects."
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_photo_named_after_another_is_not_taken_for_it(by_hand, label_studio, sender, seen):
+    """As one is that was saved from Label Studio, and edited."""
+    named = sending.sendable("bench & car.png", seen().content).name
+    named = f"{named}.edited.png" if by_hand else named.replace(".png", ".edited.png")
+    edited = seen(photo(CAR, classes=[1]), named)
+    if by_hand:
+        label_studio.take(named, edited.content)
+    else:
+        sender.send(edited, 0.5, BOTH)
+    sent = sender.send(seen(), 0.5, BOTH)
+    assert (sent.text, sent.link[-6:]) == ("Sent to Label Studio, with 2 objects.", "task=2")
+    assert label_studio.files[label_studio.tasks[1]["data"]["image"]][0] == seen().content
 
 
 def test_a_click_asks_for_nothing_that_grows_with_the_project(label_studio, sender, seen):
@@ -148,80 +136,6 @@ def test_a_click_asks_for_nothing_that_grows_with_the_project(label_studio, send
     assert label_studio.listed and all(label_studio.listed)  # never without a task
     assert label_studio.count("POST", "/api/projects/1/import/predictions") == 0
     assert len(label_studio.asked) <= 12
-
-
-@pytest.mark.parametrize("fault", [500, 502, "close", "stall"])
-def test_a_photo_without_its_prediction_is_told_and_gone_on_from(fault, label_studio, sender, seen):
-    label_studio.faults[PREDICTIONS] = [None, fault]  # what is there is asked for, then the prediction is sent
-    with pytest.raises(SendError) as caught:
-        sender.send(seen(), 0.5, BOTH)
-    text = words(caught)
-    assert text.startswith("The photo is in Label Studio, but not what was found in it. ")
-    assert "Send again" in text and "Sent" not in text
-    assert len(label_studio.tasks) == 1 and not label_studio.predictions
-    assert sender.send(seen(), 0.5, BOTH).text == "Sent to Label Studio, with 2 objects."
-    assert len(label_studio.tasks) == len(label_studio.predictions) == 1
-
-
-def test_a_prediction_whose_answer_is_lost_is_looked_for(label_studio, sender, seen):
-    label_studio.faults[PREDICTIONS] = [None, "taken"]
-    assert sender.send(seen(), 0.5, BOTH).text == "Sent to Label Studio, with 2 objects."
-    assert len(label_studio.predictions) == 1
-
-
-def test_a_prediction_that_comes_late_is_not_there_twice(label_studio, sender, seen):
-    label_studio.faults[PREDICTIONS] = [None, "late"]
-    with pytest.raises(SendError):
-        sender.send(seen(), 0.5, BOTH)
-    assert sender.send(seen(), 0.5, BOTH).text == "Sent to Label Studio, with 2 objects."
-    assert len(label_studio.tasks) == len(label_studio.predictions) == 1
-
-
-def test_a_prediction_that_is_not_kept_is_not_told_as_sent(label_studio, sender, seen, monkeypatch):
-    monkeypatch.setattr(label_studio, "create", lambda _: label_studio.predictions.append({"id": 9, "task": 99}))
-    with pytest.raises(SendError, match="but not what was found in it"):
-        sender.send(seen(), 0.5, BOTH)
-
-
-def test_a_photo_whose_answer_is_lost_is_looked_for(label_studio, sender, seen):
-    label_studio.faults[UPLOAD] = ["taken"]
-    assert sender.send(seen(), 0.5, BOTH).text == "Sent to Label Studio, with 2 objects."
-    assert len(label_studio.tasks) == len(label_studio.predictions) == 1
-
-
-@pytest.mark.parametrize("fault", [500, "close", "stall", "page"])
-def test_a_photo_that_may_still_come_is_not_sent_again_at_once(fault, label_studio, sender, seen, monkeypatch):
-    label_studio.faults[UPLOAD] = [fault]
-    for _ in range(2):
-        with pytest.raises(SendError) as caught:
-            sender.send(seen(), 0.5, BOTH)
-        assert "again in a minute" in words(caught)
-    assert label_studio.count("POST", UPLOAD) == 1 and not label_studio.tasks
-    sender.send(seen(photo(BOX)), 0.5, BOTH)  # of another photo, everything is known
-    now = time.monotonic()
-    monkeypatch.setattr(sending.time, "monotonic", lambda: now + sending.UNSURE)
-    assert sender.send(seen(), 0.5, BOTH).text == "Sent to Label Studio, with 2 objects."
-    assert len(label_studio.tasks) == len(label_studio.predictions) == 2
-
-
-def test_a_photo_that_came_late_is_gone_on_from(label_studio, sender, seen):
-    label_studio.faults[UPLOAD] = [500]
-    with pytest.raises(SendError):
-        sender.send(seen(), 0.5, BOTH)
-    late = sending.sendable("bench & car.png", seen().content)
-    label_studio.take(late.name, late.content)
-    assert sender.send(seen(), 0.5, BOTH).text == "Sent to Label Studio, with 2 objects."
-    assert len(label_studio.tasks) == 1
-
-
-def test_a_server_that_makes_tasks_later(label_studio, sender, seen):
-    label_studio.makes_tasks_later = True
-    with pytest.raises(SendError, match="again in a minute"):
-        sender.send(seen(), 0.5, BOTH)
-    label_studio.makes_tasks_later = False
-    label_studio.take(*label_studio.waiting.pop())
-    assert sender.send(seen(), 0.5, BOTH).text == "Sent to Label Studio, with 2 objects."
-    assert len(label_studio.tasks) == 1
 
 
 def test_two_clicks_at_once_are_one(label_studio, sender, seen):
@@ -236,52 +150,6 @@ def test_two_clicks_at_once_are_one(label_studio, sender, seen):
     thread.join()
     assert len(told) == len(label_studio.tasks) == 1
     assert sender.send(seen(), 0.5, BOTH).text.startswith("It is in Label Studio already")
-
-
-@pytest.mark.parametrize(
-    ("path", "faults", "told"),
-    [
-        (PROJECT, [500, 500], "Label Studio has a fault just now"),
-        (PROJECT, [503, 503], "Label Studio has a fault just now"),
-        (PROJECT, [429, 429], "Label Studio is busy"),
-        (PROJECT, [403], "does not let this page in"),
-        (PROJECT, [404], "no longer there"),
-        (PROJECT, ["close", "close"], "Label Studio does not answer"),
-        (PROJECT, ["cut", "cut"], "Label Studio does not answer"),
-        (PROJECT, ["drip"], "Label Studio does not answer"),
-        (PROJECT, ["page"], "Label Studio does not answer"),
-        (TASKS, ["stall", "stall"], "Label Studio does not answer"),
-        (UPLOAD, [413], "too large for Label Studio"),
-        (UPLOAD, [400], "does not take it as it is"),
-    ],
-)
-def test_why_nothing_was_sent_is_told_in_plain_words(path, faults, told, label_studio, sender, seen, monkeypatch):
-    monkeypatch.setattr("campus_seg.label_studio.connection.pause", lambda _: None)
-    label_studio.faults[path] = faults
-    with pytest.raises(SendError) as caught:
-        sender.send(seen(), 0.5, BOTH)
-    assert words(caught).startswith("Nothing was sent. ") and told in str(caught.value)
-    assert not label_studio.tasks
-    sender.send(seen(), 0.5, BOTH)
-
-
-def test_a_token_that_is_taken_back(label_studio, sender, seen, caplog):
-    label_studio.valid.clear()
-    with caplog.at_level(logging.WARNING), pytest.raises(SendError) as caught:
-        sender.send(seen(), 0.5, BOTH)
-    assert "does not let this page in" in words(caught)
-    assert "LABEL_STUDIO_API_KEY" in caplog.text and TOKEN not in caplog.text  # for whoever runs the server
-
-
-@pytest.mark.parametrize(("fault", "seconds"), [("stall", 2), (503, 1), ("drip", 3), ("close", 1)])
-def test_nobody_waits_long(fault, seconds, label_studio, sender, seen):
-    """Two tries of 0.3 s; where the server asks for patience, too."""
-    label_studio.faults[PROJECT] = [fault] * 4
-    began = time.monotonic()
-    with pytest.raises(SendError):
-        sender.send(seen(), 0.5, BOTH)
-    assert time.monotonic() - began < seconds
-    assert label_studio.count("GET", PROJECT) - 1 <= 2
 
 
 def test_a_class_that_cannot_be_drawn_there(label_studio, sender, seen):
@@ -327,7 +195,9 @@ def test_the_commands_arguments(label_studio, model, monkeypatch, tmp_path):
     (tmp_path / "walks/config.yaml").write_text("")
     args.config_file = str(tmp_path / "walks/config.yaml")
     made = connected_sender(args, model)
-    assert made.name == "project 1 (Campus)" and made._client.connection.timeout == sending.HURRY
+    assert made.name == "project 1 (Campus)" and made._client.connection.timeout == 300  # as was asked for
+    plain = connected_sender(arguments(label_studio, "--project", "1"), model)
+    assert plain._client.connection.timeout == HURRY == 10
     content = photo(BOX)
     instances = model.look(read_photo_bytes(content))
     made.send(SimpleNamespace(name="a.png", content=content, instances=instances), 0.5, BOTH)
@@ -340,8 +210,6 @@ def test_the_commands_arguments(label_studio, model, monkeypatch, tmp_path):
 
 
 def test_personal_tokens_and_large_photos(label_studio, model, seen):
-    from fake_label_studio import PERSONAL
-
     label_studio.interface = CARS
     sender = Sender(Client(Connection(label_studio.url, PERSONAL, timeout=5, hurried=True), 1), model, "campus")
     label_studio.valid = {one for one in label_studio.valid if "Token" in one}  # what was bought has run out
@@ -350,3 +218,10 @@ def test_personal_tokens_and_large_photos(label_studio, model, seen):
     result.content = encode(noise, ending=".png")
     assert sender.send(result, 0.5, BOTH).text == "Sent to Label Studio, with 2 objects."
     assert label_studio.files[label_studio.tasks[0]["data"]["image"]][0] == result.content
+
+
+def test_labels_that_the_project_lacks_are_named_at_the_start(label_studio, model, monkeypatch, caplog):
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
+    label_studio.interface = CARS.replace('value="bench"', 'value="seat"')
+    assert connected_sender(arguments(label_studio, "--project", "1"), model)
+    assert "has no label 'bench'" in caplog.text
