@@ -5,7 +5,8 @@
 #   make precision  on the model of make demo: that every engine and precision is as good as stock Detectron2, and
 #                 that tiles find the small objects of a panorama
 #   make processes  trainings in two processes and on two machines, their ends and resumes
-#   make test-web  the gallery and the report in a real browser, chromium, which has to be there
+#   make test-web  the gallery, the report and the page to try the model in a real browser, chromium, which has to be
+#                 there, and the server of the last as a process
 #   make test-label-studio  pull, push, rank and serve with a real Label Studio, in .venv-label-studio, on this machine;
 #                 chromium has to be there
 #   make test-storage  photos, exports, runs and results behind URIs, with servers of S3, SFTP and HTTP on this machine
@@ -56,8 +57,9 @@ precision: install
 processes: install
 	$(BIN)/python -m pytest tests -m processes
 
+# Two files at a time: much of their time is a server that starts.
 test-web: install
-	$(BIN)/python -m pytest tests -m pages
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 --dist loadfile -m pages
 
 # A thread, since the server wants the other core.
 test-label-studio: install $(LABEL_STUDIO)/installed

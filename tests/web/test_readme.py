@@ -15,6 +15,8 @@ from small_models import write_run
 
 from campus_seg.passwords import find_secret
 
+pytestmark = pytest.mark.pages
+
 ROOT = Path(__file__).resolve().parents[2]
 BEGUN = re.compile(r"(http://\S+): the page")
 PATIENCE = 120  # seconds, for a server to begin

@@ -23,6 +23,8 @@ from campus_seg.errors import ConfigError
 from campus_seg.web import lines
 from campus_seg.web.server import events_of, listen, require_gradio
 
+pytestmark = pytest.mark.pages
+
 LARGE = ("--opts", "CAMPUS.INPUT_SIZE", "3000")  # with which a small model takes seconds
 EVENT = {"data": ["", 50, []], "fn_index": 0, "session_hash": "abc"}
 
@@ -209,7 +211,7 @@ def test_it_ends_within_seconds(run, number, status, working):
 NEVER_DONE = """
 import threading, time
 from campus_seg.errors import exits_on_bad_input, stop_on_sigterm
-from campus_seg.web.server import events_of, listen, require_gradio
+from campus_seg.web.server import listen, serve
 
 async def app(scope, receive, send):
     pass

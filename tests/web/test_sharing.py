@@ -11,6 +11,8 @@ import pytest
 
 from campus_seg.web.server import Sharing, listen
 
+pytestmark = pytest.mark.pages
+
 
 def test_a_public_address(monkeypatch, capsys):
     from gradio import networking
