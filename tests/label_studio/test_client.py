@@ -174,7 +174,7 @@ def test_a_photo_without_end(label_studio, client, monkeypatch):
     label_studio.files["/large.jpg"] = (PHOTO + bytes(3_000_000), {})
     assert mine.photo("/large.jpg", 1)
     monkeypatch.setattr(module, "PHOTO_SIZE", 2_000_000)
-    with pytest.raises(PhotoError, match="/large.jpg: above 0.002 GB, which no photo is"):
+    with pytest.raises(PhotoError, match="/large.jpg: above 0.002 GB, more than is wanted"):
         mine.photo("/large.jpg", 1)
     monkeypatch.setattr(module, "PHOTO_TIME", 1)
     label_studio.faults["/slow.jpg"] = ["drip"]
