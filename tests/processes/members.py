@@ -1,6 +1,5 @@
 """Two processes that wait, are late or one of which is wrong, and the command that starts them; prints who is there."""
 
-import multiprocessing
 import os
 import sys
 import time
@@ -8,7 +7,7 @@ import time
 from campus_seg.environment import require_detectron2
 from campus_seg.errors import exits_on_bad_input
 
-if sys.argv[1] == "late" and multiprocessing.parent_process():
+if sys.argv[1] == "late" and __name__ == "__mp_main__":  # of a process that was started
     time.sleep(120)
 
 
