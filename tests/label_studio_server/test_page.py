@@ -19,7 +19,9 @@ pytestmark = pytest.mark.label_studio
 PICTURES = Path(__file__).resolve().parents[2] / "output" / "label_studio"
 STAGE = 1  # the canvas, of several, that lies exactly over the photo
 NEAR = 4  # pixels of the screen
-POINTED = 12  # pixels that a line of 2 reaches beyond a sharp corner at most (HTML's canvas: ten half widths), and a blur
+POINTED = (
+    12  # likewise: how far a line of 2 reaches beyond a sharp corner (a canvas allows ten half widths), and a blur
+)
 PATIENT = 60_000  # milliseconds, on a busy machine
 REGIONS = "Htx.annotationStore.selected.regions"
 ON_ITS_SIDE = "photo_6_3.jpg"
