@@ -20,7 +20,7 @@ MAX_SEGMENTS = 5000  # of a JPEG, of at most 64 kB each
 MAX_FILL = 4096  # bytes of a JPEG between the parts before its picture
 MAX_PHOTOSHOP = 2 << 20  # bytes of a JPEG that are for Photoshop
 MAX_CHUNKS = 50_000  # of a PNG, which programs make 8 kB or larger
-MAX_EXIF = 4 << 20  # bytes that the entries of EXIF data may name in all
+MAX_EXIF = 4 << 20  # bytes of EXIF data, and that their entries may name in all
 TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}  # TIFF 6.0
 EXIF = b"Exif\0\0"
 MPF = b"MPF\0"  # of a JPEG, a list of its photos, a TIFF as EXIF is
@@ -77,7 +77,9 @@ def checked_jpeg(content: bytes) -> Jpeg:
             height, width = struct.unpack_from(">HH", segment, 1)
             sizes.add((width, height))
         elif kind == _APP1 and segment.startswith(EXIF):
-            exif += segment[len(EXIF) :] if exif else segment
+            exif += segment[len(EXIF) :] if exif else segment  # as Pillow does, in as many copies
+            if len(exif) > MAX_EXIF:
+                raise PhotoError(TOO_MUCH_BESIDE)
         elif kind == _APP2 and segment.startswith(MPF):
             check_exif(segment[len(MPF) :])
         elif kind == _APP13:
@@ -113,12 +115,14 @@ def check_png(content: bytes) -> None:
     Raises:
         PhotoError: there are too many, or its EXIF data are not to be read.
     """
+    profiles = 0
     for count, (kind, data) in enumerate(_chunks(content)):
-        if count > MAX_CHUNKS:
+        if count > MAX_CHUNKS or profiles > 1:
             raise PhotoError(TOO_MUCH_BESIDE)
         if kind == b"eXIf":
             check_exif(bytes(data))
         elif kind in (b"tEXt", b"zTXt", b"iTXt") and bytes(data[: len(PROFILE)]) == PROFILE:
+            profiles += 1
             check_exif(_profile(kind, bytes(data[len(PROFILE) :])))
 
 
@@ -134,7 +138,7 @@ def _profile(kind: bytes, data: bytes) -> bytes:
     if len(data) >= MAX_PROFILE:
         raise PhotoError(TOO_MUCH_BESIDE)
     try:
-        return bytes.fromhex(b"".join(data.split(b"\n")[3:]).decode("ascii", "replace"))
+        return bytes.fromhex(b"".join(data.split(b"\n", 3)[3:]).decode("ascii", "replace"))
     except ValueError:
         return b""  # nor can anybody else read them
 

@@ -228,8 +228,10 @@ def test_two_sizes_in_a_jpeg_are_refused():
         stored(scene(), "WEBP", exif=b"Exif\0\0" + greedy_exif(60_000, 1_000_000)),
         segments(*[b"x"] * 6000),
         png_with(*[png_chunk(b"abCd", b"")] * 60_000),
+        png_with(*[png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\n" * 1_000_000))] * 3),
+        segments(*[b"Exif\0\0" + bytes(60_000)] * 80),
     ],
-    ids=["exif", "exif in parts", "png", "png text", "webp", "segments", "chunks"],
+    ids=["exif", "exif in parts", "png", "png text", "webp", "segments", "chunks", "png texts", "much exif"],
 )
 def test_metadata_that_cost_more_than_the_picture_are_refused(content):
     began = time.process_time()
