@@ -24,7 +24,7 @@ def sender(label_studio, model, monkeypatch):
     from campus_seg.web.sending import Sender
 
     monkeypatch.setattr(sending, "LOOK_EVERY", 0.01)
-    return Sender(Client(Connection(label_studio.url, TOKEN, timeout=0.5, hurried=True), 1), model, "campus")
+    return Sender(Client(Connection(label_studio.url, TOKEN, timeout=2, hurried=True), 1), model, "campus")
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_photos_without_objects_are_sent_too(label_studio, sender, seen):
 
 def test_a_second_click_and_a_new_server_double_nothing(label_studio, sender, seen, model):
     first = sender.send(seen(), 0.5, BOTH)
-    again = Sender(Client(Connection(label_studio.url, TOKEN, timeout=0.3), 1), model, "campus")
+    again = Sender(Client(Connection(label_studio.url, TOKEN, timeout=10), 1), model, "campus")
     for clicked, name in ((sender, "bench & car.png"), (again, "other.png")):
         second = clicked.send(seen(name=name), 0.5, BOTH)
         assert (second.text, second.link) == ("It is in Label Studio already, with 2 objects.", first.link)
@@ -143,7 +143,8 @@ def test_two_clicks_at_once_are_one(label_studio, sender, seen):
     told = []
     thread = threading.Thread(target=lambda: told.append(sender.send(seen(), 0.5, BOTH)))
     thread.start()
-    while not sender._under_way:
+    until = time.monotonic() + 30
+    while not sender._under_way and time.monotonic() < until:
         time.sleep(0.01)
     with pytest.raises(SendError, match="on its way"):
         sender.send(seen(), 0.5, BOTH)
