@@ -17,7 +17,11 @@ def test_the_focus_stays_when_an_answer_comes(server, open_site):
     set_percent(page, 40)
     link = page.get_by_role("link", name="Overlay")
     link.focus()
-    page.wait_for_timeout(100)
+    for _ in range(100):
+        if held:
+            break
+        page.wait_for_timeout(100)
+    assert held
     for route in held:
         route.continue_()
     page.unroute_all()
