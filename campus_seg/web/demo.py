@@ -49,7 +49,7 @@ def show(args: argparse.Namespace, listening: Listening, password: str) -> None:
         title="Try the model",
         class_names=model.class_names,
         colors=class_colors(len(model.class_names)),
-        threshold=max(args.confidence_threshold, model.least),
+        threshold=args.confidence_threshold,
         max_mb=args.max_mb,
         max_megapixels=args.max_megapixels,
         examples=len(examples),

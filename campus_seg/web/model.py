@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from detectron2.structures import Boxes, Instances
 
+from campus_seg.errors import ConfigError
 from campus_seg.inference.inputs import InputPhoto
 from campus_seg.inference.lists import write_coco_text
 from campus_seg.inference.paste import found_objects
@@ -36,29 +37,19 @@ class DemoModel:
     """A predictor, and the results of those who try it. Several threads may use it.
 
     Args:
-        predictor: of a run, asked for objects from `least` on; used by one thread at a time.
+        predictor: of a run, which gives all objects from `LEAST` on; used by one thread at a time.
         results: where they are kept; None: new ones.
         max_megapixels: of a photo.
-        least: the least score that it gives.
 
     Attributes:
         class_names: in the order of the class ids.
         results: see above.
-        least: see above.
     """
 
-    def __init__(
-        self,
-        predictor: Callable,
-        results: Results | None = None,
-        *,
-        max_megapixels: float = MAX_MEGAPIXELS,
-        least: float = LEAST,
-    ):
+    def __init__(self, predictor: Callable, results: Results | None = None, *, max_megapixels: float = MAX_MEGAPIXELS):
         self.predictor = predictor
         self.class_names = list(predictor.class_names)
         self.results = Results() if results is None else results
-        self.least = least
         self._max_megapixels = max_megapixels
         self._one_at_a_time = threading.Lock()
 
@@ -209,10 +200,14 @@ def load_demo_model(args: argparse.Namespace) -> DemoModel:
         ConfigError: one of them cannot be used.
         WeightsError: the model cannot be loaded.
     """
+    if THRESHOLD_KEY in args.opts[::2]:
+        raise ConfigError(
+            f"--opts {THRESHOLD_KEY}: people move the page's threshold, from {LEAST:g} on; give --confidence-threshold "
+            "for where it begins"
+        )
     asked = {**vars(args), "confidence_threshold": [("", LEAST)], "classes": [], "min_area": 0}
-    cfg, predictor, _ = load_run_model(argparse.Namespace(**asked))
-    least = cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST if THRESHOLD_KEY in args.opts[::2] else LEAST
-    return DemoModel(predictor, max_megapixels=getattr(args, "max_megapixels", MAX_MEGAPIXELS), least=least)
+    _, predictor, _ = load_run_model(argparse.Namespace(**asked))
+    return DemoModel(predictor, max_megapixels=getattr(args, "max_megapixels", MAX_MEGAPIXELS))
 
 
 def _copied(instances: Instances) -> Instances:

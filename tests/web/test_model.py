@@ -18,6 +18,7 @@ from PIL import Image
 from preannotated import Model, photo
 from small_models import write_run
 
+from campus_seg.errors import ConfigError
 from campus_seg.inference import run_model
 from campus_seg.inference.predictor import Predictor
 from campus_seg.photos import PhotoError
@@ -275,11 +276,11 @@ def test_nothing_is_written(tmp_path, monkeypatch):
         assert demo.draw(result, kind, 0.05)
 
 
-def test_the_threshold_of_the_config_wins(run):
-    key = ["MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.4"]
-    demo = load_demo_model(argparse.Namespace(config_file=str(run / "config.yaml"), opts=key, max_megapixels=1))
-    assert demo.least == 0.4
-    result = demo.predict("a.png", encode(noise(0)))
-    assert all(one.score > 0.4 for one in result.objects)
+def test_what_a_run_is_loaded_with(run):
+    given = {"config_file": str(run / "config.yaml"), "max_megapixels": 1}
+    with pytest.raises(ConfigError, match="give --confidence-threshold"):
+        load_demo_model(argparse.Namespace(**given, opts=["MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.4"]))
+    demo = load_demo_model(argparse.Namespace(**given, opts=[]))
+    assert min(one.score for one in demo.predict("a.png", encode(noise(0))).objects) < 0.4
     with pytest.raises(PhotoError, match="at most 1 are taken"):
         demo.predict("a.png", encode(np.zeros((1100, 1000, 3), np.uint8), ending=".png"))
