@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import secrets
@@ -84,7 +85,8 @@ def listen(host: str, port: int) -> Listening:
         listening.listen(128)
     except OSError as error:
         listening.close()
-        raise ConfigError(f"{shown}:{port}: cannot be listened on ({error.strerror}); give another --port") from None
+        other = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
+        raise ConfigError(f"{shown}:{port}: cannot be listened on ({error.strerror}); give another {other}") from None
     local = listening.getsockname()[0].startswith(LOOPBACK)
     return Listening(listening, f"http://{shown}:{listening.getsockname()[1]}", local)
 

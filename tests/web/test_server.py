@@ -248,7 +248,9 @@ def test_addresses():
         listening = listen(host, 0)
         assert listening.local is local and listening.address.startswith(f"http://{host}:")
         listening.socket.close()
-    for host in ("nowhere.invalid", "192.0.2.1", "a" * 99, "", "256.1.1.1", "[", "é" * 70):
+    with pytest.raises(ConfigError, match="give another --host"):
+        listen("192.0.2.1", 0)
+    for host in ("nowhere.invalid", "a" * 99, "", "256.1.1.1", "[", "é" * 70):
         with pytest.raises(ConfigError, match="--host|--port"):
             listen(host, 0).socket.close()
 
