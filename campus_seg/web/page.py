@@ -16,6 +16,7 @@ from urllib.parse import quote
 import gradio as gr
 
 from campus_seg.palette import hex_color
+from campus_seg.web.limits import LEAST
 from campus_seg.web.page_answer import ShownResult, downloads_html, gone_html, objects_html, summary_html
 
 SCRIPTS = ("page.js", "picture.js", "camera.js")  # in one function, in this order
@@ -23,7 +24,7 @@ ICON = (  # in the browser's tab: a photo with something marked in it
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#0b5fc4"/>'
     '<path d="M3 12l3-7 4 2 3-3v8z" fill="#ffd60a" stroke="#fff"/></svg>'
 )
-LOWEST = 5  # per cent: from where on the model's answers are kept
+LOWEST = round(100 * LEAST)  # per cent
 
 
 def build_page(
