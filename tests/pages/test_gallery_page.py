@@ -255,7 +255,9 @@ def test_an_overlay_that_is_gone_leaves_the_boxes(tmp_path, open_page):
 def test_nothing_is_wider_than_the_screen(gallery, open_page, width):
     page = open_page(gallery)
     page.set_viewport_size({"width": width, "height": 800})
-    page.wait_for_function("document.querySelectorAll('#photos li').length > 3")
+    page.wait_for_function("width => innerWidth === width", arg=width)
+    # The page is told of its new width when a frame is drawn.
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     columns = page.locator("#photos li").evaluate_all("all => new Set(all.map((one) => one.style.left)).size")
     assert columns == {320: 2, 390: 2, 768: 3, 1200: 4, 2560: 10}[width]
