@@ -286,6 +286,6 @@ def use_run_weights(cfg: CfgNode, config_file: str, opts: list[str] = ()) -> Non
     if not found:
         raise ConfigError(
             f"{config_file}: no {' or '.join(RUN_WEIGHTS)} beside it; give a finished run's config.yaml, "
-            "or the weights with MODEL.WEIGHTS FILE"
+            "or set the key MODEL.WEIGHTS to the weights' file"
         )
     cfg.MODEL.WEIGHTS = found

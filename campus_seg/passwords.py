@@ -31,8 +31,13 @@ def find_secret(file: Path | None, variable: str, missing: str) -> str:
     secret = secret.strip()
     if not secret and file is None:
         raise ConfigError(missing)
+    if not secret:
+        raise ConfigError(f"{file}: is empty; write the secret into it")
     if not re.fullmatch(r"[\x21-\x7e]+", secret):  # what an HTTP header can carry
-        raise ConfigError(f"{file or variable}: holds no such secret, of ASCII letters without spaces; copy it anew")
+        raise ConfigError(
+            f"{file or variable}: has a space, a second line or a letter beyond ASCII in it, which no request can "
+            "carry; write another"
+        )
     return secret
 
 

@@ -45,7 +45,9 @@ class Predictor:
         if not cfg.MODEL.MASK_ON:
             raise ConfigError("MODEL.MASK_ON is False: masked photos need a model with a mask branch")
         if not cfg.MODEL.WEIGHTS:
-            raise ConfigError("MODEL.WEIGHTS is empty: give a finished run's config.yaml, or MODEL.WEIGHTS FILE")
+            raise ConfigError(
+                "MODEL.WEIGHTS is empty: give a finished run's config.yaml, or set it to the weights' file"
+            )
         self.input_size = cfg.CAMPUS.INPUT_SIZE
         self.resize = cfg.CAMPUS.RESIZE
         self.image_format = cfg.INPUT.FORMAT

@@ -20,8 +20,8 @@ LONGEST = 200  # letters of a wrong address in a message
 def add_server_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Which project on which server, and who asks."""
     add = parser.add_argument
-    add("--url", help=f"the server's address, such as http://HOST:8080; or in {URL_VARIABLE}")
-    add("--project", required=required, type=int, metavar="N", help="its number, as in its address")
+    add("--url", help=f"the address of Label Studio, such as http://HOST:8080; or in {URL_VARIABLE}")
+    add("--project", required=required, type=int, metavar="N", help="which of its projects: the number in its address")
     add("--token-file", type=Path, metavar="FILE", help=f"holds your access token; or in {TOKEN_VARIABLE}")
     to_wait = f"to wait for the server's next byte ({TIMEOUT:g}, or {HURRY:g} where people wait)"
     add("--timeout", type=seconds, metavar="SECONDS", help=to_wait)

@@ -32,6 +32,7 @@ def show(args: argparse.Namespace, listening: Listening, password: str) -> None:
         CampusError: the run, its model or the Label Studio project cannot be used.
         KeyboardInterrupt: it was stopped.
     """
+    print(f"{args.config_file}: loading its model …", flush=True)
     model = load_demo_model(args)
     sender = connected_sender(args, model.predictor)
 

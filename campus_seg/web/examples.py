@@ -39,11 +39,17 @@ class Example:
 
 
 class _Image(msgspec.Struct):
+    id: int
     file_name: str
+
+
+class _Annotation(msgspec.Struct):
+    image_id: int
 
 
 class _Images(msgspec.Struct):
     images: list[_Image]
+    annotations: list[_Annotation] = []
 
 
 def find_examples(
@@ -57,16 +63,16 @@ def find_examples(
         max_bytes: of a photo's file, and never more than `MOST_BYTES`.
 
     Returns:
-        At most `MOST`, spread over the list, none where the run has no import; and how many were skipped, since they
-        are gone, too large, or cannot be read.
+        At most `MOST`, spread over the list, those with objects first, none where the run has no import; and how many
+        were skipped, since they are gone, too large, or cannot be read.
     """
     folder = run_folder(config_file)
     for split in JUDGED:
-        names = _names(folder, split)
-        if not names:
+        labelled, others = _names(folder, split)
+        if not labelled and not others:
             continue
         examples, skipped = [], 0
-        for name in spread(names)[:TRIED]:
+        for name in [*spread(labelled), *spread(others)][:TRIED]:
             place = _place(folder, name)
             shown = base_name(str(place))
             try:
@@ -90,14 +96,16 @@ def spread(names: Sequence[str]) -> list[str]:
     return [*first, *(name for name in names if name not in chosen)]
 
 
-def _names(folder: str, split: str) -> list[str]:
-    """The file names of a split's photos; none where there is no such import."""
+def _names(folder: str, split: str) -> tuple[list[str], list[str]]:
+    """The file names of a split's photos, of those with objects and of the others; none without an import."""
     name = coco_file(Path(), split).as_posix()
     try:
         content = read_bytes(join(folder, name)) if is_uri(folder) else Path(folder, name).read_bytes()
-        return [image.file_name for image in msgspec.json.decode(content, type=_Images).images]
+        coco = msgspec.json.decode(content, type=_Images)
+        full = {annotation.image_id for annotation in coco.annotations}
+        return tuple([image.file_name for image in coco.images if (image.id in full) is has] for has in (True, False))
     except (OSError, StorageError, msgspec.DecodeError, UnicodeDecodeError):
-        return []
+        return [], []
 
 
 def _place(folder: str, name: str) -> Path | str:

@@ -66,18 +66,20 @@ def build_page(
     styles = [hex_color(color) for color in colors]
     names = list(class_names)
 
+    start = min(max(round(100 * threshold, 2), LOWEST), 100)
+
     def show(asked: Any, percent: Any, chosen: Any) -> tuple[str, str]:
         """The summary and the table; `asked` is a token and, behind a ".", which time it is asked.
 
         What the browser sends comes as it is: gradio's own checks would answer a number that is still being typed
-        with an error.
+        with an error, and none at all is where the slider began.
         """
         token = asked.partition(".")[0] if isinstance(asked, str) else ""
         result = shown(token) if token else None
         if result is None:
             return (gone_html(asked, kept_minutes) if token else ""), ""
         known = isinstance(percent, int | float) and math.isfinite(percent)
-        percent = min(max(percent if known else LOWEST, LOWEST), 100)
+        percent = min(max(percent if known else start, LOWEST), 100)
         least = round(percent / 100, 4)  # 57 per cent are 0.57, as one types it
         class_ids = [i for i, name in enumerate(names) if isinstance(chosen, list) and name in chosen]
         return (
@@ -100,7 +102,7 @@ def build_page(
                 percent = gr.Slider(
                     LOWEST,
                     100,
-                    min(max(round(100 * threshold, 2), LOWEST), 100),
+                    start,
                     step=1,
                     label="Minimum score, in %",
                     info="How sure the model has to be of an object.",

@@ -10,13 +10,13 @@ from math import floor
 from typing import Protocol
 from urllib.parse import urlencode
 
-DOWNLOADS = (  # what the address ends with, and what it is called on the page
-    ("overlay", "Overlay"),
-    ("binary", "Binary mask"),
-    ("rgb", "RGB mask"),
-    ("instances", "Instance mask"),
-    ("cutouts", "Cut-outs"),
-    ("predictions", "COCO JSON"),
+DOWNLOADS = (  # what the address ends with, what it is called on the page, and what it is
+    ("overlay", "Overlay", "the photo with its objects marked, as above, in its full size"),
+    ("binary", "Binary mask", "white where an object is, black elsewhere"),
+    ("rgb", "RGB mask", "each class in its colour"),
+    ("instances", "Instance mask", "each object's number as its value, for programs: people see black"),
+    ("cutouts", "Cut-outs", "each object by itself, the rest transparent, in a .zip"),
+    ("predictions", "COCO JSON", "classes, scores, boxes and masks, for programs"),
 )
 
 
@@ -100,14 +100,16 @@ def downloads_html(label_studio: str | None = None) -> str:
 
     The page's scripts give them their addresses with each answer: links that were made anew would lose the focus.
     """
-    links = "".join(f'<li><a class="button small" data-save="{kind}">{label}</a></li>' for kind, label in DOWNLOADS)
+    links = "".join(f'<li><a class="button small" data-save="{kind}">{label}</a></li>' for kind, label, _ in DOWNLOADS)
+    told = "".join(f"<li><b>{label}</b>: {what}.</li>" for _, label, what in DOWNLOADS)
+    told = f'<details class="soft"><summary>What these are</summary><ul role="list">{told}</ul></details>'
     send = ""
     if label_studio:
         send = (
             '<p><button type="button" class="button" data-save="label-studio">Send to Label Studio</button> '
             f'<span class="soft">The photo and its objects, to {escape(label_studio)}</span></p>'
         )
-    return f'<div id="kept" hidden><h2>Download</h2><ul class="saves" role="list">{links}</ul>{send}</div>'
+    return f'<div id="kept" hidden><h2>Download</h2><ul class="saves" role="list">{links}</ul>{told}{send}</div>'
 
 
 def objects_html(

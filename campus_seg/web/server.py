@@ -29,6 +29,8 @@ BEGIN_SECONDS = 1.0  # in which a program has begun
 END_SECONDS = 2.0  # that a photo at the model is waited for, when the server ends
 SESSIONS = 100  # of gradio, which keeps a copy of the page for each
 LOOPBACK = ("127.", "::1")
+EVERY_ADDRESS = ("0.0.0.0", "::", "")
+SOMEWHERE = ("192.0.2.1", 9)  # in no network: RFC 5737 keeps it for documentation
 OPEN_TO_ALL = "without a password: anybody who reaches it can use the model; set one with --password-file"
 
 
@@ -88,7 +90,19 @@ def listen(host: str, port: int) -> Listening:
         other = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
         raise ConfigError(f"{shown}:{port}: cannot be listened on ({error.strerror}); give another {other}") from None
     local = listening.getsockname()[0].startswith(LOOPBACK)
+    if bare in EVERY_ADDRESS:
+        shown = _own_address() or shown
     return Listening(listening, f"http://{shown}:{listening.getsockname()[1]}", local)
+
+
+def _own_address() -> str:
+    """This machine's address in its network, which others can open; "" where it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outward:
+        try:
+            outward.connect(SOMEWHERE)  # finds the way there, and sends nothing
+            return outward.getsockname()[0]
+        except OSError:
+            return ""
 
 
 def events_of(blocks: "gr.Blocks") -> dict[int, int]:
@@ -179,6 +193,7 @@ def serve(
     sharing = Sharing(listening, share)
     try:
         Server(uvicorn.Config(app, **options())).run([listening.socket])
+        raise KeyboardInterrupt  # of whose signal nothing else is seen in a script's background, where it is ignored
     except KeyboardInterrupt as stopped:
         until = time.monotonic() + END_SECONDS
         while end() and time.monotonic() < until:
@@ -244,6 +259,8 @@ class Sharing:
         try:
             address = networking.setup_tunnel(host, port, secrets.token_urlsafe(32), None, None)
         except Exception as error:  # of whatever kind: the page is there without it
-            print(f"no public address could be had ({type(error).__name__}: {one_line(str(error))})", file=sys.stderr)
+            reason = f"{type(error).__name__}: {one_line(str(error))}"
+            here = f"The page is there without it: {self._listening.address}"
+            print(f"no public address could be had; is gradio's server in reach? ({reason}) {here}", file=sys.stderr)
             return
         print(f"{address}: the page for all", flush=True)

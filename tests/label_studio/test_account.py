@@ -58,9 +58,16 @@ def test_secrets(find, variable, argument, tmp_path, monkeypatch):
     file = tmp_path / "secret"
     file.write_text("def\n")
     assert find(file) == "def"  # it was given with the command
-    for content in (b"", b"two words", b"s\xc3\xbcss", b"\xff\xfe"):
+    wrong = "has a space, a second line or a letter beyond ASCII"
+    for content, reason in (
+        (b"\n", "is empty"),
+        (b"two words", wrong),
+        (b"two\nlines", wrong),
+        (b"s\xc3\xbcss", wrong),
+        (b"\xff\xfe", "it is no text"),
+    ):
         file.write_bytes(content)
-        with pytest.raises(ConfigError, match=str(file)) as raised:
+        with pytest.raises(ConfigError, match=f"^{file}: .*{reason}") as raised:
             find(file)
         assert "two" not in str(raised.value)
     with pytest.raises(ConfigError, match="absent: cannot be read"):

@@ -108,7 +108,7 @@ def test_a_score_that_is_typed(server, open_site, masked, gate):
     shown(page, "gate.jpg")
     everything = range(len(masked.names))
     number = page.locator("#least input[type=number]")
-    for typed, percent in (("72", 72), ("3", 5), ("300", 100), ("40", 40)):
+    for typed, percent in (("72", 72), ("3", 5), ("", 50), ("300", 100), ("40", 40)):
         number.fill(typed)
         settled(page, percent, everything)
         assert summary(page).startswith(masked.told(percent / 100, everything))

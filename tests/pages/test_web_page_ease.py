@@ -76,3 +76,26 @@ def test_photos_that_are_too_large_are_counted(server, open_site):
 
 def test_it_has_a_picture_of_its_own_in_the_tab(server, open_site):
     assert open_site(server).locator("link[rel=icon]").get_attribute("href").startswith("data:image/svg+xml,")
+
+
+def test_what_each_download_is_can_be_read(server, open_site):
+    page = open_site(server)
+    give(page, file("a.png", picture()))
+    shown(page, "a.png")
+    explained = page.locator("#kept details li b")
+    assert not explained.first.is_visible()
+    page.get_by_text("What these are").focus()
+    page.keyboard.press("Enter")
+    assert explained.all_inner_texts() == page.locator("#kept .saves a").all_inner_texts()
+    assert explained.last.is_visible()
+
+
+@pytest.mark.parametrize(("width", "settles"), [(360, True), (1280, False)])
+def test_errors_stay_in_sight_on_a_phone(server, open_site, width, settles):
+    """There, the page goes to what is found, unless something that went wrong stands above it."""
+    page = open_site(server, viewport={"width": width, "height": 500})
+    huge = file("huge.jpg", b"\xff\xd8" + bytes(1_500_000))
+    for given, moved in (((huge, file("a.png", picture())), False), ((file("b.png", picture(1)),), settles)):
+        give(page, *given)
+        shown(page, given[-1]["name"])
+        assert (page.evaluate("scrollY") > 0) is moved

@@ -45,6 +45,12 @@ def test_a_phone_opens_its_own_camera_and_shows_what_is_found(server, open_site)
         "(one) => document.querySelector(one).getBoundingClientRect().top)"
     )
     assert top == sorted(top)
+    page.locator("#files").focus()
+    met = []
+    while "range" not in met and len(met) < 40:
+        page.keyboard.press("Tab")
+        met.append(page.evaluate("document.activeElement.dataset.example || document.activeElement.type"))
+    assert "5" in met[:-1] and met[-1] == "range"  # as on the screen, where the examples are above
 
 
 def test_all_of_it_by_keys(server, open_site):

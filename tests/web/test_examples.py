@@ -63,6 +63,22 @@ def test_large_photos_have_small_thumbnails_upright(run, tmp_path):
     assert small.shape == (256, 85, 3) and small[:100].min() > 200 and small[156:].max() < 50
 
 
+def test_photos_with_objects_come_first(run, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(run, tmp_path / "run")
+    file = folder / "import/campus_test.json"
+    coco = json.loads(file.read_text())
+    images = coco["images"]
+    full = [images[3], images[7]]
+    coco["annotations"] = [{**coco["annotations"][0], "image_id": image["id"]} for image in (*full, full[0])]
+    file.write_text(json.dumps(coco))
+    others = [image for image in images if image not in full]
+    expected = [*full, *[others[number * 10 // 6] for number in range(4)]]
+    examples, _ = find_examples(str(folder / "config.yaml"), anything)
+    assert [example.name for example in examples] == [image["file_name"].rpartition("/")[2] for image in expected]
+
+
 def test_what_cannot_be_shown_is_skipped(run, tmp_path):
     import shutil
 
@@ -86,7 +102,9 @@ def test_files_that_are_too_large_are_not_read(tmp_path, monkeypatch):
         cv2.imwrite(str(tmp_path / "import/images" / name), np.zeros((9, 9, 3), np.uint8))
     with (tmp_path / "import/images/a.png").open("r+b") as file:
         file.truncate(1_000_001)
-    (tmp_path / "import/campus_test.json").write_text('{"images": [{"file_name": "a.png"}, {"file_name": "b.png"}]}')
+    (tmp_path / "import/campus_test.json").write_text(
+        '{"images": [{"file_name": "a.png", "id": 1}, {"file_name": "b.png", "id": 2}]}'
+    )
     (tmp_path / "config.yaml").touch()
     read, config = [], str(tmp_path / "config.yaml")
 

@@ -10,6 +10,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -226,8 +227,9 @@ main()
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_it_ends_also_while_a_thread_does_not(number, status):
-    command = [sys.executable, "-c", NEVER_DONE]
+@pytest.mark.parametrize("before", ["", "trap '' INT; "])  # as in a script's background
+def test_it_ends_also_while_a_thread_does_not(number, status, before):
+    command = ["bash", "-c", f'{before}exec "$@"', "bash", sys.executable, "-c", NEVER_DONE]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "begun\n"
         process.send_signal(number)
@@ -244,15 +246,31 @@ def test_a_port_that_is_taken():
 
 
 def test_addresses():
-    for host, local in (("localhost", True), ("0.0.0.0", False), ("127.0.0.2", True)):
+    for host in ("localhost", "127.0.0.2"):
         listening = listen(host, 0)
-        assert listening.local is local and listening.address.startswith(f"http://{host}:")
+        assert listening.local and listening.address.startswith(f"http://{host}:")
         listening.socket.close()
     with pytest.raises(ConfigError, match="give another --host"):
         listen("192.0.2.1", 0)
     for host in ("nowhere.invalid", "a" * 99, "", "256.1.1.1", "[", "é" * 70):
         with pytest.raises(ConfigError, match="--host|--port"):
             listen(host, 0).socket.close()
+
+
+def test_an_address_for_others(monkeypatch):
+    """Where the server listens at every address of this machine, one is told that others can open."""
+    theirs = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout.split()
+    for host in ("0.0.0.0", "::"):
+        listening = listen(host, 0)
+        told = urlsplit(listening.address)
+        assert not listening.local and told.port == listening.socket.getsockname()[1]
+        assert told.hostname in (theirs or [host])
+        with socket.create_connection((told.hostname, told.port), timeout=5):
+            listening.socket.close()
+    monkeypatch.setattr("campus_seg.web.server.SOMEWHERE", ("::1", 9))
+    listening = listen("0.0.0.0", 0)
+    assert listening.address.startswith("http://0.0.0.0:")
+    listening.socket.close()
 
 
 def test_gradio_is_not_installed(monkeypatch):

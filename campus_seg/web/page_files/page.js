@@ -103,6 +103,7 @@ async function ask(photo, signal) {
   if (!batch.shown || current === photo) {
     batch.shown = true;
     choose(photo);
+    if (get("errors").childElementCount) lookThere = false; // they are above, and unread
   } else thumbnailLater(photo);
   return undefined;
 }
