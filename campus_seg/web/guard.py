@@ -36,7 +36,7 @@ EVENT_SECONDS = 10.0  # and one of gradio's events
 MAX_EVENT = 2**16  # bytes of one of gradio's events
 WRONG_SECONDS = 1.0  # that a wrong password waits
 WRONG_AT_ONCE = 10  # wrong passwords that wait; more are sent away
-DEEP = 200  # values in one input of an event
+DEEP = 2000  # values in one input of an event, such as the names of classes
 # Those who may have been led here by another site's page send one of these types, for which no browser asks first.
 FORM_TYPES = ("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
 PASSWORD_WANTED = "The password is missing or wrong. The name does not matter."

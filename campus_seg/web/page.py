@@ -78,7 +78,7 @@ def build_page(
         result = shown(token) if token else None
         if result is None:
             return (gone_html(asked, kept_minutes) if token else ""), ""
-        known = isinstance(percent, int | float) and math.isfinite(percent)
+        known = isinstance(percent, int | float) and -math.inf < percent < math.inf
         percent = min(max(percent if known else start, LOWEST), 100)
         least = round(percent / 100, 4)  # 57 per cent are 0.57, as one types it
         class_ids = [i for i, name in enumerate(names) if isinstance(chosen, list) and name in chosen]

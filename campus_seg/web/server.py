@@ -80,14 +80,16 @@ def listen(host: str, port: int) -> Listening:
         family, kind, protocol, _, place = min(found, key=lambda one: one[0] != socket.AF_INET)
     except (OSError, UnicodeError):
         raise ConfigError(f"--host {host}: is no address of this machine; give 127.0.0.1, or another of its") from None
-    listening = socket.socket(family, kind, protocol)
+    listening = None
     try:
+        listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(place)
         listening.listen(128)
     except OSError as error:
-        listening.close()
-        other = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
+        if listening:
+            listening.close()
+        other = "--host" if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT) else "--port"
         raise ConfigError(f"{shown}:{port}: cannot be listened on ({error.strerror}); give another {other}") from None
     local = listening.getsockname()[0].startswith(LOOPBACK)
     if bare in EVERY_ADDRESS:

@@ -114,6 +114,18 @@ def test_a_score_that_is_typed(server, open_site, masked, gate):
         assert summary(page).startswith(masked.told(percent / 100, everything))
 
 
+def test_a_score_between_two_steps_is_answered_once(server, open_site):
+    page = open_site(server)
+    give(page, file("a.png", picture()))
+    shown(page, "a.png")
+    page.locator("#least input[type=number]").fill("72.5")
+    settled(page, 72.5, range(3))
+    asked = "document.querySelector('#summary .photo').dataset.asked"
+    before = page.evaluate(asked)
+    page.wait_for_timeout(5500)  # by then a page that takes it for unanswered asks again
+    assert page.evaluate(asked) == before
+
+
 def test_every_download_is_what_visualize_writes(server, open_site, run, masked, gate, tmp_path):
     page = open_site(server)
     give(page, file("gate.jpg", gate))

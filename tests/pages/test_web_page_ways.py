@@ -193,6 +193,31 @@ def test_it_can_be_stopped(server, open_site):
     shown(page, "c.png")
 
 
+def test_an_answer_that_is_cut_off(server, open_site):
+    page = open_site(server)
+    page.route("**/photos*", lambda route: route.fulfill(content_type="application/json", body='{"token": "a'))
+    give(page, file("a.png", picture()))
+    assert errors(page)[0].startswith("a.png: The server cannot be reached.")
+    page.unroute_all()
+    give(page, file("b.png", picture(1)))
+    shown(page, "b.png")
+    page.locator("#again").click()
+    page.wait_for_function("document.querySelectorAll('#strip button').length === 2")
+
+
+def test_what_is_told_late_says_of_which_photo(server, open_site):
+    page = open_site(server, refusals=True)
+    give(page, file("a.png", picture()), file("b.png", picture(1)))
+    shown(page, "a.png")
+    held = []
+    page.route("**/results/*/rgb*", lambda route: held.append(route))
+    page.get_by_role("link", name="RGB mask").click()
+    page.get_by_role("button", name="b.png", exact=True).click()
+    shown(page, "b.png")
+    held[0].fulfill(status=503, json={"error": BUSY})
+    page.wait_for_function("said => document.querySelector('#said').innerText === said", arg=f"a.png: RGB mask: {BUSY}")
+
+
 def test_pictures_that_do_not_come_say_so(server, open_site):
     page = open_site(server, refusals=True)
     answers = iter([{"status": 503, "json": {"error": BUSY}}, {"body": "no picture", "content_type": "image/jpeg"}])

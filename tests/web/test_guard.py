@@ -102,7 +102,7 @@ def test_an_event(server):
         ({"data": ["abc", 50]}, 400),
         ({"data": [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, 50, []]}, 400),
         ({"data": ["abc", 50, [{"path": "/etc/passwd"}]]}, 400),
-        ({"data": ["abc", 50, [0] * 201]}, 400),
+        ({"data": ["abc", 50, [0] * 2001]}, 400),
         ({"session_hash": "../x"}, 400),
         ({"session_hash": "a" * 41}, 400),
         ({"data": ["a" * 70_000, 50, []]}, 413),

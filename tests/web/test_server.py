@@ -1,6 +1,7 @@
 """The server as it is: a process that people reach over lines of their own making."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -139,6 +140,13 @@ def test_whoever_asks_gradio_for_much_gets_little(running):
             answer = session.post(f"{running.url}gradio_api/run/predict", json={**EVENT, "session_hash": f"x{number}"})
     assert answer.status_code == 200
     assert memory(running) - before < 60  # MB; without a bound it is more than 100
+
+
+@pytest.mark.parametrize("percent", ["null", "72.5", "-5", "1" + "0" * 400, "1e308", "true", '"x"', "[]"])
+def test_a_score_may_be_anything(running, percent):
+    body = json.dumps({**EVENT, "session_hash": "x"}).replace("50", percent)
+    headers = {"Content-Type": "application/json"}
+    assert ask(running, "POST", "/gradio_api/run/predict", data=body, headers=headers).status_code == 200
 
 
 def test_many_large_photos_at_once(running):

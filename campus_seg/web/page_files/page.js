@@ -95,7 +95,13 @@ async function ask(photo, signal) {
     if (answer.again) failed.push(photo);
     return undefined;
   }
-  const told = await answer.response.json();
+  const told = await answer.response.json().catch(() => null);
+  if (!told && signal.aborted) return complain(photo.name, "Stopped.");
+  if (!told) { // cut off
+    photo.complaint = complain(photo.name, UNREACHED);
+    failed.push(photo);
+    return undefined;
+  }
   Object.assign(photo, { token: told.token, name: told.name });
   batch.found += 1;
   if (!photo.tile) addTile(photo);
@@ -249,7 +255,9 @@ function retry(photos) {
 
 // gradio makes the page's elements after this script was read.
 new MutationObserver((_, observer) => {
-  if (!["files", "view", "said", "summary", "classes", "strip", "kept"].every(get) || !document.querySelector("#asked textarea, #asked input")) return;
+  const parts = ["files", "view", "said", "summary", "classes", "strip", "kept"];
+  const fields = ["#asked :is(textarea, input)", "#least input[type=number]"];
+  if (!parts.every(get) || !fields.every((field) => document.querySelector(field))) return;
   observer.disconnect();
   wire();
 }).observe(document.documentElement, { childList: true, subtree: true });

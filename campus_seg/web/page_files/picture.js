@@ -58,11 +58,13 @@ function awaitAnswer(photo) {
 
 const told = () => get("summary").querySelector(".photo")?.dataset;
 
-// As the server writes it in its answer.
+// As the server writes it in its answer. Of the slider's two inputs only the number has what is between two steps.
 function chosenQuery() {
+  const { value, min, max } = document.querySelector("#least input[type=number]");
+  const percent = Math.min(Math.max(value, min), max);
   const boxes = [...document.querySelectorAll("#classes input")];
   const classes = boxes.flatMap((box, number) => (box.checked ? [number] : []));
-  return `threshold=${Number((document.querySelector("#least input[type=range]").value / 100).toFixed(4))}&classes=${classes}`;
+  return `threshold=${Number((percent / 100).toFixed(4))}&classes=${classes}`;
 }
 
 // An answer can fail to come, for instance where the server has too many visitors at once.
@@ -156,12 +158,16 @@ function say(text, bad = false, link = null) {
   get("said").append(" ", Object.assign(make("a", "", "Open it there"), { href: link, target: "_blank", rel: "noopener" }));
 }
 
+// What is told of a photo says which one, when another is shown by now.
+const named = (photo, text) => (photo === current ? text : `${photo.name}: ${text}`);
+
 // Fetched and not followed: where it fails, the page stays and says why.
 async function save(link) {
+  const photo = current;
   say(`Making ${link.textContent} …`);
   const answer = await fetched(link.href);
   const blob = answer.error ? null : await answer.response.blob().catch(() => null);
-  if (!blob) return say(`${link.textContent}: ${answer.error ?? UNREACHED}`, true);
+  if (!blob) return say(named(photo, `${link.textContent}: ${answer.error ?? UNREACHED}`), true);
   const url = URL.createObjectURL(blob);
   const download = fileName(answer.response.headers.get("content-disposition") ?? "") ?? link.dataset.save;
   const anchor = Object.assign(make("a"), { href: url, download });
@@ -169,7 +175,7 @@ async function save(link) {
   anchor.click();
   anchor.remove();
   setTimeout(() => URL.revokeObjectURL(url), 60000);
-  return say(`${link.textContent} is downloaded as ${download}.`);
+  return say(`${link.textContent} is downloaded as ${download}.`); // after its photo
 }
 
 function fileName(disposition) {
@@ -185,12 +191,13 @@ function fileName(disposition) {
 async function send(button) {
   if (sending) return; // a second click
   sending = true;
+  const photo = current;
   say("Sending the photo to Label Studio …");
   const answer = await fetched(button.dataset.send, { method: "POST" });
   const sent = answer.error ? null : await answer.response.json().catch(() => null);
   sending = false;
-  if (sent) say(sent.said, false, sent.link);
-  else say(answer.error ?? UNREACHED, true);
+  if (sent) say(named(photo, sent.said), false, sent.link);
+  else say(named(photo, answer.error ?? UNREACHED), true);
 }
 
 function wirePicture() {
