@@ -59,6 +59,14 @@ def head(method="GET", path="/", **headers):
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
+def until(true, seconds=30):
+    """Waits until something is true, which threads make so."""
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert true()
+
+
 def error_of(answer):
     """The words of a refusal."""
     return json.loads(answer.content)["error"]

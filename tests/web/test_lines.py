@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
-from own_server import all_of, head, serving
+from own_server import all_of, head, serving, until
 
 from campus_seg.web import lines
 
@@ -18,12 +17,10 @@ def test_lines_that_say_nothing_are_cut(monkeypatch):
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body"})
 
-    with serving(app, lifespan="off") as web:
+    with serving(app, lifespan="off", timeout_keep_alive=3600) as web:  # uvicorn by itself cuts none of them
         for content in (b"", b"GET / HTTP/1.1\r\nHost: x", head() + b"GET / HT"):
             with web.dial(content) as line:
-                began = time.monotonic()
-                all_of(line)
-                assert time.monotonic() - began < 3
+                all_of(line)  # fails where more is waited for
         with web.dial(b"\x16\x03\x01 no HTTP\r\n\r\n") as line:
             told = all_of(line)
             assert told.startswith(b"HTTP/1.1 400") and b"load the page again" in told
@@ -31,9 +28,10 @@ def test_lines_that_say_nothing_are_cut(monkeypatch):
 
 def test_too_many_lines_of_which_none_is_silent(monkeypatch):
     monkeypatch.setattr(lines, "MOST_LINES", 2)
-    go_on = threading.Event()
+    begun, go_on = [], threading.Event()
 
     async def app(scope, receive, send):
+        begun.append(1)
         while not go_on.is_set():
             await asyncio.sleep(0.01)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
@@ -42,7 +40,7 @@ def test_too_many_lines_of_which_none_is_silent(monkeypatch):
     with serving(app, lifespan="off") as web, ThreadPoolExecutor(2) as threads, contextlib.ExitStack() as stack:
         stack.callback(go_on.set)
         busy = [threads.submit(web.ask, "GET", "/") for _ in range(2)]
-        time.sleep(0.3)
+        until(lambda: len(begun) == 2)
         with web.dial(head()) as line:
             assert line.recv(12) == b"HTTP/1.1 503"
         go_on.set()

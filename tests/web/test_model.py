@@ -4,9 +4,9 @@ import argparse
 import io
 import json
 import threading
-import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -24,10 +24,10 @@ from campus_seg.inference.predictor import Predictor
 from campus_seg.photos import PhotoError
 from campus_seg.tools.visualize import main
 from campus_seg.web import model as web_model
-from campus_seg.web.limits import KINDS
+from campus_seg.web import results as web_results
+from campus_seg.web.limits import KEEP, KINDS, SWEEP
 from campus_seg.web.model import DemoModel, load_demo_model
 from campus_seg.web.page_answer import wanted
-from campus_seg.web.results import Results
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -258,11 +258,15 @@ def test_cut_outs_that_are_too_large_say_so(monkeypatch):
         demo.draw(result, "cutouts", 0.05)
 
 
-def test_a_photo_counts_from_its_arrival():
-    demo = DemoModel(Model(), Results(keep=0.3))
-    result = demo.predict("a.png", photo(*BOXES), time.monotonic() - 0.25)
+def test_a_photo_counts_from_its_arrival(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(web_results, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    demo = DemoModel(Model())
+    result = demo.predict("a.png", photo(*BOXES), 990.0)
+    assert result.arrived == 990
+    now[0] = 990 + KEEP - SWEEP - 1
     assert demo.results.get(result.token) is result
-    time.sleep(0.06)
+    now[0] += 1
     assert demo.results.get(result.token) is None
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
-from own_server import all_of, error_of, head, serving
+from own_server import all_of, error_of, head, serving, until
 
 from campus_seg.errors import CampusError
 from campus_seg.photos import PhotoError
@@ -55,7 +55,7 @@ class Model:
 @contextmanager
 def shown(**changed):
     model = changed.pop("model", None) or Model()
-    turns = {"predicting": Turns(1, 1), "drawing": Turns(1, 1), "sending": Turns(1, 1)}
+    turns = {name: changed.pop(name, None) or Turns(1, 1) for name in ("predicting", "drawing", "sending")}
     parts = Parts(model=model, result=model.kept.get, **{"max_mb": 1, **turns, **changed})
     with serving(Guard(Routes(parts), {})) as server:
         yield server, model
@@ -68,13 +68,6 @@ def shown(**changed):
 def asked():
     with shown() as (server, model):
         yield server, model
-
-
-def until(true, seconds=10):
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert true()
 
 
 def test_a_photo(asked):
@@ -130,16 +123,18 @@ def test_the_turns_are_bounded():
 
 
 def test_nothing_is_computed_for_who_has_left():
-    with shown() as (server, model):
+    turns = Turns(1, 1)
+    with shown(predicting=turns) as (server, model):
         model.go_on.clear()
-        with ThreadPoolExecutor(1) as thread:
-            first = thread.submit(server.ask, "POST", "/photos?name=first", data=b"x")
-            time.sleep(1)
+        with ThreadPoolExecutor(2) as threads:
+            first = threads.submit(server.ask, "POST", "/photos?name=first", data=b"x")
+            until(lambda: turns.taken == 1)
             with server.dial(head("POST", "/photos?name=second", Content_Length=1) + b"x"):
-                until(lambda: server.ask("POST", "/photos?name=third", data=b"x").status_code == 503)
-            time.sleep(1)  # the second has left its place
-            fourth = ThreadPoolExecutor(1).submit(server.ask, "POST", "/photos?name=fourth", data=b"x")
-            time.sleep(1)
+                until(lambda: turns.taken == 2)
+                assert server.ask("POST", "/photos?name=third", data=b"x").status_code == 503
+            until(lambda: turns.taken == 1)  # the second has left its place
+            fourth = threads.submit(server.ask, "POST", "/photos?name=fourth", data=b"x")
+            until(lambda: turns.taken == 2)
             model.go_on.set()
             assert first.result().status_code == fourth.result().status_code == 200
         assert [name for name, _ in model.seen] == ["first", "fourth"]
@@ -148,9 +143,8 @@ def test_nothing_is_computed_for_who_has_left():
 def test_slow_lines_keep_no_place_at_the_model():
     with shown() as (server, model):
         slow = [server.dial(head("POST", "/photos", Content_Length=1000) + b"x") for _ in range(30)]
-        began = time.monotonic()
         assert server.ask("POST", "/photos", data=b"y").status_code == 200
-        assert time.monotonic() - began < 2 and model.seen == [("", 1)]
+        assert model.seen == [("", 1)]
         for line in slow:
             line.close()
 
@@ -158,16 +152,17 @@ def test_slow_lines_keep_no_place_at_the_model():
 def test_slow_uploads_make_way(monkeypatch):
     """However fast they have begun."""
     monkeypatch.setattr(budget, "PATIENCE", 3600.0)
-    with shown(uploads=Room(1_000_000)) as (server, _):
+    room = Room(1_000_000)
+    with shown(uploads=room) as (server, _):
         slow = []
-        for _ in range(2):
+        for number in (1, 2):
             slow.append(server.dial(head("POST", "/photos", Content_Length=500_000) + b"x" * 400_000))
-            time.sleep(0.3)
+            until(lambda: sum(flight.size for flight in list(room._here)) == number * 400_000)  # noqa: B023
         answer = server.ask("POST", "/photos", data=b"y" * 300_000)
         assert answer.status_code == 503 and "busy" in error_of(answer)  # they have only just stopped
         monkeypatch.setattr(budget, "PATIENCE", 0.1)
+        until(lambda: max(flight.pace.lag for flight in list(room._here)) > 0.1)
         assert server.ask("POST", "/photos", data=b"y" * 300_000).status_code == 200
-        slow[0].settimeout(5)
         assert slow[0].recv(12) == b"HTTP/1.1 408"  # it has paused for longer
         slow[1].sendall(b"x" * 100_000)
         assert slow[1].recv(12) == b"HTTP/1.1 200"
@@ -180,7 +175,7 @@ def test_bytes_in_flight_are_bounded():
         model.go_on.clear()
         with ThreadPoolExecutor(1) as thread:
             first = thread.submit(server.ask, "POST", "/photos", data=b"x" * 1_000_000)  # whole, and waits
-            time.sleep(1)
+            until(lambda: hasattr(model, "arrived"))
             answer = server.ask("POST", "/photos", data=b"x" * 600_000)
             assert answer.status_code == 503 and "busy" in error_of(answer)
             model.go_on.set()
@@ -208,12 +203,6 @@ def test_a_photo_that_does_not_come_in_time(monkeypatch):
         with server.dial(head("POST", "/photos", Content_Length=9) + b"x") as line:
             told = all_of(line)
         assert told.startswith(b"HTTP/1.1 408") and b"took too long" in told and not model.seen
-        model.go_on.clear()
-        with ThreadPoolExecutor(1) as thread:
-            slow = thread.submit(server.ask, "POST", "/photos", data=b"x")  # here in time; the model takes its own
-            time.sleep(1)
-            model.go_on.set()
-            assert slow.result().status_code == 200
 
 
 def test_files(asked):
