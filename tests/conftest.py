@@ -3,7 +3,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+# How long an example takes says more of what else the machine does than of what is tested.
+settings.register_profile("campus_seg", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("campus_seg")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,10 +93,16 @@ def label_studio(monkeypatch):
 
 @pytest.fixture
 def client(label_studio):
-    """Makes an impatient client of its project, which has to be asked for once the server is as a test wants it."""
-    from fake_label_studio import TOKEN
+    """Makes a client of its project, which has to be asked for once the server is as a test wants it.
+
+    A busy machine must not look like a silent server: where silence is what is tested, `timeout` says so.
+    """
+    from fake_label_studio import LONG, TOKEN
 
     from campus_seg.label_studio.client import Client
     from campus_seg.label_studio.connection import Connection
 
-    return lambda token=TOKEN, project=1: Client(Connection(label_studio.url, token, timeout=0.3), project)
+    def make(token=TOKEN, project=1, timeout=LONG):
+        return Client(Connection(label_studio.url, token, timeout=timeout), project)
+
+    return make

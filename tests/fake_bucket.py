@@ -6,6 +6,7 @@ What a real server does is tested with one; see tests/storage_servers.py.
 import hashlib
 import importlib
 import os
+import threading
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,14 +29,16 @@ class FakeBucket(AbstractFileSystem):
     objects: dict[str, bytes] = {}
     calls: Counter = Counter()
     faults: list = []
+    counting = threading.Lock()
 
     @classmethod
     def _strip_protocol(cls, path):
         return path.removeprefix("s3://").rstrip("/")
 
     def _call(self, name):
-        FakeBucket.calls[name] += 1
-        fault = FakeBucket.faults.pop(0) if FakeBucket.faults else None
+        with FakeBucket.counting:
+            FakeBucket.calls[name] += 1
+            fault = FakeBucket.faults.pop(0) if FakeBucket.faults else None
         if isinstance(fault, Exception):
             raise fault
         return fault

@@ -22,6 +22,7 @@ INTERFACE = """<View>
 </View>"""
 PIECE = 2**15  # bytes
 STALL = 5.0  # seconds; tests wait for less
+SHORT, LONG = 0.3, 3.0  # seconds that a client waits in tests of silence, and in others
 FILTERS = {
     ("filter:tasks:id", "equal"): lambda task, value: task["id"] == value,
     ("filter:tasks:file_upload", "contains"): lambda task, value: value in task["file_upload"],
@@ -237,6 +238,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(content)
             self.wfile.flush()
+
+
+def timeout_for(fault: Any) -> float:
+    """How long a client is to wait for a server with this fault."""
+    return SHORT if str(fault).startswith("stall") else LONG
 
 
 @contextlib.contextmanager

@@ -41,8 +41,11 @@ def session(number):
 
 
 def is_alive(number):
-    stat = Path(f"/proc/{number}/stat")
-    return stat.exists() and stat.read_text().rpartition(") ")[2][0] != "Z"  # which waits for its parent to notice
+    try:
+        stat = Path(f"/proc/{number}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(") ")[2][0] != "Z"  # which waits for its parent to notice
 
 
 def are_gone(processes, seconds=20):

@@ -112,7 +112,8 @@ def test_a_good_end_does_not_wait_for_ever(two, monkeypatch):
         first.say(here=1)
         second.hear(0, "here")
         first.__exit__(None, None, None)
-        assert not first._thread.is_alive() and second._thread.is_alive()
+        first._thread.join(30)
+        assert not first._thread.is_alive() and not second._over.is_set()
 
 
 def test_a_machine_that_does_not_come(monkeypatch, capsys):

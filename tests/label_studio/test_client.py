@@ -5,7 +5,7 @@ import base64
 import numpy as np
 import pytest
 from drawn import encode
-from fake_label_studio import PERSONAL
+from fake_label_studio import PERSONAL, SHORT, timeout_for
 
 from campus_seg.errors import LabelStudioError
 from campus_seg.label_studio import client as module
@@ -157,7 +157,7 @@ def test_a_buckets_fault_is_no_fault_of_the_server(label_studio, client):
 @pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("fault", ["close", "cut", "stall", 404, 502])
 def test_another_servers_faults_have_no_advice_for_label_studios_and_show_no_password(fault, own, label_studio, client):
-    mine = client()
+    mine = client(timeout=timeout_for(fault))
     other = label_studio.url.replace("//127.0.0.1", "//me:secret@127.0.0.1" if own else "//me:secret@localhost")
     label_studio.faults["/a.jpg"] = [fault] * TRIES
     with pytest.raises((PhotoError, LabelStudioError)) as raised:
@@ -170,7 +170,7 @@ def test_another_servers_faults_have_no_advice_for_label_studios_and_show_no_pas
 
 
 def test_a_photo_without_end(label_studio, client, monkeypatch):
-    mine = client()
+    mine, impatient = client(), client(timeout=SHORT)
     label_studio.files["/large.jpg"] = (PHOTO + bytes(3_000_000), {})
     assert mine.photo("/large.jpg", 1)
     monkeypatch.setattr(module, "PHOTO_SIZE", 2_000_000)
@@ -179,7 +179,7 @@ def test_a_photo_without_end(label_studio, client, monkeypatch):
     monkeypatch.setattr(module, "PHOTO_TIME", 1)
     label_studio.faults["/slow.jpg"] = ["drip"]
     with pytest.raises(PhotoError, match="/slow.jpg: not whole after 0.3 s; set --timeout"):
-        mine.photo("/slow.jpg", 1)
+        impatient.photo("/slow.jpg", 1)
     assert label_studio.count("GET", "/slow.jpg") == 1
 
 

@@ -4,7 +4,7 @@ import socket
 import threading
 
 import pytest
-from fake_label_studio import PERSONAL, TOKEN
+from fake_label_studio import PERSONAL, SHORT, TOKEN, timeout_for
 
 from campus_seg.errors import LabelStudioError
 from campus_seg.label_studio import connection
@@ -17,10 +17,9 @@ PROJECT = "/api/projects/1/"
 @pytest.mark.parametrize("fault", [500, 502, 503, 429, "close", "cut", "stall", "stall within"])
 @pytest.mark.parametrize("personal", [False, True])
 def test_what_passes_is_waited_out(fault, personal, label_studio, client):
-    if personal:
-        client = lambda make=client: make(PERSONAL)  # noqa: E731
     label_studio.faults[PROJECT] = [fault, None]
-    assert client().name == "project 1 (Campus)"
+    token = PERSONAL if personal else TOKEN
+    assert client(token, timeout=timeout_for(fault)).name == "project 1 (Campus)"
     assert label_studio.count("GET", PROJECT) == 2
 
 
@@ -38,7 +37,7 @@ def test_what_passes_is_waited_out(fault, personal, label_studio, client):
 def test_what_stays_is_one_line(fault, reason, label_studio, client):
     label_studio.faults[PROJECT] = [fault] * 9
     with pytest.raises(LabelStudioError, match=f"^{label_studio.url}{PROJECT}: {reason}") as raised:
-        client()
+        client(timeout=timeout_for(fault))
     assert "\n" not in str(raised.value)
     assert label_studio.count("GET", PROJECT) == TRIES
 
@@ -161,7 +160,7 @@ def test_what_is_the_servers_own(url, address, own):
 
 def test_what_takes_long_is_waited_for_longer_and_only_twice(label_studio, client, monkeypatch):
     monkeypatch.setattr("campus_seg.label_studio.client.PATIENT", 2)
-    mine = client()
+    mine = client(timeout=SHORT)
     label_studio.faults["/api/predictions/"] = ["stall"] * TRIES
     with pytest.raises(LabelStudioError, match="no answer within 0.6 s"):
         mine.predictions()

@@ -9,6 +9,7 @@ import filelock
 import numpy as np
 import pytest
 from drawn import draw_scene, encode
+from fake_label_studio import timeout_for
 
 from campus_seg.errors import ConfigError, LabelStudioError, OutputError
 from campus_seg.label_studio.connection import Connection
@@ -92,7 +93,7 @@ def test_a_pull_that_fails_leaves_what_was_there_and_goes_on(where, fault, drawn
     (tmp_path / "project.json").write_text("[]")
     label_studio.faults[where] = [fault] * 4
     with pytest.raises(LabelStudioError, match="cannot be reached|no answer within"):
-        pull_project(client(), tmp_path)
+        pull_project(client(timeout=timeout_for(fault)), tmp_path)
     assert (tmp_path / "project.json").read_text() == "[]"
     assert not [name for name in files(tmp_path) if ".part" in name]
     there = len(list((tmp_path / "images").rglob("*.jpg")))

@@ -189,6 +189,9 @@ def test_the_large_picture_by_keys(gallery, open_page):
     for key, name in (("ArrowRight", "a02"), ("ArrowLeft", "a01"), ("End", ODD[-1]), ("ArrowRight", ODD[-1])):
         page.keyboard.press(key)
         assert viewer.evaluate("it => it.textContent") == f"{name}.jpg"
+    page.wait_for_function(
+        "document.getElementById('large').complete"
+    )  # else what is under way is cancelled, and fails
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
@@ -269,6 +272,7 @@ def test_a_phone_has_its_filters_folded_up(gallery, open_page):
     page = open_page(gallery, is_mobile=False, has_touch=True)
     assert page.locator("#score").is_visible()
     page.set_viewport_size({"width": 390, "height": 780})
+    page.wait_for_function("innerWidth === 390")
     page.reload()
     assert page.locator("#score").is_hidden()
     page.get_by_text("Filters").tap()

@@ -42,6 +42,8 @@ def test_the_summary_is_told_by_what_was_there_before(server, open_site):
 
 def test_many_photos_move_neither_the_choices_nor_the_picture(server, open_site):
     page = open_site(server, viewport={"width": 1280, "height": 800})
+    page.wait_for_load_state()
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     begun = page.evaluate(TOP, "least")
     give(page, file("0.png", picture()))
     shown(page, "0.png")

@@ -51,13 +51,14 @@ def test_a_command_that_is_killed_as_they_start_leaves_no_process(alone):
     while len(session(command.pid)) < 4:  # and the process that looks after shared memory
         assert command.poll() is None and time.monotonic() < end
         time.sleep(0.001)
+    before = session(command.pid)
     command.kill()
     if alone:
         os.kill(max(session(command.pid)), signal.SIGKILL)
     command.wait()
-    processes = session(command.pid)
+    processes = {*before, *session(command.pid)}
     try:
-        assert processes and are_gone(processes, seconds=60)
+        assert are_gone(processes, seconds=60)
     finally:
         for number in filter(is_alive, processes):
             os.kill(number, signal.SIGKILL)

@@ -11,7 +11,7 @@ from storage_servers import BUCKET, s3_at
 
 from campus_seg import storage, storage_calls
 from campus_seg.errors import StorageError
-from campus_seg.storage_objects import listing, read_bytes, send, stat, write_bytes
+from campus_seg.storage_objects import exists, listing, read_bytes, send, stat, write_bytes
 
 pytestmark = pytest.mark.storage
 
@@ -44,6 +44,7 @@ def test_a_new_file_replaces_no_other(place, tmp_path, monkeypatch):
 
 
 def test_a_server_that_never_answers_is_told_when_patience_ends(bucket, tmp_path, monkeypatch):
+    assert not exists(f"s3://{BUCKET}/nothing")  # what a first call loads is no part of what is measured
     with socket.create_server(("127.0.0.1", 0)) as silent:
         s3_at(f"http://127.0.0.1:{silent.getsockname()[1]}", tmp_path).set(monkeypatch)
         S3FileSystem.clear_instance_cache()

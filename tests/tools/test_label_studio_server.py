@@ -4,7 +4,7 @@ import csv
 import json
 
 import pytest
-from fake_label_studio import PERSONAL, TOKEN
+from fake_label_studio import LONG, PERSONAL, TOKEN, timeout_for
 from preannotated import BOX, CARS, photo
 from small_models import write_run
 
@@ -21,7 +21,7 @@ def project(label_studio, monkeypatch):
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
     monkeypatch.delenv("CAMPUS_BACKEND_PASSWORD", raising=False)
     label_studio.interface = CARS
-    return ["--url", label_studio.url, "--project", "1", "--timeout", "0.3"]
+    return ["--url", label_studio.url, "--project", "1", "--timeout", str(LONG)]
 
 
 @pytest.fixture
@@ -157,6 +157,7 @@ def test_a_token_from_a_file(label_studio, project, tmp_path, monkeypatch):
 def test_what_is_wrong_is_one_line_before_any_work(
     command, change, reason, label_studio, project, tmp_path, monkeypatch, capsys
 ):
+    project[-1] = str(timeout_for(change.get("fault")))
     for name in ("url", "project"):
         if name in change:
             project[project.index(f"--{name}") + 1] = change[name]

@@ -133,6 +133,7 @@ def test_nothing_stays_on_the_disk(running):
 
 def test_whoever_asks_gradio_for_much_gets_little(running):
     """Each session of gradio keeps a copy of the page."""
+    assert ask(running, "POST", "/gradio_api/run/predict", json={**EVENT, "session_hash": "x"}).status_code == 200
     before = memory(running)
     with requests.Session() as session:
         session.trust_env = False
