@@ -150,7 +150,7 @@ def test_what_is_written_is_what_is_read(tmp_path):
     assert np.abs(difference.mean((0, 1))).max() < 0.5  # neither darker nor brighter
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.lists(st.integers(1, 40), min_size=1, max_size=12),
     st.sampled_from([(5, Fraction(1, 600)), (901, Fraction(1, 90000)), (1, Fraction(1001, 30000))]),
@@ -255,7 +255,7 @@ def test_the_cover_of_a_song_is_no_video(tmp_path):
         frames_of(tmp_path / "a.mp4")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1))
 def test_damage_at_random_ends_in_a_word_or_in_frames(tmp_path_factory, seed):
     folder = tmp_path_factory.mktemp("damaged")

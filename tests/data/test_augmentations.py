@@ -138,7 +138,7 @@ EXACT = st.one_of(
 RATIO_CHECKS = []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     transforms=st.lists(EXACT, min_size=1, max_size=3),
     points=st.lists(st.tuples(st.floats(0, WIDTH), st.floats(0, HEIGHT)), min_size=3, max_size=12),

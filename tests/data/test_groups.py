@@ -190,7 +190,7 @@ def test_a_photo_that_cannot_be_read_is_alone(tmp_path):
         perceptual_hash(io.BytesIO(b"no photo"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(0, 30), st.integers(1, 3000), st.integers(0, 60))
 def test_near_pairs_by_brute_force(seed, count, products, pairs):
     """In blocks of every size, with distances on both sides of both limits."""

@@ -36,7 +36,6 @@ def test_ranks_share_an_epoch(monkeypatch):
     assert sorted(drawn) == list(range(8))
 
 
-@settings(deadline=None)
 @given(upright=st.lists(st.booleans(), min_size=1, max_size=40), batch=st.integers(1, 6), start=st.integers(0, 90))
 def test_batches_of_one_orientation(upright, batch, start):
     size = len(upright)

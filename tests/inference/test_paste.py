@@ -29,7 +29,7 @@ def assert_as_detectron2(mask, box, shape):
     return pasted
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     seed=st.integers(0, 1000),
     height=st.integers(1, 90),

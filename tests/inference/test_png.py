@@ -20,7 +20,7 @@ def encoded(picture, rows):
     return file.getvalue()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     height=st.integers(1, 20),
     width=st.integers(1, 20),

@@ -11,7 +11,7 @@ from campus_seg.inference import regions
 from campus_seg.inference.regions import Region, row_bands
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     mask=arrays(bool, st.tuples(st.integers(1, 5), st.integers(1, 5))),
     x=st.integers(0, 3),

@@ -20,7 +20,7 @@ def test_masks_decide_and_not_boxes():
     assert not seen.same(0, 1, seen.shared(0, 1))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     a=st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(3, 60)] * 2),
     b=st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(3, 60)] * 2),

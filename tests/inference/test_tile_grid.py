@@ -51,7 +51,7 @@ def test_so_many_tiles_that_a_video_takes_years_are_refused(tmp_path):
         check_number_of_tiles([], 32, 0.99, videos)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(32, 120), st.floats(0, 0.95))
 def test_tiles_cover_the_photo_and_whatever_fits_the_overlap_is_whole_in_one(height, width, tile, overlap):
     grid = tile_grid(height, width, tile, overlap)

@@ -48,7 +48,7 @@ def scenes(draw_from):
     return shape, boxes, classes, tile, overlap, fits
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(scenes())
 def test_every_object_is_seen_once_and_whole(scene):
     shape, boxes, classes, tile, overlap, fits = scene
@@ -63,7 +63,7 @@ def test_every_object_is_seen_once_and_whole(scene):
         assert found.pred_classes[index] == class_id
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(scenes())
 def test_a_model_of_inexact_boxes_sees_every_object_once_too(scene):
     """Boxes off by up to 4 percent of a side, and by half a pixel of the input in the whole photo."""

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import shapely
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from campus_seg.label_studio.geometry import (
@@ -102,7 +102,6 @@ def even_odd(ring):
     return shapely.union_all(enclosed)
 
 
-@settings(deadline=None)  # rings of many corners have many holes
 @given(st.integers(0, 2**32 - 1), st.integers(3, 14))
 def test_a_ring_keeps_its_even_odd_area_and_so_its_holes(seed, corners):
     ring = np.random.default_rng(seed).uniform((-20, -20), (120, 100), (corners, 2))
@@ -142,7 +141,6 @@ corner = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.tuples(corner, corner), min_size=1, max_size=8), min_size=1, max_size=6))
 def test_rings_checked_together_are_sound_where_cleaning_leaves_them_alone(rings):
     rings = [np.array(ring, dtype=float) for ring in rings]

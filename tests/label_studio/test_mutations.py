@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from brush import pack
 from drawn import draw_export
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campus_seg.atomic_writes import write_json
@@ -180,7 +180,7 @@ def snapshot(folder):
 
 @pytest.mark.parametrize("labels", FORMS)
 @pytest.mark.parametrize("container", ["zip", "folder"])
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+@settings(max_examples=EXAMPLES, database=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_any_export_is_read_or_refused(labels, container, seed):
     rng = random.Random(seed)

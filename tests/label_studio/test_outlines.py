@@ -59,7 +59,7 @@ def test_a_hole_of_one_pixel_is_cut_between_pixels():
     assert iou(rings, mask) == 1 and np.array_equal(np.concatenate(rings), np.concatenate(rings).round())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example(10573, 4, 8, 0)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40), st.sampled_from([0, 3, 9]))
 def test_any_mask_has_outlines_that_are_close(seed, height, width, blur):

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
@@ -24,7 +24,6 @@ def blot(seed, spread, share):
     return mask
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0.8, 5), st.floats(0.5, 0.98))
 def test_a_traced_mask_comes_back_to_the_pixel(seed, spread, share):
     mask = blot(seed, spread, share)

@@ -13,7 +13,7 @@ number = st.floats(-60, 300, width=32)
 size = st.floats(0, 300, width=32)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     boxes=st.lists(st.tuples(number, number, size, size, st.integers(0, 1)), min_size=1, max_size=8),
     shape=st.tuples(st.integers(1, 20), st.integers(1, 20)),

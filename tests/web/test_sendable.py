@@ -126,7 +126,7 @@ def test_names_stay_readable(name, begins):
 PHOTO, OTHER = saved("PNG"), saved("PNG", Image.fromarray(255 - picture()))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=150))
 @example("İ" * 60 + ".jpg")
 @example("\u202egpj.exe")
