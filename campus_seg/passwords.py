@@ -29,10 +29,8 @@ def find_secret(file: Path | None, variable: str, missing: str) -> str:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise ConfigError(f"{file}: cannot be read ({reason}); give another file") from None
     secret = secret.strip()
-    if not secret and file is None:
-        raise ConfigError(missing)
     if not secret:
-        raise ConfigError(f"{file}: is empty; write the secret into it")
+        raise ConfigError(missing if file is None else f"{file}: is empty; write the secret into it")
     if not re.fullmatch(r"[\x21-\x7e]+", secret):  # what an HTTP header can carry
         raise ConfigError(
             f"{file or variable}: has a space, a second line or a letter beyond ASCII in it, which no request can "

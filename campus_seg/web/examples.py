@@ -102,10 +102,11 @@ def _names(folder: str, split: str) -> tuple[list[str], list[str]]:
     try:
         content = read_bytes(join(folder, name)) if is_uri(folder) else Path(folder, name).read_bytes()
         coco = msgspec.json.decode(content, type=_Images)
-        full = {annotation.image_id for annotation in coco.annotations}
-        return tuple([image.file_name for image in coco.images if (image.id in full) is has] for has in (True, False))
     except (OSError, StorageError, msgspec.DecodeError, UnicodeDecodeError):
         return [], []
+    full = {annotation.image_id for annotation in coco.annotations}
+    labelled = [image.file_name for image in coco.images if image.id in full]
+    return labelled, [image.file_name for image in coco.images if image.id not in full]
 
 
 def _place(folder: str, name: str) -> Path | str:

@@ -65,7 +65,6 @@ def build_page(
     """
     styles = [hex_color(color) for color in colors]
     names = list(class_names)
-
     start = min(max(round(100 * threshold, 2), LOWEST), 100)
 
     def show(asked: Any, percent: Any, chosen: Any) -> tuple[str, str]:

@@ -78,18 +78,16 @@ def listen(host: str, port: int) -> Listening:
     try:
         found = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, place = min(found, key=lambda one: one[0] != socket.AF_INET)
+        listening = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError):
         raise ConfigError(f"--host {host}: is no address of this machine; give 127.0.0.1, or another of its") from None
-    listening = None
     try:
-        listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(place)
         listening.listen(128)
     except OSError as error:
-        if listening:
-            listening.close()
-        other = "--host" if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT) else "--port"
+        listening.close()
+        other = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
         raise ConfigError(f"{shown}:{port}: cannot be listened on ({error.strerror}); give another {other}") from None
     local = listening.getsockname()[0].startswith(LOOPBACK)
     if bare in EVERY_ADDRESS:

@@ -88,21 +88,14 @@ async function ask(photo, signal) {
     return complain(photo.name, "This cannot be read. It may be a folder, or a file that is no longer there.");
   }
   const address = photo.file ? `photos?name=${encodeURIComponent(wellFormed(photo.name))}` : `examples/${photo.example}`;
-  const answer = await fetched(address, { method: "POST", body: photo.file, signal });
+  const answer = await fetched(address, "json", { method: "POST", body: photo.file, signal });
   if (answer.stopped) return complain(photo.name, "Stopped.");
   if (answer.error) {
     photo.complaint = complain(photo.name, answer.error);
     if (answer.again) failed.push(photo);
     return undefined;
   }
-  const told = await answer.response.json().catch(() => null);
-  if (!told && signal.aborted) return complain(photo.name, "Stopped.");
-  if (!told) { // cut off
-    photo.complaint = complain(photo.name, UNREACHED);
-    failed.push(photo);
-    return undefined;
-  }
-  Object.assign(photo, { token: told.token, name: told.name });
+  Object.assign(photo, { token: answer.body.token, name: answer.body.name });
   batch.found += 1;
   if (!photo.tile) addTile(photo);
   else drawTile(photo);
@@ -116,12 +109,13 @@ async function ask(photo, signal) {
 
 const wellFormed = (name) => (name.toWellFormed?.() ?? name.replace(/[\ud800-\udfff]/g, "")).slice(-200);
 
-// The answer's `response`, or an `error` in words and whether it makes sense to ask `again`.
-async function fetched(address, options) {
+// The answer's `response` and its whole `body`, read as "json" or "blob"; or that it was `stopped`; or an `error` in
+// words, whether it makes sense to ask `again`, and whether what was asked for is `gone`.
+async function fetched(address, read, options) {
   let response;
   try {
     response = await fetch(address, { ...options, cache: "no-store" });
-    if (response.ok) return { response };
+    if (response.ok) return { response, body: await response[read]() };
   } catch {
     return options?.signal?.aborted ? { stopped: true } : { error: UNREACHED, again: true };
   }

@@ -117,14 +117,11 @@ async function showPicture(photo, key, said) {
   drawing?.abort();
   drawing = new AbortController();
   const { signal } = drawing;
-  const answer = await fetched(`results/${photo.token}/view?${key.slice(key.indexOf(" ") + 1)}`, { signal });
-  const blob = answer.error || answer.stopped ? null : await answer.response.blob().catch(() => null);
+  const answer = await fetched(`results/${photo.token}/view?${key.slice(key.indexOf(" ") + 1)}`, "blob", { signal });
   if (signal.aborted) return undefined;
-  if (!blob) {
-    if (answer.gone) return fail(answer.error, "Send it again", sendAgain());
-    return fail(`The picture cannot be shown. ${answer.error ?? UNREACHED}`);
-  }
-  const url = URL.createObjectURL(blob);
+  if (answer.gone) return fail(answer.error, "Send it again", sendAgain());
+  if (answer.error) return fail(`The picture cannot be shown. ${answer.error}`);
+  const url = URL.createObjectURL(answer.body);
   const image = Object.assign(new Image(), { src: url });
   const whole = await image.decode().then(() => true, () => false);
   if (signal.aborted || !whole) URL.revokeObjectURL(url);
@@ -135,7 +132,7 @@ async function showPicture(photo, key, said) {
   get("view").src = url;
   get("view").hidden = false;
   showDone(said);
-  if (!photo.pictured) thumbnail(photo, blob);
+  if (!photo.pictured) thumbnail(photo, answer.body);
   return undefined;
 }
 
@@ -143,8 +140,8 @@ let thumbnails = Promise.resolve(); // one after another
 
 function thumbnailLater(photo) {
   thumbnails = thumbnails.then(async () => {
-    const answer = await fetched(`results/${photo.token}/view?${query}`);
-    if (answer.response && !photo.pictured) await thumbnail(photo, await answer.response.blob().catch(() => null));
+    const answer = await fetched(`results/${photo.token}/view?${query}`, "blob");
+    if (answer.body && !photo.pictured) await thumbnail(photo, answer.body);
   });
 }
 
@@ -165,17 +162,16 @@ const named = (photo, text) => (photo === current ? text : `${photo.name}: ${tex
 async function save(link) {
   const photo = current;
   say(`Making ${link.textContent} …`);
-  const answer = await fetched(link.href);
-  const blob = answer.error ? null : await answer.response.blob().catch(() => null);
-  if (!blob) return say(named(photo, `${link.textContent}: ${answer.error ?? UNREACHED}`), true);
-  const url = URL.createObjectURL(blob);
+  const answer = await fetched(link.href, "blob");
+  if (answer.error) return say(named(photo, `${link.textContent}: ${answer.error}`), true);
+  const url = URL.createObjectURL(answer.body);
   const download = fileName(answer.response.headers.get("content-disposition") ?? "") ?? link.dataset.save;
   const anchor = Object.assign(make("a"), { href: url, download });
   document.body.append(anchor);
   anchor.click();
   anchor.remove();
   setTimeout(() => URL.revokeObjectURL(url), 60000);
-  return say(`${link.textContent} is downloaded as ${download}.`); // after its photo
+  return say(`${link.textContent} is downloaded as ${download}.`); // named after its photo
 }
 
 function fileName(disposition) {
@@ -193,11 +189,10 @@ async function send(button) {
   sending = true;
   const photo = current;
   say("Sending the photo to Label Studio …");
-  const answer = await fetched(button.dataset.send, { method: "POST" });
-  const sent = answer.error ? null : await answer.response.json().catch(() => null);
+  const { error, body } = await fetched(button.dataset.send, "json", { method: "POST" });
   sending = false;
-  if (sent) say(named(photo, sent.said), false, sent.link);
-  else say(named(photo, answer.error ?? UNREACHED), true);
+  if (error) say(named(photo, error), true);
+  else say(named(photo, body.said), false, body.link);
 }
 
 function wirePicture() {
