@@ -79,6 +79,11 @@ def shown(page, name: str) -> None:
     )
 
 
+def painted(page) -> None:
+    """Waits until the page has been drawn anew, by when it knows of another width."""
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def settled(page, percent: int, class_ids) -> None:
     """Waits until the page and its picture are as the threshold and the classes say."""
     query = f"threshold={percent / 100:g}&classes={','.join(map(str, sorted(class_ids)))}"

@@ -13,6 +13,7 @@ from preannotated import STORED
 from pycocotools import mask as coco_mask
 from read_back import objects_of_result
 from real_label_studio import PASSWORD, USER
+from web_pages import painted
 
 pytestmark = pytest.mark.label_studio
 
@@ -116,7 +117,7 @@ def still(page):
     """Waits until the page has drawn all and does not change any more."""
     before = None
     for _ in range(100):
-        page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        painted(page)
         shot = page.screenshot()
         if shot == before:
             return

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from web_pages import painted
 
 from campus_seg.inference.gallery import write_gallery
 from campus_seg.inference.summary import write_summary_csv
@@ -189,9 +190,8 @@ def test_the_large_picture_by_keys(gallery, open_page):
     for key, name in (("ArrowRight", "a02"), ("ArrowLeft", "a01"), ("End", ODD[-1]), ("ArrowRight", ODD[-1])):
         page.keyboard.press(key)
         assert viewer.evaluate("it => it.textContent") == f"{name}.jpg"
-    page.wait_for_function(
-        "document.getElementById('large').complete"
-    )  # else what is under way is cancelled, and fails
+    # Else what is under way is cancelled, and fails.
+    page.wait_for_function("document.getElementById('large').complete")
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
@@ -259,8 +259,7 @@ def test_nothing_is_wider_than_the_screen(gallery, open_page, width):
     page = open_page(gallery)
     page.set_viewport_size({"width": width, "height": 800})
     page.wait_for_function("width => innerWidth === width", arg=width)
-    # The page is told of its new width when a frame is drawn.
-    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    painted(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     columns = page.locator("#photos li").evaluate_all("all => new Set(all.map((one) => one.style.left)).size")
     assert columns == {320: 2, 390: 2, 768: 3, 1200: 4, 2560: 10}[width]

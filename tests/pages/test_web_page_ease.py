@@ -1,7 +1,7 @@
 """The page stays where it is, the focus too, and what happens is told to those who do not see it."""
 
 import pytest
-from web_pages import errors, file, give, picture, set_percent, settled, shown, summary
+from web_pages import errors, file, give, painted, picture, set_percent, settled, shown, summary
 
 pytestmark = pytest.mark.pages
 
@@ -43,7 +43,7 @@ def test_the_summary_is_told_by_what_was_there_before(server, open_site):
 def test_many_photos_move_neither_the_choices_nor_the_picture(server, open_site):
     page = open_site(server, viewport={"width": 1280, "height": 800})
     page.wait_for_load_state()
-    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    painted(page)
     begun = page.evaluate(TOP, "least")
     give(page, file("0.png", picture()))
     shown(page, "0.png")

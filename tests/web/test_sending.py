@@ -3,7 +3,6 @@
 import argparse
 import io
 import threading
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +11,7 @@ from blobs import draw
 from clicks import BOTH, CAR, PROJECT
 from drawn import encode
 from fake_label_studio import PERSONAL, TOKEN
+from own_server import until
 from PIL import Image
 from preannotated import BOX, CARS, CORNERS, STORED, Model, photo
 
@@ -143,9 +143,7 @@ def test_two_clicks_at_once_are_one(label_studio, sender, seen):
     told = []
     thread = threading.Thread(target=lambda: told.append(sender.send(seen(), 0.5, BOTH)))
     thread.start()
-    until = time.monotonic() + 30
-    while not sender._under_way and time.monotonic() < until:
-        time.sleep(0.01)
+    until(lambda: sender._under_way)
     with pytest.raises(SendError, match="on its way"):
         sender.send(seen(), 0.5, BOTH)
     thread.join()
