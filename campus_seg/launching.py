@@ -4,13 +4,14 @@ The command that starts the processes alone obeys signals: one from a terminal o
 from `kill` to the command, and either has to have the same end.
 """
 
+import atexit
 import contextlib
+import logging
 import multiprocessing
 import multiprocessing.resource_tracker
 import os
 import pickle
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -240,22 +241,30 @@ def _process(main: Callable, args: tuple, told: Orders, ends: Path, command: _Co
     _orders = told
     word = ends / str(comm.get_rank())
     (ends / f"begun{comm.get_rank()}").touch()
+    status = 1
     try:
         main(*args)
         comm.synchronize()  # none closes its connections while another may be at work
         torch.distributed.destroy_process_group()
+        status = 0
     except Stopped as stopped:  # all of them agreed
         _leave(word, stopped)
+        status = 0
     except CampusError as error:
         _leave(word, error)
-        sys.exit(error.status)
+        status = error.status
     except Exception as error:
         time.sleep(ECHO)
         if not _is_lost_connection(error):
             raise
         lost = LostProcessError(f"another process of the run is gone ({one_line(str(error))}); {advice}")
         _leave(word, lost)
-        sys.exit(lost.status)
+        status = lost.status
+    finally:
+        # Instead of the interpreter's own end, which aborts where a thread of gloo's lets go of a tensor meanwhile
+        # (pytorch issue 190489).
+        logging.shutdown()
+        atexit.register(os._exit, status)
 
 
 def _is_lost_connection(error: Exception) -> bool:

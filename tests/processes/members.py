@@ -1,11 +1,15 @@
-"""Two processes that wait, are late or one of which is wrong, and the command that starts them; prints who is there."""
+"""Two processes that wait, are late, busy to the end or one of which is wrong, and the command that starts them.
+
+They print who is there.
+"""
 
 import os
 import sys
+import threading
 import time
 
 from campus_seg.environment import require_detectron2
-from campus_seg.errors import exits_on_bad_input
+from campus_seg.errors import ConfigError, exits_on_bad_input
 
 if sys.argv[1] == "late" and __name__ == "__mp_main__":  # of a process that was started
     time.sleep(120)
@@ -19,7 +23,20 @@ def work(what):
         raise ValueError("a bug")
     if what == "wait":
         time.sleep(120)
+    if what in ("busy", "busy and wrong"):
+        threading.Thread(target=add, daemon=True).start()
+    if what == "busy and wrong" and comm.get_rank():
+        raise ConfigError("this is wrong")
     comm.synchronize()
+
+
+def add():
+    """Lets go of the interpreter and takes it again, in C++, which aborts where the interpreter ends meanwhile."""
+    import torch
+
+    numbers = torch.zeros(100)
+    while True:
+        numbers + numbers
 
 
 @exits_on_bad_input(advice="again")

@@ -72,6 +72,14 @@ def test_a_bug_keeps_its_traceback_and_ends_all():
     assert are_gone(processes)
 
 
+@pytest.mark.parametrize("what, end", [("busy", (0, "")), ("busy and wrong", (2, "error: this is wrong\n"))])
+def test_threads_of_libraries_do_not_disturb_the_end(what, end):
+    command, processes = start(what)
+    _, errors = command.communicate(timeout=60)
+    assert (command.returncode, errors) == end
+    assert are_gone(processes)
+
+
 def test_processes_that_never_begin_end_in_one_line():
     done = subprocess.run([*MEMBERS, "late"], capture_output=True, text=True, timeout=60, env=ENVIRONMENT, check=False)
     assert done.returncode == 1
