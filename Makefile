@@ -1,6 +1,7 @@
 # Every target sets up what it needs in .venv, from the exact pins in requirements.lock.
 #   make demo     the main job on drawn photos, end to end, in output/demo
 #   make test     the tests, offline
+#   make search   the property tests on new examples each time, of which make test always has the same
 #   make kills    twenty kills and other ends of a run, and that it goes on as if there had been none
 #   make precision  on the model of make demo: that every engine and precision is as good as stock Detectron2, and
 #                 that tiles find the small objects of a panorama
@@ -21,7 +22,7 @@ LABEL_STUDIO := .venv-label-studio
 export OMP_NUM_THREADS ?= 2
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: install demo test overfit kills precision processes test-web test-label-studio test-storage lint format lock clean
+.PHONY: install demo test search overfit kills precision processes test-web test-label-studio test-storage lint format lock clean
 
 install: $(INSTALLED)
 
@@ -39,6 +40,9 @@ demo: install
 	$(BIN)/python tools/demo.py
 
 # Two at a time, a thread each: small models make poor use of a second one.
+search: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 -m "hypothesis and not storage" --hypothesis-profile search
+
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 -m "not slow and not kills and not precision and not processes and not pages and not label_studio and not storage"
 

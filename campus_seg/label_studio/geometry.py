@@ -91,8 +91,9 @@ def clean_rings(rings: Sequence[np.ndarray], width: int, height: int) -> tuple[l
         height: the photo's, in pixels.
 
     Returns:
-        The rings of all parts of at least MIN_AREA square pixels, none where nothing is left; and the codes of what
-        was done: "polygon_clipped", "polygon_repaired", "annotation_degenerate" (a ring was dropped).
+        The rings of all parts of at least MIN_AREA square pixels (where there was a hole, several of one part, each
+        of any size), none where nothing is left; and the codes of what was done: "polygon_clipped",
+        "polygon_repaired", "annotation_degenerate" (a ring was dropped).
     """
     cleaned, codes = [], set()
     frame = shapely.box(0, 0, width, height)

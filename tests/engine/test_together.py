@@ -1,6 +1,8 @@
 """A second machine, to which the test says what the first one would."""
 
 import shutil
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -71,7 +73,8 @@ def test_a_folder_of_its_own_is_refused(first, tmp_path, monkeypatch):
 def test_files_may_show_up_late(first, tmp_path, monkeypatch):
     machine, folder, *_ = first
     output = tmp_path / "late"
-    monkeypatch.setattr(together.time, "sleep", lambda seconds: shutil.copytree(folder / "run", output))
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: shutil.copytree(folder / "run", output))
+    monkeypatch.setattr(together, "time", clock)  # that of this module alone: others sleep, too
     prepare_together(config("OUTPUT_DIR", output), SecondMachine(machine))
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import shapely
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from campus_seg.label_studio.geometry import (
@@ -76,12 +76,19 @@ def test_box_and_area_of_overlapping_rings():
 points = st.tuples(st.floats(-50, 150, width=32), st.floats(-50, 150, width=32))
 
 
+# Its hole is cut open at x = 5, and the tip of its spike, at 4.5, becomes a ring of its own.
+SPIKE = [(0, 0), (12, 0), (12, 13), (4.5, 12), (11, 11), (0, 10), (0, 0), (3, 3), (3, 7), (7, 7), (7, 3), (3, 3)]
+
+
+@example(SPIKE)
 @given(st.lists(points, min_size=1, max_size=12))
 def test_any_ring_comes_back_inside_valid_and_not_larger(ring):
     cleaned, _ = clean_rings([np.array(ring, dtype=float)], 100, 80)
+    polygons = [shapely.Polygon(part) for part in cleaned]
+    assert all(polygon.is_valid and polygon.area for polygon in polygons)
+    # What a cut has divided is one part.
+    assert all(part.area >= 0.99 for part in shapely.get_parts(shapely.union_all(polygons)))
     for part in cleaned:
-        polygon = shapely.Polygon(part)
-        assert polygon.area >= 0.99
         assert part.min() >= -1e-6 and part[:, 0].max() <= 100 + 1e-6 and part[:, 1].max() <= 80 + 1e-6
     if cleaned:
         hull = shapely.convex_hull(shapely.multipoints(np.array(ring, dtype=float)))

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -29,10 +31,23 @@ def test_every_bin_is_torchvisions(boxes, shape, bins, sampling_ratio, scale):
     got = roi_align_rows(features, rois, bins, scale, sampling_ratio)
     assert got.shape == (len(boxes), *bins, 3)
     # A sample count that is rounded up jumps where the size is nearly whole: those boxes are left out.
-    sides = (rois[:, 3:] * scale - 0.5 - (rois[:, 1:3] * scale - 0.5)) / torch.tensor([bins[1], bins[0]])
+    low, high = rois[:, 1:3] * scale - 0.5, rois[:, 3:] * scale - 0.5
+    sides = (high - low) / torch.tensor([bins[1], bins[0]])
     clear = ((sides - sides.round()).abs() > 1e-4).all(1) | (sampling_ratio > 0)
-    # So does a sample that lies just one feature before the map, where it begins to count.
+    for axis in (0, 1):
+        lengths = bins[1 - axis], shape[1 - axis], sampling_ratio
+        clear &= torch.tensor(
+            [is_off_the_ends(*ends, *lengths) for ends in zip(low[:, axis], high[:, axis], strict=True)]
+        )
     torch.testing.assert_close(got.permute(0, 3, 1, 2)[clear], expected[clear], atol=2e-4, rtol=0)
+
+
+def is_off_the_ends(low, high, bins, length, sampling_ratio):
+    """Whether no sample of a side is one feature before the map, or at its end, where rounding decides if it counts."""
+    step = (float(high) - float(low)) / bins
+    count = sampling_ratio or math.ceil(step)
+    samples = float(low) + (np.arange(bins * count) + 0.5) * (step / max(count, 1))
+    return not (np.abs(samples[:, None] - (-1, length)) < 1e-4).any()
 
 
 def test_taps_by_hand():
