@@ -185,10 +185,13 @@ class _Launching(threading.Thread):
             self.over.set()
 
     def end(self) -> None:
-        """Ends the processes that are left, at once."""
-        while self.ident and not self.over.wait(0.2):
+        """Ends the processes that are left, at once; also where one of them could not be started."""
+        while self.ident:
+            over = self.over.wait(0.2)
             for child in multiprocessing.active_children():
                 child.kill()
+            if over:
+                return
 
 
 @contextlib.contextmanager

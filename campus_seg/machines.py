@@ -155,6 +155,8 @@ class Machines:
         from torch.distributed import DistError, TCPStore  # loads torch
 
         wait = {"timeout": timedelta(seconds=ARRIVAL), "wait_for_workers": False}
+        if self.rank and not self._is_opened():
+            return
         try:
             board = TCPStore(*self._address, None, not self.rank, **wait)
         except (DistError, RuntimeError) as error:
@@ -174,6 +176,20 @@ class Machines:
             if over:
                 return
             self._over.wait(BEAT)
+
+    def _is_opened(self) -> bool:
+        """Waits until the first machine listens, trying each second.
+
+        torch itself would try ever more rarely, and sleep through the end of a machine that has failed at once.
+        """
+        until = time.monotonic() + ARRIVAL
+        while not self._over.is_set() and time.monotonic() < until:
+            try:
+                socket.create_connection(self._address, timeout=3 * BEAT).close()
+                return True
+            except OSError:
+                self._over.wait(BEAT)
+        return False
 
     def _beat(self, board: Any, number: int) -> None:
         board.set(str(self.rank), json.dumps({**self._mine, "beat": number}))

@@ -52,6 +52,21 @@ def wait_for_the_word(machine, other, word):
     machine._wait_until(lambda: word in machine._others[other], 30)
 
 
+def test_the_first_machine_is_found_soon_after_it_comes(two, monkeypatch):
+    """By looking for it at one pace: torch, which would look ever more rarely, is not asked before it is there."""
+    asked = threading.Event()
+    monkeypatch.setattr("torch.distributed.TCPStore", lambda *address, **wait: asked.set() or _refused())
+    with two[1] as second:
+        assert not asked.wait(1)
+        with socket.create_server(second._address):
+            assert asked.wait(10)
+        second.say(end={"status": 0, "message": ""})
+
+
+def _refused():
+    raise RuntimeError("not today")
+
+
 def test_what_one_says_the_other_hears(two):
     with entered(*two) as (first, second):
         first.say(photos=12, names=["a", "b"])

@@ -56,7 +56,7 @@ def at_the_call(owner, name):
         nonlocal calls
         calls += 1
         if calls == number:
-            threading.Timer(delay, die).start()
+            threading.Timer(delay, die).start() if delay else die()
         return inner(*args, **kwargs)
 
     setattr(owner, name, outer)

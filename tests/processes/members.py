@@ -1,4 +1,4 @@
-"""Two processes that wait, are late, busy to the end or one of which is wrong, and the command that starts them.
+"""Two processes that wait, are late, alone, busy to the end or one of which is wrong, and the command that starts them.
 
 They print who is there.
 """
@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from multiprocessing.context import SpawnProcess
 
 from campus_seg.environment import require_detectron2
 from campus_seg.errors import ConfigError, exits_on_bad_input
@@ -39,6 +40,17 @@ def add():
         numbers + numbers
 
 
+def start_the_first(start):
+    started = []
+
+    def start_or_fail(process):
+        if started:
+            raise BlockingIOError("no second process")
+        started.append(start(process))
+
+    return start_or_fail
+
+
 @exits_on_bad_input(advice="again")
 def main():
     require_detectron2()
@@ -46,6 +58,8 @@ def main():
 
     if sys.argv[1] == "late":
         launching.SETTING_UP = 3.0
+    if sys.argv[1] == "alone":
+        SpawnProcess.start = start_the_first(SpawnProcess.start)
     launching.launch(work, (sys.argv[1],), processes=2)
 
 

@@ -72,6 +72,17 @@ def test_a_bug_keeps_its_traceback_and_ends_all():
     assert are_gone(processes)
 
 
+def test_a_process_that_cannot_be_started_ends_the_one_before_it():
+    command = subprocess.Popen([*MEMBERS, "alone"], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        _, errors = command.communicate(timeout=60)
+        assert command.returncode == 1 and "BlockingIOError: no second process" in errors
+        assert are_gone(session(command.pid))
+    finally:
+        for number in filter(is_alive, session(command.pid)):
+            os.kill(number, signal.SIGKILL)
+
+
 @pytest.mark.parametrize("what, end", [("busy", (0, "")), ("busy and wrong", (2, "error: this is wrong\n"))])
 def test_threads_of_libraries_do_not_disturb_the_end(what, end):
     command, processes = start(what)
