@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import multiprocessing
 import os
 import signal
 import threading
@@ -112,7 +113,14 @@ def _init_worker(init: Callable[[int], None] | None, worker_id: int) -> None:
 
 
 def _obey_the_main_process() -> None:
-    """Ends this worker at a SIGTERM from the process that made it, and from no other."""
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
-        pass
+    """Ends this worker at a SIGTERM from the process that made it, from no other, and where that process is gone.
+
+    torch's own worker would wait for ever then, until somebody took what its pipe has no room for; and while it lives,
+    connections that it inherited stay open, by whose end other processes of the run notice the loss.
+    """
+    main = multiprocessing.parent_process().pid
+    while os.getppid() == main:
+        heard = signal.sigtimedwait({signal.SIGTERM}, 1.0)
+        if heard and heard.si_pid == main:
+            break
     os._exit(0)

@@ -1,11 +1,13 @@
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 
 import pytest
 import torch
+from small_processes import are_gone, is_alive
 from torch.utils.data import DataLoader, Dataset
 
 from campus_seg.engine.stopping import SIGNALS, StopRequest, shield_workers
@@ -79,6 +81,31 @@ def loaders_obey_the_main_process_alone():
     os.kill(worker, signal.SIGTERM)  # as multiprocessing does when the main process ends
     with pytest.raises(RuntimeError, match="exited unexpectedly"):
         list(batches)
+
+
+KILLED = """
+import os, signal, time
+from torch.utils.data import DataLoader
+from campus_seg.engine.stopping import shield_workers
+batches = iter(shield_workers(DataLoader([b"x" * 200_000] * 100, batch_size=None, num_workers=1, prefetch_factor=8)))
+next(batches)
+time.sleep(1)  # in which the worker fills its pipe
+print(batches._workers[0].pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_loaders_end_when_the_main_process_is_killed():
+    """Also with more ready than the pipe to it takes."""
+    main = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True)
+    worker = int(main.stdout.readline())
+    try:
+        assert main.wait() == -signal.SIGKILL
+        assert are_gone([worker])
+    finally:
+        if is_alive(worker):
+            os.kill(worker, signal.SIGKILL)
+        main.stdout.close()
 
 
 def test_the_status_of_a_command_says_which_signal(capsys):
