@@ -40,11 +40,11 @@ demo: install
 	$(BIN)/python tools/demo.py
 
 # Two at a time, a thread each: small models make poor use of a second one.
-search: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 -m "hypothesis and not storage" --hypothesis-profile search
-
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 -m "not slow and not kills and not precision and not processes and not pages and not label_studio and not storage"
+
+search: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n 2 -m "hypothesis and not storage" --hypothesis-profile search
 
 # Overfitting needs a real export (see tests/conftest.py) and is skipped where there is none; the proof that masking
 # takes no more memory for more photos needs none. The others run beside the training, a thread each.
