@@ -55,16 +55,17 @@ def wait_for_the_word(machine, other, word):
 def test_the_first_machine_is_found_soon_after_it_comes(two, monkeypatch):
     """By looking for it at one pace: torch, which would look ever more rarely, is not asked before it is there."""
     asked = threading.Event()
-    monkeypatch.setattr("torch.distributed.TCPStore", lambda *address, **wait: asked.set() or _refused())
+
+    def refuse(*address, **wait):
+        asked.set()
+        raise RuntimeError("not today")
+
+    monkeypatch.setattr("torch.distributed.TCPStore", refuse)
     with two[1] as second:
         assert not asked.wait(1)
         with socket.create_server(second._address):
             assert asked.wait(10)
         second.say(end={"status": 0, "message": ""})
-
-
-def _refused():
-    raise RuntimeError("not today")
 
 
 def test_what_one_says_the_other_hears(two):

@@ -43,11 +43,12 @@ def test_every_bin_is_torchvisions(boxes, shape, bins, sampling_ratio, scale):
 
 
 def is_off_the_ends(low, high, bins, length, sampling_ratio):
-    """Whether no sample of a side is one feature before the map, or at its end, where rounding decides if it counts."""
+    """Whether no sample of a side is so near to one feature before the map, or to its end, that rounding may decide."""
     step = (float(high) - float(low)) / bins
     count = sampling_ratio or math.ceil(step)
     samples = float(low) + (np.arange(bins * count) + 0.5) * (step / max(count, 1))
-    return not (np.abs(samples[:, None] - (-1, length)) < 1e-4).any()
+    away = np.abs(samples[:, None] - (-1, length))
+    return not ((away > 0) & (away < 1e-4)).any()
 
 
 def test_taps_by_hand():

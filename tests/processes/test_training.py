@@ -1,6 +1,5 @@
 """Whole trainings in two processes: what comes out, how they end, and that they go on exactly."""
 
-import json
 import os
 import random
 import re
@@ -58,7 +57,7 @@ def test_figures_and_losses_are_those_of_one_process(whole, tmp_path):
         for name in ("metrics.json", "coco_instances_results.json", "analysis.json"):
             ours, one = (folder / f"inference/campus_{split}" / name for folder in (whole, tmp_path / "run"))
             assert ours.read_bytes() == one.read_bytes()
-    assert json.loads((whole / "inference/campus_test/metrics.json").read_bytes())["segm"]["AP"] > 0
+    assert '"AP": 0.0' not in (whole / "inference/campus_test/metrics.json").read_text()
 
 
 def test_the_page_comes_out_once(whole, tmp_path):

@@ -1,5 +1,6 @@
 """What is sent, and what is not, worked out on a bucket in memory; tests/storage has real servers."""
 
+import gc
 import io
 import shutil
 from pathlib import Path
@@ -220,12 +221,15 @@ def test_another_library_scales_otherwise_and_strips_alike(monkeypatch):
     assert before[0] == after[0] and before[1] != after[1]
 
 
-def told(warnings):
-    """But for files and sockets of earlier tests, which are found open when they are collected as garbage."""
-    return [warning.message for warning in warnings if warning.category is not ResourceWarning]
+@pytest.fixture
+def warned(recwarn):
+    """What is warned of from now on; of what earlier tests left open as garbage, before."""
+    gc.collect()
+    recwarn.clear()
+    return recwarn
 
 
-def test_a_photo_too_large_to_learn_from_can_be_scaled(bucket, walk, recwarn):
+def test_a_photo_too_large_to_learn_from_can_be_scaled(bucket, walk, warned):
     Image.new("L", (16000, 12000), 99).save(walk / "0.jpg")
     (reason,) = upload(walk).failures.values()
     assert reason.startswith("too large: 16000 x 12000 pixels") and "give --max-size, such as 8000" in reason
@@ -233,16 +237,16 @@ def test_a_photo_too_large_to_learn_from_can_be_scaled(bucket, walk, recwarn):
     assert upload(walk, changes=Changes(max_size=1000)).sent == 1
     with Image.open(io.BytesIO(there(bucket)["0.jpg"])) as image:
         assert image.size == (1000, 750)
-    assert limit == Image.MAX_IMAGE_PIXELS and not told(recwarn)
+    assert limit == Image.MAX_IMAGE_PIXELS and not warned.list
 
 
-def test_what_a_library_warns_of_is_not_shown(bucket, walk, recwarn):
+def test_what_a_library_warns_of_is_not_shown(bucket, walk, warned):
     content = telling("JPEG", telling_exif())  # with a list of further photos that is none
     (walk / "0.jpg").write_bytes(content)
     with pytest.warns(UserWarning, match="malformed MPO"):
         Image.open(io.BytesIO(content))
-    recwarn.clear()
-    assert upload(walk).sent == 4 and not told(recwarn)
+    warned.clear()
+    assert upload(walk).sent == 4 and not warned.list
 
 
 def test_unreadable_photos_are_named(bucket, walk):
